@@ -1,0 +1,61 @@
+// Package checkers decides from recorded histories whether a control plane
+// kept its guarantees. It knows nothing of how a run was made: everything it
+// judges is in the histories.
+package checkers
+
+import "fmt"
+
+// Outcome is what a judgement came to. Only Pass passes: a run that could not
+// have found a violation proves nothing and must not read as success.
+type Outcome string
+
+// The four outcomes, from best to worst for the reader's peace of mind.
+const (
+	// Pass means that the guarantee was judged and held.
+	Pass Outcome = "Pass"
+	// Unknown means that time or evidence ran out before a decision.
+	Unknown Outcome = "Unknown"
+	// Invalid means that the run could not have found a violation: too few
+	// operations, a fault without effect, an incomplete history.
+	Invalid Outcome = "Invalid"
+	// Fail means that the guarantee was broken; Detail holds the evidence.
+	Fail Outcome = "Fail"
+)
+
+// Verdict is the judgement of one named guarantee.
+type Verdict struct {
+	Guarantee string  `json:"guarantee"`
+	Outcome   Outcome `json:"outcome"`
+	// Statement is the guarantee in one sentence.
+	Statement string `json:"statement"`
+	// Checked says what the judgement rests on, e.g. "150000 pods".
+	Checked string `json:"checked,omitempty"`
+	// Detail is the counter-example or the reason, empty for Pass.
+	Detail string `json:"detail,omitempty"`
+}
+
+func (v Verdict) String() string {
+	if v.Detail == "" {
+		return fmt.Sprintf("%s: %s", v.Guarantee, v.Outcome)
+	}
+	return fmt.Sprintf("%s: %s: %s", v.Guarantee, v.Outcome, v.Detail)
+}
+
+// severity orders outcomes for Worst. A violation outweighs missing evidence:
+// what was seen broken stays broken however little else was looked at.
+var severity = map[Outcome]int{Pass: 0, Unknown: 1, Invalid: 2, Fail: 3}
+
+// Worst folds verdicts into the outcome of the whole run. No verdict at all is
+// Invalid, because nothing was judged.
+func Worst(verdicts []Verdict) Outcome {
+	if len(verdicts) == 0 {
+		return Invalid
+	}
+	worst := Pass
+	for _, v := range verdicts {
+		if severity[v.Outcome] > severity[worst] {
+			worst = v.Outcome
+		}
+	}
+	return worst
+}
