@@ -1,0 +1,65 @@
+package link
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Port is a TCP port of 127.0.0.1 that is kept for one server for as long as
+// the Port is held, whether or not the server listens on it at the moment.
+//
+// It is a socket that is bound and never listens. Linux gives the port of a
+// bound socket to no connection and to no other bind of port 0, and yet lets a
+// socket listen on it if both have SO_REUSEADDR, as every listener of Go has.
+// So a child process that is told the number finds it free, which closing a
+// listener and hoping does not achieve on a machine with thousands of
+// connections.
+type Port struct {
+	Number int
+	fd     int
+	once   sync.Once
+}
+
+// ReservePort reserves a free port.
+func ReservePort() (*Port, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("reserve a port: %w", os.NewSyscallError("socket", err))
+	}
+	number, err := bindLoopback(fd)
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("reserve a port: %w", err)
+	}
+	return &Port{Number: number, fd: fd}, nil
+}
+
+func bindLoopback(fd int) (int, error) {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return 0, os.NewSyscallError("setsockopt", err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		return 0, os.NewSyscallError("bind", err)
+	}
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0, os.NewSyscallError("getsockname", err)
+	}
+	addr, ok := bound.(*unix.SockaddrInet4)
+	if !ok {
+		return 0, fmt.Errorf("the socket is bound to a %T", bound)
+	}
+	return addr.Port, nil
+}
+
+// Addr is the address to listen on and to connect to, host:port.
+func (p *Port) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.Number)) }
+
+// Release gives the port back. A server that listens on it goes on. The second
+// Release does nothing.
+func (p *Port) Release() { p.once.Do(func() { _ = unix.Close(p.fd) }) }
