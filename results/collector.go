@@ -1,0 +1,88 @@
+package results
+
+import (
+	"time"
+
+	"github.com/planecheck/planecheck/checkers/history"
+)
+
+// Collector holds everything that measures a run and moves it from phase to
+// phase together. What happens between phases is measured too, but reported
+// in none.
+type Collector struct {
+	Recorder *Recorder
+	Pods     *PodLife
+	Leases   *Leases
+	Sampler  *Sampler
+	Servers  *Servers
+
+	phase *Phase
+	begun history.Time
+}
+
+// betweenPhases is the name under which the parts run outside any phase.
+const betweenPhases = ""
+
+// NewCollector returns a Collector around a sampler; leaseDuration is that of
+// the nodes' leases.
+func NewCollector(sampler *Sampler, leaseDuration time.Duration) *Collector {
+	return &Collector{
+		Recorder: NewRecorder(betweenPhases),
+		Pods:     NewPodLife(betweenPhases),
+		Leases:   NewLeases(betweenPhases, leaseDuration),
+		Sampler:  sampler,
+		Servers:  &Servers{},
+	}
+}
+
+func (c *Collector) startPhase(name string) {
+	c.Recorder.StartPhase(name)
+	c.Pods.StartPhase(name)
+	c.Leases.StartPhase(name)
+	c.Sampler.StartPhase(name)
+}
+
+// Begin starts a phase. scrapes are those of its beginning, by component; nil
+// if there are none.
+func (c *Collector) Begin(name string, scrapes map[string]*Scrape) {
+	c.Servers.Begin(scrapes)
+	c.begun = history.Now()
+	c.phase = &Phase{Name: name, Started: c.begun.Wall()}
+	c.startPhase(name)
+}
+
+// Elapsed is how long the current phase has lasted, 0 between phases.
+func (c *Collector) Elapsed() time.Duration {
+	if c.phase == nil {
+		return 0
+	}
+	return history.Since(c.begun)
+}
+
+// Mark ends a five-minute window for the servers' histograms.
+func (c *Collector) Mark(scrapes map[string]*Scrape) {
+	c.Servers.Mark(Seconds(c.Elapsed()), scrapes)
+}
+
+// End ends the phase that Begin began and judges it. scrapes are those of its
+// end; nil if there are none, as after a crash: the servers' figures are then
+// missing. The caller adds what only it knows, such as the pace. Without a
+// Begin it returns an empty phase.
+func (c *Collector) End(scrapes map[string]*Scrape) Phase {
+	if c.phase == nil {
+		return Phase{}
+	}
+	p := *c.phase
+	p.Duration = Seconds(c.Elapsed())
+	c.Leases.Overdue(history.Now())
+	c.phase = nil
+	c.startPhase(betweenPhases)
+	p.Pods = c.Pods.Phase(p.Name)
+	p.API = c.Recorder.Phase(p.Name)
+	p.Leases = c.Leases.Phase(p.Name)
+	p.Usage = c.Sampler.Phase(p.Name)
+	p.Servers = c.Servers.End(p.Duration, scrapes)
+	p.ChurnPerSecond = p.churn()
+	p.SLOs = EvaluateSLOs(&p)
+	return p
+}

@@ -1,0 +1,142 @@
+// Package results keeps what a run measured: it takes the records of requests,
+// commits, heartbeats and processes while they happen, cuts them down to
+// figures by phase, judges those by the official SLOs, and writes and renders
+// the run directory.
+package results
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
+)
+
+// Schema is the version of run.json that this package writes and reads. It
+// goes up whenever a field changes its meaning.
+const Schema = 1
+
+// Run is the content of run.json: everything that is known of a run, except
+// histories, logs and time series, which lie beside it.
+type Run struct {
+	Schema   int               `json:"schema"`
+	Name     string            `json:"name"`
+	Seed     uint64            `json:"seed"`
+	Plan     json.RawMessage   `json:"plan,omitempty"` // of package scenarios, opaque here
+	Profile  string            `json:"profile,omitempty"`
+	Nodes    int               `json:"nodes,omitempty"`
+	Started  time.Time         `json:"started"`
+	Ended    time.Time         `json:"ended,omitzero"`
+	Versions map[string]string `json:"versions,omitempty"`
+	Host     Host              `json:"host"`
+	// Settings are arguments and environment of every component, GC settings
+	// and the like, as JSON of the runner's choice.
+	Settings json.RawMessage `json:"settings,omitempty"`
+	Estimate *Estimate       `json:"estimate,omitempty"`
+	Peak     *Peak           `json:"peak,omitempty"`
+	Phases   []Phase         `json:"phases,omitempty"`
+	// Calls are the latencies of what sim and workloads sent, over all phases.
+	Calls   []CallFigures `json:"calls,omitempty"`
+	Verdict Verdict       `json:"verdict"`
+}
+
+// Phase is one phase of a run with all its figures. What was not measured is
+// left at its zero value.
+type Phase struct {
+	Name     string    `json:"name"`
+	Started  time.Time `json:"started"`
+	Duration Seconds   `json:"duration_seconds"`
+	// Incomplete says why the phase did not end as planned, if it did not.
+	Incomplete string `json:"incomplete,omitempty"`
+	// ChurnPerSecond is pod creations and deletions and requests of the class
+	// workload, as the precondition of the SLOs counts it.
+	ChurnPerSecond float64          `json:"churn_per_second"`
+	Pace           *Pace            `json:"pace,omitempty"`
+	Pods           PodFigures       `json:"pods"`
+	API            APIFigures       `json:"api"`
+	Servers        ServerFigures    `json:"servers"`
+	Leases         LeaseFigures     `json:"leases"`
+	Usage          map[string]Usage `json:"usage,omitempty"`
+	Profile        *ProfileSplit    `json:"profile,omitempty"` // of the harness
+	SLOs           []SLO            `json:"slos,omitempty"`
+}
+
+// Pace sums up what the pacer did in a phase; each change is an event in the
+// time series.
+type Pace struct {
+	Mode string `json:"mode"` // auto, max, or pods per second
+	// Sustained is the fastest start of pods that was kept for half a minute
+	// while all SLOs were met; 0 if there was no such half minute.
+	Sustained float64 `json:"sustained_pods_per_second"`
+	Last      float64 `json:"last_pods_per_second"`
+	Highest   float64 `json:"highest_pods_per_second"`
+	Raises    int     `json:"raises"`
+	Backoffs  int     `json:"backoffs"`
+}
+
+// Verdict is the judgement of a run.
+type Verdict struct {
+	// Outcome is empty while the run goes on, and Unknown if it was cut short.
+	Outcome    Outcome     `json:"outcome,omitempty"`
+	Reason     string      `json:"reason,omitempty"`
+	Guarantees []checkers.Verdict `json:"guarantees,omitempty"`
+}
+
+// SLOsMet combines the SLOs of all phases.
+func (r *Run) SLOsMet() Outcome {
+	var all []SLO
+	for _, p := range r.Phases {
+		all = append(all, p.SLOs...)
+	}
+	return SLOsMet(all)
+}
+
+// perSecond is n over the length of the phase; ok is false if it has none.
+func (p *Phase) perSecond(n int64) (rate float64, ok bool) {
+	s := p.Duration.Duration().Seconds()
+	if s <= 0 {
+		return 0, false
+	}
+	return float64(n) / s, true
+}
+
+// churn computes ChurnPerSecond. The official wording counts "pod spec
+// creations, updates and deletions" and "user originated requests"; pods are
+// only created and deleted here, never updated in their spec.
+func (p *Phase) churn() float64 {
+	n := p.Pods.Counts.Created + p.Pods.Counts.Deleted
+	for _, q := range p.API.Requests {
+		if q.Class == history.ClassWorkload {
+			n += q.Requests
+		}
+	}
+	rate, _ := p.perSecond(n)
+	return rate
+}
+
+// Throughput is the figure that counts: the pods per second that were started
+// with all SLOs met. In a paced phase that is the sustained pace, otherwise
+// the rate of a whole phase; where says which. If there is none, reason says
+// what stood in the way.
+func (r *Run) Throughput() (podsPerSecond float64, where, reason string) {
+	reason = "no phase created pods"
+	for i := range r.Phases {
+		p := &r.Phases[i]
+		rate, ok := p.perSecond(p.Pods.Counts.Running)
+		if !ok || p.Pods.Counts.Running == 0 || p.Pods.Counts.Created == 0 {
+			continue
+		}
+		met := SLOsMet(p.SLOs)
+		switch {
+		case p.Pace != nil && p.Pace.Sustained > 0:
+			return p.Pace.Sustained, "kept for half a minute in " + p.Name, ""
+		case met == Pass:
+			return rate, "whole of " + p.Name, ""
+		case met == Fail:
+			reason = p.Name + " missed an SLO"
+		default:
+			reason = p.Name + " was not judged"
+		}
+	}
+	return 0, "", reason
+}

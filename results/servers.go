@@ -1,0 +1,256 @@
+package results
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// ServerFigures are what the API servers and schedulers say of a phase, about
+// everybody's requests. All latencies are bucketed.
+type ServerFigures struct {
+	Calls []ServerCall `json:"calls,omitempty"`
+	// Codes counts the requests by HTTP status, long-running ones included.
+	Codes     map[string]int64 `json:"codes,omitempty"`
+	Scheduler []Step           `json:"scheduler,omitempty"`
+	// Store is how long the API servers waited for the store, by operation.
+	Store    []Step `json:"store,omitempty"`
+	Queueing []Step `json:"queueing,omitempty"` // priority and fairness, by level
+	Dispatch []Step `json:"dispatch,omitempty"` // of watch events, by resource and stage
+	// Rejected counts what priority and fairness turned away, by level and
+	// reason; TerminatedWatchers the watches closed because they fell behind,
+	// by resource. Gauges are the readings at the end of the phase.
+	Rejected           map[string]int64 `json:"rejected,omitempty"`
+	TerminatedWatchers map[string]int64 `json:"terminated_watchers,omitempty"`
+	WatchEvents        map[string]int64 `json:"watch_cache_events,omitempty"`
+	OpenWatches        map[string]int64 `json:"open_watches,omitempty"`
+	Inflight           map[string]int64 `json:"inflight,omitempty"`
+	PendingPods        map[string]int64 `json:"pending_pods,omitempty"`
+	ScheduleAttempts   map[string]int64 `json:"schedule_attempts,omitempty"`
+}
+
+// ServerCall is one kind of request in the servers' histograms.
+type ServerCall struct {
+	Call
+	// SLI leaves out webhooks and the queueing of priority and fairness, as
+	// the SLO does; Full is all of it.
+	SLI        Bucketed `json:"sli"`
+	Full       Bucketed `json:"full"`
+	Threshold  Seconds  `json:"threshold_seconds,omitempty"`
+	Windows    int      `json:"windows,omitempty"`
+	Violations int      `json:"violations,omitempty"`
+	Worst      Window   `json:"worst_window,omitzero"`
+}
+
+// Step is a histogram that is shown by a name.
+type Step struct {
+	Name    string   `json:"name"`
+	Latency Bucketed `json:"latency"`
+}
+
+// Servers follows the scrapes of a run by phase: one at the beginning of each
+// phase, one every five minutes within it (Mark), one at its end. Without
+// marks the whole phase is the window that the SLOs judge.
+type Servers struct {
+	mu     sync.Mutex
+	first  map[string]*Scrape
+	last   map[string]*Scrape
+	begun  bool
+	worst  map[Call]*windowTally
+	passed Seconds
+}
+
+type windowTally struct {
+	worst          Window
+	judged, missed int
+}
+
+// Begin starts a phase with the scrapes taken at its beginning, by component.
+func (s *Servers) Begin(scrapes map[string]*Scrape) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.first, s.last, s.begun = scrapes, scrapes, true
+	s.worst = map[Call]*windowTally{}
+	s.passed = 0
+}
+
+// Mark ends a window; at is the time since the beginning of the phase.
+func (s *Servers) Mark(at Seconds, scrapes map[string]*Scrape) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.begun {
+		s.judge(at, scrapes)
+	}
+}
+
+// judge takes the time since the last scrape as one window.
+func (s *Servers) judge(at Seconds, scrapes map[string]*Scrape) {
+	d := Delta(s.last, scrapes)
+	for k, h := range d.histograms {
+		if k.family != sliFamily {
+			continue
+		}
+		call := serverCall(k)
+		threshold, ok := Threshold(call)
+		if !ok || h.count() < 1 {
+			continue
+		}
+		w := Window{
+			Start: s.passed, Count: int64(h.count()),
+			Slow: h.above(threshold.Seconds()), P99: h.latency().P99,
+		}
+		if s.worst[call] == nil {
+			s.worst[call] = &windowTally{}
+		}
+		s.worst[call].add(w)
+	}
+	s.last, s.passed = scrapes, at
+}
+
+func (t *windowTally) add(w Window) {
+	t.judged++
+	if w.Violates() {
+		t.missed++
+	}
+	if w.worse(t.worst) {
+		t.worst = w
+	}
+}
+
+// End ends the phase and returns its figures; at is the phase's length.
+func (s *Servers) End(at Seconds, scrapes map[string]*Scrape) ServerFigures {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.begun {
+		return ServerFigures{}
+	}
+	s.judge(at, scrapes)
+	s.begun = false
+	f := figuresOf(Delta(s.first, scrapes))
+	for i := range f.Calls {
+		c := &f.Calls[i]
+		if t := s.worst[c.Call]; t != nil {
+			c.Windows, c.Violations, c.Worst = t.judged, t.missed, t.worst
+		}
+	}
+	return f
+}
+
+const (
+	sliFamily  = "apiserver_request_sli_duration_seconds"
+	fullFamily = "apiserver_request_duration_seconds"
+)
+
+// serverCall translates the labels of a server's metric into our words.
+func serverCall(k metricKey) Call {
+	verb := strings.ToLower(k.labels[0])
+	switch verb {
+	case "post":
+		verb = "create"
+	case "put":
+		verb = "update"
+	}
+	return Call{Verb: verb, Group: k.labels[1], Resource: k.labels[2], Subresource: k.labels[3], Scope: k.labels[4]}
+}
+
+func figuresOf(d *Scrape) ServerFigures {
+	return ServerFigures{
+		Calls:              d.calls(),
+		Codes:              d.counts("apiserver_request_total", 1),
+		Scheduler:          d.schedulerSteps(),
+		Store:              d.steps("etcd_request_duration_seconds", ""),
+		Queueing:           d.steps("apiserver_flowcontrol_request_wait_duration_seconds", ""),
+		Dispatch:           d.steps("apiserver_watch_events_dispatch_duration_seconds", ""),
+		Rejected:           d.counts("apiserver_flowcontrol_rejected_requests_total", 0, 1),
+		TerminatedWatchers: d.counts("apiserver_terminated_watchers_total", 0),
+		WatchEvents:        d.counts("apiserver_watch_cache_events_dispatched_total", 0),
+		OpenWatches:        d.watches(),
+		Inflight:           d.counts("apiserver_current_inflight_requests", 0),
+		PendingPods:        d.counts("scheduler_pending_pods", 0),
+		ScheduleAttempts:   d.counts("scheduler_schedule_attempts_total", 0),
+	}
+}
+
+// calls returns the requests of each kind. Requests for something that is no
+// resource, such as /readyz, have none of these labels and are left out.
+func (s *Scrape) calls() []ServerCall {
+	calls := map[Call]*ServerCall{}
+	for k, h := range s.histograms {
+		if k.family != sliFamily && k.family != fullFamily || k.labels[2] == "" || h.count() < 1 {
+			continue
+		}
+		call := serverCall(k)
+		c := calls[call]
+		if c == nil {
+			threshold, _ := Threshold(call)
+			c = &ServerCall{Call: call, Threshold: Seconds(threshold)}
+			calls[call] = c
+		}
+		if k.family == sliFamily {
+			c.SLI = h.latency()
+		} else {
+			c.Full = h.latency()
+		}
+	}
+	var all []ServerCall
+	for _, call := range sorted(calls, compareCalls) {
+		all = append(all, *calls[call])
+	}
+	return all
+}
+
+// counts adds up a family by the values of the labels at these places.
+func (s *Scrape) counts(family string, labels ...int) map[string]int64 {
+	var counts map[string]int64
+	for k, v := range s.values {
+		if k.family != family || v == 0 {
+			continue
+		}
+		var words []string
+		for _, i := range labels {
+			words = append(words, k.labels[i])
+		}
+		if counts == nil {
+			counts = map[string]int64{}
+		}
+		counts[strings.Join(words, " ")] += int64(v)
+	}
+	return counts
+}
+
+// watches returns the open watches by resource.
+func (s *Scrape) watches() map[string]int64 {
+	only := newScrape()
+	for k, v := range s.values {
+		if k.family == "apiserver_longrunning_requests" && k.labels[0] == "WATCH" {
+			only.values[k] = v
+		}
+	}
+	return only.counts("apiserver_longrunning_requests", 1)
+}
+
+// steps returns the histograms of a family by their labels, behind a prefix.
+func (s *Scrape) steps(family, prefix string) []Step {
+	var steps []Step
+	for k, h := range s.histograms {
+		if k.family == family && h.count() >= 1 {
+			name := strings.TrimSpace(prefix + " " + strings.TrimSpace(strings.Join(k.labels[:], " ")))
+			steps = append(steps, Step{name, h.latency()})
+		}
+	}
+	slices.SortFunc(steps, func(a, b Step) int { return cmp.Compare(a.Name, b.Name) })
+	return steps
+}
+
+// schedulerSteps splits created → bound as far as the scheduler's histograms
+// do: all of it from when the pod entered the queue, and the parts of the last
+// attempt.
+func (s *Scrape) schedulerSteps() []Step {
+	return slices.Concat(
+		s.steps("scheduler_pod_scheduling_sli_duration_seconds", "in queue to bound"),
+		s.steps("scheduler_scheduling_attempt_duration_seconds", "attempt"),
+		s.steps("scheduler_scheduling_algorithm_duration_seconds", "algorithm"),
+		s.steps("scheduler_framework_extension_point_duration_seconds", "plugins"),
+	)
+}

@@ -1,0 +1,176 @@
+package results
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/planecheck/planecheck/checkers/history"
+)
+
+func TestThreshold(t *testing.T) {
+	f := func(verb, subresource, scope string, want time.Duration) {
+		t.Helper()
+		got, ok := Threshold(Call{Verb: verb, Resource: "pods", Subresource: subresource, Scope: scope})
+		if got != want || ok != (want != 0) {
+			t.Errorf("%s pods/%s, %s: %v, %v, want %v", verb, subresource, scope, got, ok, want)
+		}
+	}
+	f("create", "", "resource", time.Second)
+	f("create", "binding", "resource", time.Second)
+	f("patch", "status", "resource", time.Second)
+	f("apply", "", "resource", time.Second)
+	f("delete", "", "resource", time.Second)
+	f("deletecollection", "", "namespace", 0) // not a single object
+	f("get", "", "resource", time.Second)
+	f("list", "", "namespace", 30*time.Second)
+	f("list", "", "cluster", 30*time.Second)
+	f("list", "", "", 0) // of no resource, such as /readyz
+	f("watch", "", "cluster", 0)
+	f("get", "log", "resource", 0)
+	f("connect", "exec", "resource", 0)
+}
+
+// judged is a phase in which the call had these windows, on both sides.
+func judged(c Call, windows, violations int, worst Window) *Phase {
+	p := &Phase{Duration: Seconds(time.Minute)}
+	p.API.Calls = []CallFigures{{Call: c, Windows: windows, Violations: violations, Worst: worst}}
+	p.Servers.Calls = []ServerCall{{Call: c, Windows: windows, Violations: violations, Worst: worst}}
+	return p
+}
+
+func outcomes(p *Phase) map[string]Outcome {
+	m := map[string]Outcome{}
+	for _, s := range EvaluateSLOs(p) {
+		if s.Outcome != "" {
+			m[fmt.Sprintf("%s (%s)", s.Name, s.Source)] = s.Outcome
+		}
+	}
+	return m
+}
+
+func TestEvaluateCalls(t *testing.T) {
+	f := func(c Call, violations int, worst Window, name string, want Outcome) {
+		t.Helper()
+		got := outcomes(judged(c, 1, violations, worst))
+		wantAll := map[string]Outcome{
+			name + " (ours, exact)":           want,
+			name + " (everybody's, bucketed)": want,
+		}
+		if diff := cmp.Diff(wantAll, got); diff != "" {
+			t.Errorf("%v %+v (-want +got):\n%s", c, worst, diff)
+		}
+	}
+	good := Window{Count: 1000, Slow: 3, P99: Seconds(900 * time.Millisecond)}
+	bad := Window{Count: 1000, Slow: 30, P99: Seconds(40 * time.Second)}
+	get := Call{Verb: "get", Resource: "pods", Scope: "resource"}
+	list := Call{Verb: "list", Resource: "pods", Scope: "cluster"}
+	f(podStatus, 0, good, "mutating calls", Pass)
+	f(podStatus, 1, bad, "mutating calls", Fail)
+	f(get, 0, good, "reads, one object", Pass)
+	f(get, 1, bad, "reads, one object", Fail)
+	f(list, 0, good, "reads, many objects", Pass)
+	f(list, 1, bad, "reads, many objects", Fail)
+}
+
+func TestEvaluateNamesTheWorstCall(t *testing.T) {
+	p := judged(podStatus, 3, 0, Window{Count: 1000, P99: Seconds(300 * time.Millisecond)})
+	worse := Call{Verb: "create", Resource: "pods", Subresource: "binding", Scope: "resource"}
+	p.API.Calls = append(p.API.Calls,
+		CallFigures{Call: worse, Windows: 2, Worst: Window{Count: 5, Slow: 1, P99: Seconds(2 * time.Second)}},
+		CallFigures{Call: Call{Verb: "watch", Resource: "pods", Scope: "cluster"}, Windows: 1, Worst: Window{Count: 9, Slow: 9, P99: Seconds(time.Hour)}})
+	s := EvaluateSLOs(p)[0]
+	want := SLO{
+		Name: "mutating calls", Source: SourceOurs, Outcome: Pass,
+		P99: Seconds(2 * time.Second), Threshold: Seconds(time.Second),
+		Worst: "create pods/binding", Windows: 3, Note: "1 slow call of 5 is allowed",
+	}
+	if diff := cmp.Diff(want, s); diff != "" {
+		t.Errorf("SLO (-want +got):\n%s", diff)
+	}
+}
+
+func TestEvaluateStartupAndAvailability(t *testing.T) {
+	f := func(p *Phase, want map[string]Outcome) {
+		t.Helper()
+		if diff := cmp.Diff(want, outcomes(p)); diff != "" {
+			t.Errorf("outcomes (-want +got):\n%s", diff)
+		}
+	}
+	p := &Phase{}
+	f(p, map[string]Outcome{}) // nothing measured is no pass
+	if got := SLOsMet(EvaluateSLOs(p)); got != "" {
+		t.Errorf("SLOs of nothing: %q", got)
+	}
+	p.Pods.Startup = StartupFigures{Windows: 1, Worst: Window{Count: 100, P99: Seconds(4 * time.Second)}}
+	f(p, map[string]Outcome{"pod start-up (all pods, exact)": Pass})
+	if got := SLOsMet(EvaluateSLOs(p)); got != Pass {
+		t.Errorf("SLOs met: %q", got)
+	}
+	p.Pods.Startup.Violations = 1
+	p.API.Requests = []RequestFigures{{Requests: 1000, Unavailable: 5}}
+	p.Servers.Codes = map[string]int64{"200": 980, "429": 10, "504": 10}
+	f(p, map[string]Outcome{
+		"pod start-up (all pods, exact)":           Fail,
+		"API availability (ours, exact)":           Pass, // 99.5 % is enough
+		"API availability (everybody's, bucketed)": Fail, // 99.0 %
+	})
+	if got := SLOsMet(EvaluateSLOs(p)); got != Fail {
+		t.Errorf("SLOs met: %q", got)
+	}
+}
+
+func TestChurnAndThroughput(t *testing.T) {
+	p := Phase{Name: "fill", Duration: Seconds(10 * time.Second)}
+	p.Pods.Counts = PodCounts{Created: 100, Running: 90, Deleted: 50}
+	p.API.Requests = []RequestFigures{
+		{Class: history.ClassWorkload, Requests: 30},
+		{Class: history.ClassKubelet, Requests: 5000},
+	}
+	p.ChurnPerSecond = p.churn()
+	if p.ChurnPerSecond != 18 || p.OutsidePrecondition() {
+		t.Errorf("churn = %v, outside %v, want 18 and inside", p.ChurnPerSecond, p.OutsidePrecondition())
+	}
+	p.ChurnPerSecond = 20.1
+	if !p.OutsidePrecondition() {
+		t.Error("20.1/s is not outside the precondition")
+	}
+
+	f := func(slo Outcome, pace *Pace, want float64, wantReason string) {
+		t.Helper()
+		x := p
+		x.Pace = pace
+		if slo != "" {
+			x.SLOs = []SLO{{Outcome: slo}}
+		}
+		r := &Run{Phases: []Phase{{Name: "register", Duration: Seconds(time.Second)}, x}}
+		rate, _, reason := r.Throughput()
+		if rate != want || reason != wantReason {
+			t.Errorf("throughput = %v, %q, want %v, %q", rate, reason, want, wantReason)
+		}
+	}
+	f(Pass, nil, 9, "")
+	f(Fail, nil, 0, "fill missed an SLO")
+	f("", nil, 0, "fill was not judged")
+	f(Fail, &Pace{Sustained: 7}, 7, "") // half a minute in which all were met
+	f(Pass, &Pace{}, 9, "")
+}
+
+func TestRunSLOsMet(t *testing.T) {
+	f := func(want Outcome, outcomes ...Outcome) {
+		t.Helper()
+		r := &Run{}
+		for _, o := range outcomes {
+			r.Phases = append(r.Phases, Phase{SLOs: []SLO{{Outcome: o}}})
+		}
+		if got := r.SLOsMet(); got != want {
+			t.Errorf("%v: %q, want %q", outcomes, got, want)
+		}
+	}
+	f("")
+	f("", "", "")
+	f(Pass, "", Pass)
+	f(Fail, Pass, Fail, Pass)
+}
