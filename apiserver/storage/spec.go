@@ -1,0 +1,108 @@
+package storage
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// kind is one sort of backend.
+type kind struct {
+	name    string
+	options []option
+	open    func(values map[string]string, opt Options) (Backend, error)
+}
+
+// option is one key of a spec with the values that it takes. The first value
+// is the default.
+type option struct {
+	key    string
+	values []string
+}
+
+func (o option) String() string { return o.key + "=" + strings.Join(o.values, "|") }
+
+// kinds lists every backend; it is a function so that nothing is registered
+// behind anybody's back.
+func kinds() []kind {
+	return []kind{{
+		name:    etcdName,
+		options: []option{{key: "members", values: []string{"3", "1", "5"}}},
+		open: func(values map[string]string, opt Options) (Backend, error) {
+			size, err := strconv.Atoi(values["members"])
+			if err != nil {
+				return nil, fmt.Errorf("storage backend etcd: members: %w", err)
+			}
+			return newEtcd(size, opt)
+		},
+	}}
+}
+
+// usage is the form in which a person may write the spec, the default value
+// of each option first.
+func (k kind) usage() string {
+	if len(k.options) == 0 {
+		return k.name
+	}
+	return k.name + "[:" + k.optionUsage() + "]"
+}
+
+func (k kind) optionUsage() string {
+	var opts []string
+	for _, o := range k.options {
+		opts = append(opts, o.String())
+	}
+	return strings.Join(opts, ",")
+}
+
+// Known lists the backends with their options, the default value of each
+// option first: "etcd[:members=3|1|5]".
+func Known() []string {
+	var known []string
+	for _, k := range kinds() {
+		known = append(known, k.usage())
+	}
+	return known
+}
+
+// parseSpec splits "name[:key=value[,key=value...]]" and fills in defaults.
+func parseSpec(spec string) (kind, map[string]string, error) {
+	name, rest, given := strings.Cut(spec, ":")
+	all := kinds()
+	i := slices.IndexFunc(all, func(k kind) bool { return k.name == name })
+	if i < 0 {
+		return kind{}, nil, fmt.Errorf("unknown storage backend %q, known: %s", name, strings.Join(Known(), ", "))
+	}
+	k := all[i]
+	values := make(map[string]string)
+	if given {
+		for field := range strings.SplitSeq(rest, ",") {
+			if err := k.parseOption(field, values); err != nil {
+				return kind{}, nil, err
+			}
+		}
+	}
+	for _, o := range k.options {
+		if _, ok := values[o.key]; !ok {
+			values[o.key] = o.values[0]
+		}
+	}
+	return k, values, nil
+}
+
+func (k kind) parseOption(field string, values map[string]string) error {
+	key, value, _ := strings.Cut(field, "=")
+	i := slices.IndexFunc(k.options, func(o option) bool { return o.key == key })
+	if i < 0 {
+		return fmt.Errorf("storage backend %s: unknown option %q, known: %s", k.name, field, k.optionUsage())
+	}
+	if !slices.Contains(k.options[i].values, value) {
+		return fmt.Errorf("storage backend %s: unknown value in %q, known: %s", k.name, field, k.options[i])
+	}
+	if _, ok := values[key]; ok {
+		return fmt.Errorf("storage backend %s: option %q is given twice", k.name, key)
+	}
+	values[key] = value
+	return nil
+}

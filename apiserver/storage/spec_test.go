@@ -1,0 +1,73 @@
+package storage
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParseSpec(t *testing.T) {
+	const known = "etcd[:members=3|1|5]"
+	for _, test := range []struct {
+		spec    string
+		members string
+		err     string
+	}{
+		{spec: "etcd", members: "3"},
+		{spec: "etcd:members=1", members: "1"},
+		{spec: "etcd:members=3", members: "3"},
+		{spec: "etcd:members=5", members: "5"},
+		{spec: "", err: `unknown storage backend "", known: ` + known},
+		{spec: "kine", err: `unknown storage backend "kine", known: ` + known},
+		{spec: "Etcd:members=1", err: `unknown storage backend "Etcd", known: ` + known},
+		{spec: "etcd:", err: `storage backend etcd: unknown option "", known: members=3|1|5`},
+		{spec: "etcd:nodes=3", err: `storage backend etcd: unknown option "nodes=3", known: members=3|1|5`},
+		{spec: "etcd:members=2", err: `storage backend etcd: unknown value in "members=2", known: members=3|1|5`},
+		{spec: "etcd:members", err: `storage backend etcd: unknown value in "members", known: members=3|1|5`},
+		{spec: "etcd:members=1,members=3", err: `storage backend etcd: option "members" is given twice`},
+	} {
+		_, values, err := parseSpec(test.spec)
+		if got := message(err); got != test.err {
+			t.Errorf("%q: error %q, want %q", test.spec, got, test.err)
+		}
+		if got := values["members"]; got != test.members {
+			t.Errorf("%q: members=%s, want %s", test.spec, got, test.members)
+		}
+		if _, err := Open(test.spec, Options{Dir: t.TempDir()}); message(err) != test.err {
+			t.Errorf("Open(%q): error %q, want %q", test.spec, message(err), test.err)
+		}
+	}
+	if diff := cmp.Diff([]string{known}, Known()); diff != "" {
+		t.Errorf("known backends (-want +got):\n%s", diff)
+	}
+}
+
+func TestOpenWantsDirectory(t *testing.T) {
+	if _, err := Open("etcd", Options{}); err == nil {
+		t.Error("Open took options without a directory")
+	}
+}
+
+func FuzzParseSpec(f *testing.F) {
+	for _, spec := range []string{"etcd", "etcd:members=5", "etcd:members=1,x=", ":", "etcd:,"} {
+		f.Add(spec)
+	}
+	f.Fuzz(func(t *testing.T, spec string) {
+		k, values, err := parseSpec(spec)
+		if err != nil {
+			return
+		}
+		for _, o := range k.options {
+			if values[o.key] == "" {
+				t.Errorf("%q: option %s has no value", spec, o.key)
+			}
+		}
+	})
+}
+
+func message(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

@@ -1,0 +1,129 @@
+// Package storage starts and stops the store that the API servers keep their
+// objects in, whichever it is, behind one interface.
+//
+// The default backend is etcd: a cluster of 1, 3 or 5 members that lives in
+// this process and listens on loopback TCP, see etcd.go. What a cluster
+// measures is seen in two places only: every committed transaction is told to
+// Options.OnCommit by the member that served it, and all CPU that the backend
+// burns in this process carries the pprof label ProfileLabel.
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/planecheck/planecheck/checkers/history"
+)
+
+// ProfileLabel is the key of the pprof label on every goroutine of a backend
+// inside this process, so that a CPU profile of the harness splits. Its value
+// is ProfileStore for the store itself and ProfileRecorder while
+// Options.OnCommit runs on one of the store's goroutines.
+const (
+	ProfileLabel    = "component"
+	ProfileStore    = "etcd"
+	ProfileRecorder = "recorder"
+)
+
+// The faults that a backend may list in Faults.
+const (
+	// FaultMemberStop stops one member and leaves it down. The member closes
+	// its files in good order, so it loses nothing that it had acknowledged;
+	// leadership is not handed over first.
+	FaultMemberStop = "member-stop"
+	// FaultMemberRestart starts a stopped member again, with its data and at
+	// its old addresses.
+	FaultMemberRestart = "member-restart"
+)
+
+// Options are what a backend needs to know of the run.
+type Options struct {
+	// Dir is the run directory. Data goes to Dir/<backend>/<member>, logs to
+	// Dir/logs/<member>.log. It must be set, and Dir/<backend> must be absent
+	// or empty when the backend starts for the first time.
+	Dir string
+	// OnCommit is told of every key that a transaction changed. It is called
+	// on the store's own goroutines, concurrently and before the writer has
+	// its answer, so it must be quick. Nil: nobody is told, at no cost.
+	OnCommit func(history.Commit)
+	Log      *slog.Logger // nil: nothing is logged
+}
+
+// Member is one server of a backend.
+type Member struct {
+	Name     string
+	Endpoint string // http://127.0.0.1:port, empty before the first start
+	PID      int    // 0: inside the harness
+	DataDir  string
+}
+
+// Backend is a store that speaks the etcd v3 API.
+//
+// Start and Stop may alternate: a started backend is stopped with Stop, and
+// after that Start resumes it with its data and at the same endpoints. A Start
+// that fails undoes what it had begun. Stop may be called at any time and
+// leaves the data where it was: it belongs to the owner of the run directory,
+// who may call RemoveData.
+type Backend interface {
+	Name() string // "etcd", as in --backend
+	// Start returns when every member serves requests and knows a leader.
+	Start(ctx context.Context) error
+	Endpoints() []string // one per member, nil before the first start
+	Members() []Member
+	Faults() []string // names of the faults that it can take
+	// DiskBytes is the space that the data takes on disk now, in all members.
+	DiskBytes() (int64, error)
+	Stop() error
+}
+
+// MemberRestarter is implemented by backends that list FaultMemberStop and
+// FaultMemberRestart.
+type MemberRestarter interface {
+	StopMember(ctx context.Context, name string) error
+	// RestartMember returns when the member is up. It does not wait for a
+	// leader, because the rest of the quorum may still be down.
+	RestartMember(ctx context.Context, name string) error
+}
+
+// DeathNotifier is implemented by backends that can lose a member which nobody
+// stopped, for example because the disk is full.
+type DeathNotifier interface {
+	// Died delivers the first such loss after each Start.
+	Died() <-chan error
+}
+
+// Describer is implemented by backends that have settings worth recording with
+// a run's figures.
+type Describer interface {
+	Settings() map[string]string
+}
+
+// Open returns the backend that spec names, not yet started. A spec is a name
+// from Known, then optionally a colon and comma-separated key=value options:
+// "etcd", "etcd:members=1".
+func Open(spec string, opt Options) (Backend, error) {
+	if opt.Dir == "" {
+		return nil, errors.New("open storage backend: no run directory given")
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	kind, options, err := parseSpec(spec)
+	if err != nil {
+		return nil, err
+	}
+	return kind.open(options, opt)
+}
+
+// RemoveData deletes the data directories of a stopped backend.
+func RemoveData(b Backend) error {
+	for _, m := range b.Members() {
+		if err := os.RemoveAll(m.DataDir); err != nil {
+			return fmt.Errorf("remove the data of %s: %w", m.Name, err)
+		}
+	}
+	return nil
+}
