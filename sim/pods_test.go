@@ -1,0 +1,147 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/planecheck/planecheck/apiserver/client"
+	"github.com/planecheck/planecheck/checkers/history/wire"
+)
+
+func TestPodDecisions(t *testing.T) {
+	pending := wire.Pod{Phase: "Pending"}
+	running := wire.Pod{Phase: "Running", Ready: true}
+	unready := wire.Pod{Phase: "Running"}
+	failed := wire.Pod{Phase: "Failed"}
+	deleting := func(p wire.Pod) wire.Pod { p.Deleting = true; return p }
+
+	f := func(state podState, e wire.Pod, version uint64, action podAction, next podState) {
+		t.Helper()
+		p := pod{state: state, version: 10}
+		if got := p.see(&e, version); got != action || p.state != next {
+			t.Errorf("state %d sees %+v at %d: action %d and state %d, want %d and %d", state, e, version, got, p.state, action, next)
+		}
+	}
+	f(podUnknown, pending, 11, doStart, podStarting)
+	f(podUnknown, unready, 11, doStart, podStarting)
+	f(podUnknown, running, 11, doNothing, podRunning) // ours, from an earlier life
+	f(podUnknown, failed, 11, doNothing, podEnded)
+	f(podUnknown, deleting(pending), 11, doStop, podStopping)
+	f(podUnknown, deleting(failed), 11, doRemove, podStopped)
+
+	f(podStarting, pending, 11, doNothing, podStarting) // the echo of a first write
+	f(podStarting, running, 11, doNothing, podStarting) // the write is not acknowledged yet
+	f(podStarting, deleting(pending), 11, doStop, podStopping)
+	f(podStarting, failed, 11, doNothing, podEnded)
+
+	f(podRunning, running, 11, doNothing, podRunning)
+	f(podRunning, unready, 11, doRepair, podRunning)  // by the node lifecycle controller
+	f(podRunning, unready, 10, doNothing, podRunning) // as old as our write: a late echo
+	f(podRunning, pending, 9, doNothing, podRunning)
+	f(podRunning, deleting(running), 11, doStop, podStopping)
+	f(podRunning, failed, 11, doNothing, podEnded)
+
+	for _, e := range []wire.Pod{pending, running, unready, failed, deleting(running), deleting(failed)} {
+		f(podStopping, e, 11, doNothing, podStopping)
+		f(podStopped, e, 11, doNothing, podStopped)
+	}
+	f(podEnded, failed, 11, doNothing, podEnded)
+	f(podEnded, deleting(failed), 11, doRemove, podStopped)
+}
+
+func TestPodWants(t *testing.T) {
+	due := map[podAction]podState{doStart: podStarting, doRepair: podRunning, doFinish: podStopped, doRemove: podStopped}
+	for a := doNothing; a <= doRemove; a++ {
+		for s := podUnknown; s <= podEnded; s++ {
+			want := due[a] == s && s != podUnknown
+			if got := (&pod{state: s}).wants(a); got != want {
+				t.Errorf("state %d wants action %d: %v, want %v", s, a, got, want)
+			}
+		}
+	}
+}
+
+// TestOvertakenJobsAreDropped queues what a deletion has made pointless.
+func TestOvertakenJobsAreDropped(t *testing.T) {
+	n := newNode(&Cluster{}, 0)
+	n.pods.add(&wire.Meta{UID: "a"}).state = podStopped
+	n.queue = []podJob{{action: doStart, uid: "a"}, {action: doFinish, uid: "gone"}, {action: doFinish, uid: "a"}}
+	if job, p, ok := n.dequeue(); !ok || job.action != doFinish || p.uid != "a" {
+		t.Errorf("got %+v of %q, %v", job, p.uid, ok)
+	}
+	if job, _, ok := n.dequeue(); ok {
+		t.Errorf("got %+v from an empty queue", job)
+	}
+}
+
+func TestPodTable(t *testing.T) {
+	var table podTable
+	seen := map[uint8]bool{}
+	for i := range lastSlot {
+		p := table.add(&wire.Meta{UID: fmt.Sprint(i)})
+		p.slot = table.take()
+		if p.slot == 0 || seen[p.slot] {
+			t.Fatalf("pod %d got slot %d", i, p.slot)
+		}
+		seen[p.slot] = true
+	}
+	if slot := table.take(); slot != 0 {
+		t.Errorf("a full node gave out slot %d", slot)
+	}
+	table.find("100").state = podRunning
+	if got := table.remove("100"); got != podRunning {
+		t.Errorf("removed pod was in state %d", got)
+	}
+	if got := table.remove("100"); got != podUnknown || table.find("100") != nil {
+		t.Errorf("pod is still there after its removal")
+	}
+	if slot := table.take(); slot != 101 {
+		t.Errorf("freed slot: got %d, want 101", slot)
+	}
+	if p := table.find("249"); p == nil || p.uid != "249" {
+		t.Errorf("the last pod was lost with the removal of another")
+	}
+}
+
+// BenchmarkPodEvent is the event that a kubelet sees most: the echo of its own
+// write, on a node with 30 pods.
+func BenchmarkPodEvent(b *testing.B) {
+	n := newNode(&Cluster{}, 0)
+	sink := podSink{n: n}
+	p := randomPod(rand.New(rand.NewPCG(4, 0)))
+	p.Status = kubeletStatus(p, podReport{uid: string(p.UID), status: statusRunning, hostIP: n.ip, podIP: "10.128.0.2", now: 1_700_000_000})
+	for i := range 29 {
+		n.pods.add(&wire.Meta{UID: fmt.Sprintf("5e3f7f5c-7c3a-4c2e-8a53-%012d", i)})
+	}
+	raw := encode(b, p)
+	sink.event("ADDED", raw, 7, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		sink.event("MODIFIED", raw, 7, 1)
+	}
+	if len(n.queue) != 0 || len(n.pods.pods) != 30 {
+		b.Fatalf("%d jobs, %d pods", len(n.queue), len(n.pods.pods))
+	}
+}
+
+// BenchmarkIgnoredEvent is an event that only moves the cursor, as those of
+// Services and EndpointSlices do, of which every node sees every one.
+func BenchmarkIgnoredEvent(b *testing.B) {
+	raw := encode(b, randomPod(rand.New(rand.NewPCG(4, 0))))
+	w := newWatcher(&Cluster{}, nil, slicesResource, ignore{}, nil)
+	o := &corev1.Pod{}
+	if err := o.Unmarshal(raw); err != nil {
+		b.Fatal(err)
+	}
+	o.ResourceVersion = "123456789"
+	e := client.Event{Type: "MODIFIED", Object: wire.Wrap("v1", "Pod", encode(b, o))}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := w.take(&e); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

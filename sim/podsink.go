@@ -1,0 +1,150 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/history/wire"
+)
+
+// podSink is the sink of a kubelet's watch of the pods that are bound to it.
+type podSink struct{ n *node }
+
+func (s *podSink) begin() {
+	s.n.mu.Lock()
+	defer s.n.mu.Unlock()
+	s.n.pods.lists++
+}
+
+// end drops the pods that the list no longer had.
+func (s *podSink) end() {
+	n := s.n
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for i := len(n.pods.pods) - 1; i >= 0; i-- {
+		if p := &n.pods.pods[i]; p.listed != n.pods.lists {
+			n.forget(p.uid)
+		}
+	}
+}
+
+func (s *podSink) event(typ string, raw []byte, version uint64, arrived history.Time) {
+	seen, err := wire.ScanPod(raw)
+	if err != nil {
+		s.n.cluster.cfg.Log.Error("pod on a watch cannot be read", "node", s.n.name, "error", err)
+		return
+	}
+	if typ == "DELETED" {
+		s.n.mu.Lock()
+		defer s.n.mu.Unlock()
+		s.n.forget(seen.UID)
+		return
+	}
+	if s.n.upsert(&seen, raw, version) {
+		if hook := s.n.cluster.cfg.Hooks.PodSeen; hook != nil {
+			hook(seen.Namespace, seen.Name, arrived)
+		}
+	}
+}
+
+// forget is called with n.mu held.
+func (n *node) forget(uid string) {
+	state := n.pods.remove(uid)
+	if state == podUnknown {
+		return
+	}
+	n.cluster.stats.podsHeld.Add(-1)
+	if state == podRunning {
+		n.cluster.stats.podsRunning.Add(-1)
+	}
+}
+
+// upsert takes note of a pod and sets about what is to be done. It returns
+// whether the pod is new.
+func (n *node) upsert(seen *wire.Pod, raw []byte, version uint64) (isNew bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.pods.find(seen.UID)
+	if p == nil {
+		isNew = true
+		p = n.pods.add(&seen.Meta)
+		n.cluster.stats.podsHeld.Add(1)
+		n.adopt(p, raw)
+	}
+	p.listed = n.pods.lists
+	was := p.state
+	action := p.see(seen, version)
+	n.countRunning(was, p.state)
+	switch action {
+	case doNothing:
+	case doStop:
+		n.stop(seen, raw, version)
+	case doStart:
+		n.accept(podJob{action: action, uid: seen.UID, raw: clone(raw), version: version})
+	default:
+		n.enqueue(podJob{action: action, uid: seen.UID, raw: clone(raw), version: version})
+	}
+	return isNew
+}
+
+// accept sets about a start. It is called with n.mu held.
+func (n *node) accept(job podJob) {
+	wait := n.cluster.behaviour.acceptAfter
+	if wait == 0 {
+		n.enqueue(job)
+		return
+	}
+	wait = time.Duration((0.5 + n.rng.Float64()) * float64(wait))
+	n.cluster.tasks.after(wait, func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.enqueue(job)
+	})
+}
+
+// adopt keeps the address of a pod that has one of ours already.
+func (n *node) adopt(p *pod, raw []byte) {
+	if ip := field(field(raw, 3), 6); ip != nil {
+		if p.slot = podSlot(n.index, string(ip)); p.slot != 0 {
+			n.pods.hold(p.slot)
+		}
+	}
+}
+
+func (n *node) countRunning(was, is podState) {
+	switch {
+	case was != podRunning && is == podRunning:
+		n.cluster.stats.podsRunning.Add(1)
+	case was == podRunning && is != podRunning:
+		n.cluster.stats.podsRunning.Add(-1)
+	}
+}
+
+// stop lets the containers of a pod take their time to exit, within its grace
+// period. It is called with n.mu held.
+func (n *node) stop(seen *wire.Pod, raw []byte, version uint64) {
+	job := podJob{action: doFinish, uid: seen.UID, raw: clone(raw), version: version}
+	wait := n.cluster.cfg.StopTime
+	if grace := time.Duration(seen.GraceSeconds) * time.Second; wait > grace {
+		wait, job.killed = grace, true
+	}
+	if wait <= 0 {
+		n.stopped(job)
+		return
+	}
+	n.cluster.tasks.after(wait, func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.stopped(job)
+	})
+}
+
+// stopped is called with n.mu held.
+func (n *node) stopped(job podJob) {
+	if p := n.pods.find(job.uid); p != nil {
+		p.state = podStopped
+		n.enqueue(job)
+	}
+}
+
+func clone(b []byte) []byte { return append(make([]byte, 0, len(b)), b...) }

@@ -1,0 +1,150 @@
+package sim
+
+// podView is the part of a pod that its next status depends on. Everything in
+// it points into the encoded pod. Field numbers are those of generated.proto
+// in k8s.io/api/core/v1.
+type podView struct {
+	generation  int64
+	hostNetwork bool
+	containers  []containerView // sorted by name, as the kubelet reports them
+	inits       []containerView // in the order of the spec
+
+	phase, hostIP, podIP []byte
+	observedGeneration   int64
+	startTime            int64 // seconds since 1970; 0: not set
+	conditions           []conditionView
+}
+
+type containerView struct {
+	name     []byte
+	raw      []byte // the encoded container, for the fields that are copied
+	restarts bool   // an init container that keeps running: a sidecar
+}
+
+type conditionView struct {
+	typ, status, reason, message []byte
+	transition                   int64 // lastTransitionTime, seconds since 1970
+	generation                   int64
+}
+
+// scan reads an encoded pod. The slices of an earlier scan are used again.
+func (v *podView) scan(raw []byte) error {
+	*v = podView{containers: v.containers[:0], inits: v.inits[:0], conditions: v.conditions[:0]}
+	pod := message{rest: raw}
+	for pod.next() {
+		ok := true
+		switch pod.num {
+		case 1:
+			ok = v.scanMeta(pod.data)
+		case 2:
+			ok = v.scanSpec(pod.data)
+		case 3:
+			ok = v.scanStatus(pod.data)
+		}
+		if !ok {
+			return errMalformed
+		}
+	}
+	if pod.malformed {
+		return errMalformed
+	}
+	return nil
+}
+
+func (v *podView) scanMeta(b []byte) bool {
+	m := message{rest: b}
+	for m.next() {
+		if m.num == 7 {
+			v.generation = int64(m.value)
+		}
+	}
+	return !m.malformed
+}
+
+func (v *podView) scanSpec(b []byte) bool {
+	m := message{rest: b}
+	for m.next() {
+		switch m.num {
+		case 2:
+			v.addContainer(m.data)
+		case 11:
+			v.hostNetwork = m.value != 0
+		case 20:
+			always := string(field(m.data, 24)) == "Always"
+			v.inits = append(v.inits, containerView{name: field(m.data, 1), raw: m.data, restarts: always})
+		}
+	}
+	return !m.malformed
+}
+
+// addContainer keeps the containers sorted: there are few.
+func (v *podView) addContainer(raw []byte) {
+	c := containerView{name: field(raw, 1), raw: raw}
+	i := len(v.containers)
+	v.containers = append(v.containers, c)
+	for ; i > 0 && string(v.containers[i-1].name) > string(c.name); i-- {
+		v.containers[i] = v.containers[i-1]
+	}
+	v.containers[i] = c
+}
+
+func (v *podView) scanStatus(b []byte) bool {
+	m := message{rest: b}
+	for m.next() {
+		switch m.num {
+		case 1:
+			v.phase = m.data
+		case 2:
+			v.conditions = append(v.conditions, scanCondition(m.data))
+		case 5:
+			v.hostIP = m.data
+		case 6:
+			v.podIP = m.data
+		case 7:
+			v.startTime = unixSeconds(m.data)
+		case 17:
+			v.observedGeneration = int64(m.value)
+		}
+	}
+	return !m.malformed
+}
+
+func scanCondition(b []byte) conditionView {
+	var c conditionView
+	m := message{rest: b}
+	for m.next() {
+		switch m.num {
+		case 1:
+			c.typ = m.data
+		case 2:
+			c.status = m.data
+		case 4:
+			c.transition = unixSeconds(m.data)
+		case 5:
+			c.reason = m.data
+		case 6:
+			c.message = m.data
+		case 7:
+			c.generation = int64(m.value)
+		}
+	}
+	return c
+}
+
+// ran says whether containers of the pod were ever reported as running.
+func (v *podView) ran() bool { return string(v.phase) != "Pending" && len(v.phase) > 0 }
+
+// terminal says whether the phase is final.
+func (v *podView) terminal() bool {
+	return string(v.phase) == "Succeeded" || string(v.phase) == "Failed"
+}
+
+// condition returns the condition of that type, or nil.
+func (v *podView) condition(typ string) *conditionView {
+	for i := range v.conditions {
+		if string(v.conditions[i].typ) == typ {
+			return &v.conditions[i]
+		}
+	}
+	return nil
+}

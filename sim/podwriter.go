@@ -1,0 +1,299 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/planecheck/planecheck/apiserver/client"
+	"github.com/planecheck/planecheck/checkers/history/wire"
+)
+
+// podJob is one thing to be written about a pod.
+type podJob struct {
+	action  podAction
+	uid     string
+	raw     []byte // the pod as it was seen, encoded
+	version uint64 // of raw
+	killed  bool   // doFinish: the containers outlived their grace period
+	tries   int    // that failed
+}
+
+// A write that fails is tried again after a pause that doubles. The status
+// manager does so with its next batch, which is at most retryMax away
+// (syncPeriod). A refusal is often over soon: the Node authorizer lets a kubelet
+// read a pod only once its own cache has heard that the pod is bound to it.
+const (
+	retryRefused = 50 * time.Millisecond
+	retryTrouble = 500 * time.Millisecond
+	retryMax     = 10 * time.Second
+)
+
+// enqueue adds a job to the node's queue. As in the kubelet, whose status
+// manager is one goroutine, a node has one pod write under way at a time; the
+// goroutine exists while there are any. It is called with n.mu held.
+func (n *node) enqueue(job podJob) {
+	n.queue = append(n.queue, job)
+	if !n.writing {
+		n.writing = true
+		n.cluster.tasks.run(n.writePods)
+	}
+}
+
+// writePods empties the queue.
+func (n *node) writePods() {
+	ctx := n.cluster.life
+	w := writers.Get().(*podWriter)
+	defer writers.Put(w)
+	for ctx.Err() == nil {
+		job, p, ok := n.dequeue()
+		if !ok {
+			return
+		}
+		w.node, w.pod = n, p
+		err := w.write(ctx, &job)
+		if err != nil && ctx.Err() == nil && !job.moot(err) {
+			n.again(ctx, job, err)
+		}
+	}
+}
+
+// moot says whether a failed job need not be repeated, because its pod is gone;
+// the watch will say so too. A pod that is to be deleted must be seen to go:
+// admission may say NotFound only because its cache has not heard of the pod.
+func (j *podJob) moot(err error) bool {
+	deleting := j.action == doFinish || j.action == doRemove
+	return errors.Is(err, errReplaced) || client.IsNotFound(err) && !deleting
+}
+
+// dequeue takes the next job that is still due, with a copy of its pod's entry.
+func (n *node) dequeue() (podJob, pod, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for len(n.queue) > 0 {
+		job := n.queue[0]
+		n.queue[0] = podJob{}
+		n.queue = n.queue[1:]
+		if p := n.pods.find(job.uid); p != nil && p.wants(job.action) {
+			return job, *p, true
+		}
+	}
+	n.queue, n.writing = nil, false
+	return podJob{}, pod{}, false
+}
+
+// again repeats a job that failed. Trouble with the server holds up the whole
+// queue; trouble with one pod does not.
+func (n *node) again(ctx context.Context, job podJob, err error) {
+	n.cluster.stats.writeErrors.Add(1)
+	job.raw = nil // read the pod anew
+	status, _ := errors.AsType[*client.StatusError](err)
+	if status != nil && status.Code < http.StatusInternalServerError && status.Code != http.StatusTooManyRequests {
+		n.cluster.cfg.Log.Debug("pod write refused", "node", n.name, "uid", job.uid, "error", err)
+		n.cluster.tasks.after(n.pause(retryRefused, &job), func() {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.enqueue(job)
+		})
+		return
+	}
+	pause := n.pause(retryTrouble, &job)
+	if status != nil {
+		pause = max(pause, status.RetryAfter)
+	}
+	sleep(ctx, pause)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.queue = append([]podJob{job}, n.queue...)
+}
+
+// pause counts a failed try and returns how long to wait before the next.
+func (n *node) pause(first time.Duration, job *podJob) time.Duration {
+	d := min(first<<min(job.tries, 10), retryMax)
+	job.tries++
+	return d + time.Duration(n.random()*float64(d)/4)
+}
+
+// podWriter writes the status of pods, with buffers that are used again.
+type podWriter struct {
+	node *node
+	pod  pod // a copy
+	view podView
+	body []byte
+}
+
+var writers = sync.Pool{New: func() any { return new(podWriter) }}
+
+func (w *podWriter) write(ctx context.Context, job *podJob) error {
+	if job.action == doRemove {
+		return w.remove(ctx)
+	}
+	if job.raw == nil || job.version < w.pod.version || w.node.cluster.behaviour.readBeforeWrite {
+		if err := w.read(ctx, job); err != nil {
+			return err
+		}
+	}
+	if err := w.view.scan(job.raw); err != nil {
+		return err
+	}
+	if w.view.terminal() {
+		if job.action != doFinish {
+			return nil
+		}
+		return w.remove(ctx) // an earlier try came this far
+	}
+	if job.action == doFinish {
+		exit := 0
+		if job.killed {
+			exit = 137
+		}
+		if err := w.report(ctx, job, statusTerminated, exit); err != nil {
+			return err
+		}
+		return w.remove(ctx)
+	}
+	if job.action == doStart && w.node.cluster.behaviour.pendingFirst && string(w.view.phase) == "Pending" {
+		return w.startInSteps(ctx, job)
+	}
+	return w.report(ctx, job, statusRunning, 0)
+}
+
+func (w *podWriter) startInSteps(ctx context.Context, job *podJob) error {
+	if err := w.report(ctx, job, statusWaiting, 0); err != nil {
+		return err
+	}
+	if err := w.read(ctx, job); err != nil {
+		return err
+	}
+	if err := w.view.scan(job.raw); err != nil {
+		return err
+	}
+	return w.report(ctx, job, statusRunning, 0)
+}
+
+// errReplaced says that another pod has the name now. The watch will bring the
+// end of the old one.
+var errReplaced = errors.New("pod was deleted and created again")
+
+// read fetches the pod, as the kubelet does before it computes a patch.
+func (w *podWriter) read(ctx context.Context, job *podJob) error {
+	resp, err := w.node.do(ctx, requestLimit, &client.Request{
+		Verb: "get", Resource: podsResource, Namespace: w.pod.namespace, Name: w.pod.name,
+	})
+	if err != nil {
+		return err
+	}
+	_, _, raw, err := wire.Unwrap(resp.Body)
+	if err != nil {
+		return err
+	}
+	meta := field(raw, 1)
+	if string(field(meta, 5)) != w.pod.uid {
+		return errReplaced
+	}
+	job.raw = raw
+	job.version, err = parseVersion(string(field(meta, 6)))
+	return err
+}
+
+// report writes a status and takes note of the answer.
+func (w *podWriter) report(ctx context.Context, job *podJob, status podStatus, exit int) error {
+	n := w.node
+	r := podReport{uid: w.pod.uid, status: status, hostIP: n.ip, now: time.Now().Unix(), exitCode: exit}
+	switch {
+	case w.view.hostNetwork:
+		r.podIP = n.ip
+	case status == statusRunning:
+		r.podIP = n.address(w.pod.uid)
+	}
+	w.body = appendPodPatch(w.body[:0], &w.view, &r)
+	resp, err := n.do(ctx, requestLimit, &client.Request{
+		Verb: "patch", Resource: podsResource, Namespace: w.pod.namespace, Name: w.pod.name, Subresource: "status",
+		Body: w.body, ContentType: strategicMergePatch,
+	})
+	if err != nil {
+		return err
+	}
+	n.cluster.stats.podStatusWrites.Add(1)
+	return n.reported(job, status, resp.Body)
+}
+
+// address is the pod's IP address, given out when it is first asked for. A
+// node has more addresses than room for pods; the pods beyond, which only a
+// spec.nodeName of their own can bring, have to do with the node's.
+func (n *node) address(uid string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.pods.find(uid)
+	if p == nil {
+		return "" // gone since
+	}
+	if p.slot == 0 {
+		p.slot = n.pods.take()
+	}
+	if p.slot == 0 {
+		return n.ip
+	}
+	return podIP(n.index, p.slot)
+}
+
+// reported takes note of the pod as it was after a write of ours.
+func (n *node) reported(job *podJob, status podStatus, body []byte) error {
+	_, _, raw, err := wire.Unwrap(body)
+	if err != nil {
+		return err
+	}
+	after, err := wire.ScanPod(raw)
+	if err != nil {
+		return err
+	}
+	version, err := parseVersion(after.ResourceVersion)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.pods.find(job.uid)
+	if p == nil {
+		return nil
+	}
+	p.version = version
+	if status == statusRunning && p.state == podStarting {
+		n.countRunning(p.state, podRunning)
+		p.state = podRunning
+	}
+	if status == statusRunning && p.state == podRunning && !after.Ready {
+		// Somebody wrote between what the patch was made from and the patch.
+		n.enqueue(podJob{action: doRepair, uid: job.uid})
+	}
+	return nil
+}
+
+// remove deletes the pod, as the status manager does once a pod that is being
+// deleted is in a terminal phase.
+func (w *podWriter) remove(ctx context.Context) error {
+	w.body = appendDeleteOptions(w.body[:0], w.pod.uid)
+	_, err := w.node.do(ctx, requestLimit, &client.Request{
+		Verb: "delete", Resource: podsResource, Namespace: w.pod.namespace, Name: w.pod.name,
+		Body: wire.Wrap("v1", "DeleteOptions", w.body),
+	})
+	if err == nil {
+		w.node.cluster.stats.podDeletes.Add(1)
+	}
+	return err
+}
+
+// appendDeleteOptions appends encoded DeleteOptions: no grace period, and only
+// the pod with that UID.
+func appendDeleteOptions(b []byte, uid string) []byte {
+	b = protowire.AppendTag(b, 1, protowire.VarintType)
+	b = protowire.AppendVarint(b, 0)
+	b = protowire.AppendTag(b, 2, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(1+protowire.SizeBytes(len(uid))))
+	b = protowire.AppendTag(b, 1, protowire.BytesType)
+	return protowire.AppendString(b, uid)
+}

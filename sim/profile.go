@@ -1,0 +1,50 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+)
+
+// Profile says how much of a kubelet's traffic is simulated.
+type Profile string
+
+// The profiles.
+const (
+	// Lean is the least that makes nodes Ready and pods Running: leases, node
+	// status, the watch of the node's pods, one status write per pod start.
+	Lean Profile = "lean"
+	// Kubelet adds the watches of the own Node and, as kube-proxy, of
+	// Services and EndpointSlices, and writes pod status as the kubelet's
+	// status manager does: it reads the pod before each write, and a start is
+	// two writes.
+	Kubelet Profile = "kubelet"
+)
+
+// behaviour is what a profile switches on.
+type behaviour struct {
+	watchOwnNode bool
+	kubeProxy    bool
+	// readBeforeWrite sends a GET before each status PATCH of a pod, as
+	// syncPod in pkg/kubelet/status/status_manager.go does.
+	readBeforeWrite bool
+	// pendingFirst reports a starting pod's waiting containers before its
+	// running ones.
+	pendingFirst bool
+	// acceptAfter, within a half, passes between a pod's arrival and its first
+	// status. A kubelet spends it in its sync loop and pod workers. It matters:
+	// the Node authorizer refuses to let a node read a pod until the API
+	// server's own informer has told it of the binding, and whoever asks
+	// faster than any kubelet is refused every other time.
+	acceptAfter time.Duration
+}
+
+func (p Profile) behaviour() (behaviour, error) {
+	switch p {
+	case Lean:
+		return behaviour{}, nil
+	case Kubelet:
+		return behaviour{watchOwnNode: true, kubeProxy: true, readBeforeWrite: true, pendingFirst: true,
+			acceptAfter: 20 * time.Millisecond}, nil
+	}
+	return behaviour{}, fmt.Errorf("unknown profile %q: want %q or %q", p, Lean, Kubelet)
+}
