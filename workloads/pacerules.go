@@ -72,7 +72,10 @@ func backlogRule(s *PaceState, v view) (Decision, bool) {
 	if v.wait <= s.long(v) || s.mode == frozen || s.mode == draining {
 		return Decision{}, false
 	}
-	if v.sig.Running == 0 { // no throughput yet to compare with: frozenRule will judge
+	// There is no throughput to compare with before the pods of the first step,
+	// or of the last one, have had the time to start; until then a backlog is
+	// only the step itself. frozenRule watches meanwhile.
+	if v.sig.Running == 0 || s.mode == seeking && v.now.Sub(s.changed) < settle {
 		return Decision{}, false
 	}
 	s.remember(draining, v)
