@@ -1,0 +1,157 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/planecheck/planecheck/apiserver"
+	"github.com/planecheck/planecheck/apiserver/client"
+	"github.com/planecheck/planecheck/apiserver/storage"
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/sim"
+)
+
+// hooks are the ears of the measurement; a nil one hears nothing.
+type hooks struct {
+	observer history.Observer
+	commit   func(history.Commit)
+	podSeen  func(namespace, name string, at history.Time)
+	lease    func(history.Lease)
+}
+
+// cluster is everything that a World starts, in the order in which it starts.
+type cluster struct {
+	world   World
+	seed    uint64
+	backend storage.Backend
+	plane   *apiserver.ControlPlane
+	layer   *client.Layer
+	nodes   *sim.Cluster
+	// restoreGC undoes the collector settings of this process.
+	restoreGC func()
+}
+
+// startControlPlane starts the store and the Kubernetes components and opens
+// the client layer. A failed start leaves nothing behind.
+func startControlPlane(ctx context.Context, w World, seed uint64, dir string, h hooks, log *slog.Logger) (_ *cluster, err error) {
+	c := &cluster{world: w, seed: seed, restoreGC: applyGC(w.GC[harness])}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.stop())
+		}
+	}()
+	c.backend, err = storage.Open(w.Backend, storage.Options{Dir: dir, OnCommit: h.commit, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	if err = c.backend.Start(ctx); err != nil {
+		return nil, fmt.Errorf("start backend %s: %w", w.Backend, err)
+	}
+	c.plane, err = apiserver.Start(ctx, c.planeConfig(dir, log))
+	if err != nil {
+		return nil, fmt.Errorf("start control plane: %w", err)
+	}
+	c.layer, err = client.New(client.Config{Servers: c.servers(), CA: c.plane.CA(), Observer: h.observer})
+	if err != nil {
+		return nil, fmt.Errorf("open client layer: %w", err)
+	}
+	c.nodes = sim.New(sim.Config{
+		Nodes:          w.Nodes,
+		Profile:        sim.Profile(w.Profile),
+		Layer:          c.layer,
+		OwnConnections: w.Connections == ownConnections,
+		Certificate:    c.plane.Issue,
+		Seed:           seed,
+		ObserverToken:  c.plane.AdminToken(),
+		PodsPerNode:    podsPerNode,
+		Hooks:          sim.Hooks{PodSeen: h.podSeen, Lease: h.lease},
+		Log:            log,
+	})
+	if err = c.grantWorkload(ctx); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// ownConnections is the setting with a TLS connection per node.
+const ownConnections = "own"
+
+// servers are the addresses that the simulation dials. Shared connections are
+// spread over the API servers by the client layer itself; own ones go through
+// the balancer, as those of real nodes do.
+func (c *cluster) servers() []string {
+	if c.world.Connections == ownConnections {
+		return []string{c.plane.Addr()}
+	}
+	return c.plane.ServerAddrs()
+}
+
+func (c *cluster) planeConfig(dir string, log *slog.Logger) apiserver.Config {
+	w := c.world
+	cfg := apiserver.Config{
+		Dir:                   dir,
+		Etcd:                  c.backend.Endpoints(),
+		Servers:               w.APIServers,
+		Schedulers:            w.Schedulers,
+		ControllerManagers:    w.ControllerManagers,
+		Port:                  w.Port,
+		KubeAPIServer:         w.KubeAPIServer,
+		KubeScheduler:         w.KubeScheduler,
+		KubeControllerManager: w.KubeControllerManager,
+		APIServerArgs:         w.APIServerArgs,
+		KCMArgs:               w.KCMArgs,
+		SchedulerSetting:      w.SchedulerSetting,
+		SchedulerConfigFile:   w.SchedulerConfigFile,
+		FeatureGates:          w.FeatureGates,
+		GC:                    map[string]apiserver.GC{},
+		Log:                   log,
+	}
+	cfg.Tokens = append(cfg.Tokens, workloadLogin(c.seed))
+	for _, id := range sim.Identities(w.Nodes, c.seed) {
+		cfg.Tokens = append(cfg.Tokens, apiserver.Identity(id))
+	}
+	for name, g := range w.GC {
+		if name != harness {
+			cfg.GC[name] = apiserver.GC{GOGC: g.Percent, MemoryLimit: g.MemoryLimit}
+		}
+	}
+	return cfg
+}
+
+// stop ends everything that was started, last first.
+func (c *cluster) stop() error {
+	if c == nil {
+		return nil
+	}
+	var errs []error
+	if c.nodes != nil {
+		c.nodes.Stop()
+	}
+	if c.layer != nil {
+		c.layer.Close()
+	}
+	if c.plane != nil {
+		errs = append(errs, c.plane.Stop())
+	}
+	if c.backend != nil {
+		errs = append(errs, c.backend.Stop())
+	}
+	c.restoreGC()
+	return errors.Join(errs...)
+}
+
+// applyGC sets the collector of this process and returns how to undo it.
+func applyGC(g GC) func() {
+	if g.Percent == 0 {
+		return func() {}
+	}
+	percent := debug.SetGCPercent(g.Percent)
+	limit := debug.SetMemoryLimit(g.MemoryLimit)
+	return func() {
+		debug.SetGCPercent(percent)
+		debug.SetMemoryLimit(limit)
+	}
+}

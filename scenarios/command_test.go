@@ -1,0 +1,324 @@
+package scenarios_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/results"
+	"github.com/planecheck/planecheck/scenarios"
+)
+
+// These specs use the program as a person does: built by `make build`, started
+// with flags, watched by its output, exit status and what it leaves behind.
+
+// bound is how long a person would wait for a command to start or to end.
+const bound = 90 * time.Second
+
+var _ = Describe("Bad input", func() {
+	var dir string
+	BeforeEach(func() { dir = GinkgoT().TempDir() })
+
+	DescribeTable("is refused in one line, with status 2, before anything starts",
+		func(message string, args func() []string) {
+			out, status := planecheck(append(args(), "--runs", filepath.Join(dir, "runs"))...)
+			Expect(status).To(Equal(scenarios.ExitUsage), out)
+			Expect(out).To(ContainSubstring(message))
+			lines := strings.Split(strings.TrimSpace(out), "\n")
+			Expect(lines[len(lines)-1]).To(HavePrefix("planecheck: "))
+			Expect(started(dir)).To(BeEmpty())
+		},
+		Entry("an unknown flag", "unknown flag: --node", args("scale", "--node", "5")),
+		Entry("a value of the wrong type", "invalid argument", args("scale", "--nodes", "many")),
+		Entry("no nodes", "--nodes is 0", args("run", "scale/density", "--nodes", "0")),
+		Entry("fewer than no pods", "--pods is -1", args("scale", "--nodes", "5", "--pods", "-1")),
+		Entry("an unknown profile", "lean, kubelet", args("scale", "--nodes", "5", "--pods", "5", "--profile", "fat")),
+		Entry("an unknown backend", "etcd", args("scale", "--nodes", "5", "--pods", "5", "--backend", "zookeeper")),
+		Entry("a rate that is none", "--rate", args("scale", "--nodes", "5", "--pods", "5", "--rate", "fast")),
+		Entry("a scenario that does not exist", "planecheck list", args("run", "scale/none")),
+		Entry("more pods than the nodes hold", "--nodes 10", args("scale", "--nodes", "5", "--pods", "1100")),
+		Entry("more than the machine has", "--force", args("scale", "--nodes", "30000", "--pods", "3000000")),
+		Entry("a manifest that is not there", "no such file", args("scale", "--nodes", "5", "--manifest", "/nowhere.yaml")),
+		Entry("a kube-apiserver that is not there", "no such file", args("scale", "--nodes", "5", "--pods", "5", "--kube-apiserver", "/nowhere")),
+		Entry("a binary that is no kube-apiserver", "no kube-apiserver", args("scale", "--nodes", "5", "--pods", "5", "--kube-apiserver", "/bin/true")),
+		Entry("a component without a collector", "no component", args("scale", "--gogc", "kubelet=100")),
+	)
+
+	It("names a run directory that cannot be written", func() {
+		file := filepath.Join(dir, "file")
+		Expect(os.WriteFile(file, nil, 0o600)).To(Succeed())
+		out, status := planecheck("scale", "--nodes", "5", "--pods", "5", "--runs", filepath.Join(file, "runs"))
+		Expect(status).To(Equal(scenarios.ExitUsage), out)
+		Expect(out).To(ContainSubstring("not a directory"))
+	})
+
+	It("names a port that is taken", func() {
+		taken, err := net.Listen("tcp", "127.0.0.1:0")
+		Expect(err).NotTo(HaveOccurred())
+		defer taken.Close()
+		port := strconv.Itoa(taken.Addr().(*net.TCPAddr).Port)
+		out, status := planecheck("scale", "--nodes", "5", "--pods", "5", "--port", port, "--runs", filepath.Join(dir, "runs"))
+		Expect(status).To(Equal(scenarios.ExitUsage), out)
+		Expect(out).To(ContainSubstring("address already in use"))
+	})
+})
+
+var _ = Describe("Bad luck", func() {
+	DescribeTable("Ctrl-C ends a run in any phase, with all that was measured and nothing left running",
+		func(phase string) {
+			c := startCommand("scale", "--nodes", "20", "--pods", "200", "--hold", "5m", "--rate", "20")
+			c.waitForPhase(phase)
+			Expect(c.cmd.Process.Signal(os.Interrupt)).To(Succeed())
+			Expect(c.wait()).To(Equal(scenarios.ExitInterrupted), c.output())
+			run, err := results.Load(c.runDir())
+			Expect(err).NotTo(HaveOccurred())
+			Expect(run.Verdict.Outcome).To(BeEquivalentTo(checkers.Invalid), "an interrupted run proves nothing")
+			if phase == "hold" {
+				Expect(run.Phases).To(HaveLen(3), "register and fill were measured, hold in part")
+			}
+			c.expectNothingLeft()
+		},
+		Entry("while the control plane starts", "start"),
+		Entry("while pods are created", "fill"),
+		Entry("while the full cluster is held", "hold"),
+	)
+
+	It("a component that dies ends the run with its name and last log lines, status 1", func() {
+		c := startCommand("scale", "--nodes", "20", "--pods", "200", "--hold", "5m")
+		c.waitForPhase("hold")
+		Expect(syscall.Kill(c.child("kube-scheduler"), syscall.SIGKILL)).To(Succeed())
+		Expect(c.wait()).To(Equal(scenarios.ExitFail), c.output())
+		Expect(c.output()).To(MatchRegexp(`kube-scheduler-0.*killed`))
+		run, err := results.Load(c.runDir())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(run.Verdict.Outcome).To(BeEquivalentTo(checkers.Fail))
+		Expect(run.Verdict.Reason).To(ContainSubstring("kube-scheduler-0"))
+		c.expectNothingLeft()
+	})
+
+	It("a harness that is killed takes its children with it, and what was measured stays", func() {
+		c := startCommand("scale", "--nodes", "20", "--pods", "200", "--hold", "5m")
+		c.waitForPhase("hold")
+		Expect(c.cmd.Process.Kill()).To(Succeed())
+		c.wait()
+		run, err := results.Load(c.runDir())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(run.Phases).To(HaveLen(2), "register and fill had ended")
+		Expect(run.Verdict.Outcome).To(BeEmpty(), "nobody judged it")
+		c.expectNothingLeft()
+	})
+})
+
+var _ = Describe("planecheck up", Ordered, func() {
+	var c *command
+	BeforeAll(func() {
+		c = startCommand("up", "--nodes", "3")
+		c.waitFor("export KUBECONFIG=")
+	})
+
+	It("can be used with kubectl", func() {
+		kubeconfig := c.find(`KUBECONFIG=(\S+)`)
+		nodes, status := kubectl(kubeconfig, "get", "nodes", "--no-headers")
+		Expect(status).To(BeZero(), nodes)
+		Expect(strings.Count(nodes, " Ready ")).To(Equal(3), nodes)
+		version, status := kubectl(kubeconfig, "version")
+		Expect(status).To(BeZero(), version)
+		Expect(version).To(MatchRegexp(`Server Version: v1\.\d+\.\d+\n`), "the server's version must parse")
+
+		By("running a pod")
+		out, status := kubectl(kubeconfig, "create", "deployment", "web", "--image=nginx", "--replicas=2")
+		Expect(status).To(BeZero(), out)
+		out, status = kubectl(kubeconfig, "rollout", "status", "deployment/web", "--timeout=60s")
+		Expect(status).To(BeZero(), out)
+	})
+
+	It("goes away with Ctrl-C and leaves nothing behind", func() {
+		Expect(c.cmd.Process.Signal(os.Interrupt)).To(Succeed())
+		Expect(c.wait()).To(Equal(scenarios.ExitPass), c.output())
+		c.expectNothingLeft()
+		Expect(filepath.Glob(filepath.Join(c.dir, "runs", "*"))).To(BeEmpty())
+	})
+})
+
+// program is what `make build` has built.
+func program() string {
+	GinkgoHelper()
+	path, err := filepath.Abs("../bin/planecheck")
+	Expect(err).NotTo(HaveOccurred())
+	Expect(path).To(BeAnExistingFile(), "run `make build` first")
+	return path
+}
+
+func args(a ...string) func() []string { return func() []string { return a } }
+
+// planecheck runs the program to its end and returns all its output.
+func planecheck(args ...string) (out string, status int) {
+	GinkgoHelper()
+	return run(exec.Command(program(), args...))
+}
+
+func kubectl(kubeconfig string, args ...string) (out string, status int) {
+	GinkgoHelper()
+	return run(exec.Command(program(), append([]string{"component", "kubectl", "--kubeconfig", kubeconfig}, args...)...))
+}
+
+func run(cmd *exec.Cmd) (string, int) {
+	GinkgoHelper()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	timer := time.AfterFunc(bound, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		Expect(err).NotTo(HaveOccurred())
+	}
+	return out.String(), cmd.ProcessState.ExitCode()
+}
+
+// started lists the run directories below dir.
+func started(dir string) []string {
+	found, err := filepath.Glob(filepath.Join(dir, "runs", "*", "run.json"))
+	Expect(err).NotTo(HaveOccurred())
+	return found
+}
+
+// command is the program at work.
+type command struct {
+	cmd  *exec.Cmd
+	dir  string
+	done chan struct{}
+
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+// startCommand starts the program with a run directory of its own and sees to
+// it that it ends with the spec.
+func startCommand(args ...string) *command {
+	GinkgoHelper()
+	c := &command{dir: GinkgoT().TempDir(), done: make(chan struct{})}
+	c.cmd = exec.Command(program(), append(args, "--runs", filepath.Join(c.dir, "runs"))...)
+	out, err := c.cmd.StdoutPipe()
+	Expect(err).NotTo(HaveOccurred())
+	c.cmd.Stderr = c.cmd.Stdout
+	Expect(c.cmd.Start()).To(Succeed())
+	go c.read(out)
+	DeferCleanup(func() {
+		_ = c.cmd.Process.Kill()
+		<-c.done
+	})
+	return c
+}
+
+func (c *command) read(out io.Reader) {
+	defer close(c.done)
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		c.mu.Lock()
+		fmt.Fprintln(&c.out, lines.Text())
+		c.mu.Unlock()
+	}
+}
+
+func (c *command) output() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.out.String()
+}
+
+func (c *command) waitFor(text string) {
+	GinkgoHelper()
+	Eventually(c.output, bound, 50*time.Millisecond).Should(ContainSubstring(text), "output of the command")
+}
+
+// waitForPhase waits until the harness says in its log that a phase begins.
+func (c *command) waitForPhase(phase string) {
+	GinkgoHelper()
+	c.waitFor("run directory: ")
+	if phase == "start" {
+		Eventually(func() []int { return c.children("kube-apiserver") }, bound, 20*time.Millisecond).ShouldNot(BeEmpty())
+		return
+	}
+	log := filepath.Join(c.runDir(), "logs", "harness.log")
+	Eventually(func() (string, error) {
+		b, err := os.ReadFile(log)
+		return string(b), err
+	}, bound, 50*time.Millisecond).Should(ContainSubstring(`msg="phase begins" phase=`+phase), "log of the harness; its output: %s", c.output())
+}
+
+func firstGroup(expr, text string) string {
+	return regexp.MustCompile(expr).FindStringSubmatch(text)[1]
+}
+
+// find returns the first group of a regular expression in the output.
+func (c *command) find(expr string) string {
+	GinkgoHelper()
+	Expect(c.output()).To(MatchRegexp(expr))
+	return firstGroup(expr, c.output())
+}
+
+func (c *command) runDir() string {
+	GinkgoHelper()
+	return c.find(`run directory: (\S+)`)
+}
+
+// wait waits for the end of the program and returns its exit status.
+func (c *command) wait() int {
+	GinkgoHelper()
+	Eventually(c.done, bound).Should(BeClosed(), "the command did not end")
+	_ = c.cmd.Wait()
+	return c.cmd.ProcessState.ExitCode()
+}
+
+// expectNothingLeft looks for processes that mention the run directory, which
+// every component does in its arguments.
+func (c *command) expectNothingLeft() {
+	GinkgoHelper()
+	Eventually(func() []int { return c.children("") }, 5*time.Second, 50*time.Millisecond).
+		Should(BeEmpty(), "processes of the run that outlived it")
+}
+
+func (c *command) child(kind string) int {
+	GinkgoHelper()
+	pids := c.children(kind)
+	Expect(pids).NotTo(BeEmpty(), "no process of "+kind)
+	return pids[0]
+}
+
+// children finds the processes of the run, by its directory in their command
+// lines.
+func (c *command) children(kind string) []int {
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	Expect(err).NotTo(HaveOccurred())
+	var pids []int
+	for _, path := range lines {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		line := string(b)
+		if !strings.Contains(line, c.dir) || !strings.Contains(line, "\x00component\x00"+kind) {
+			continue
+		}
+		pid, err := strconv.Atoi(strings.Split(path, "/")[2])
+		Expect(err).NotTo(HaveOccurred())
+		pids = append(pids, pid)
+	}
+	return pids
+}

@@ -1,0 +1,262 @@
+package scenarios
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/planecheck/planecheck/apiserver"
+	"github.com/planecheck/planecheck/apiserver/client"
+	"github.com/planecheck/planecheck/apiserver/storage"
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/results"
+	"github.com/planecheck/planecheck/workloads"
+	"github.com/planecheck/planecheck/workloads/manifest"
+)
+
+// execution is one plan on its way.
+type execution struct {
+	plan    *Plan
+	dir     *results.Dir
+	run     *results.Run
+	m       *measurement
+	log     *slog.Logger
+	logFile io.Closer
+
+	cluster  *cluster
+	density  *workloads.Density
+	manifest *manifest.Workload
+	applied  manifest.Result
+	// backend outlives the cluster, for the size of its data.
+	backend storage.Backend
+
+	// violation is what broke the run from the control plane's side, such as
+	// a component that died. A fault of the harness is never put here.
+	violation error
+	// interrupted is set when a person or a fault of ours cut the run short.
+	interrupted bool
+	// shortfalls are planned pods that were not Running when they should be.
+	shortfalls []string
+}
+
+func newExecution(plan *Plan, dir *results.Dir, run *results.Run) (*execution, error) {
+	log, file, err := newLog(dir)
+	if err != nil {
+		return nil, err
+	}
+	x := &execution{plan: plan, dir: dir, run: run, log: log, logFile: file}
+	if run.Plan, err = plan.encode(); err != nil {
+		return nil, err
+	}
+	if x.m, err = newMeasurement(dir, log); err != nil {
+		return nil, err
+	}
+	return x, dir.Save(run) // the plan is on disk before anything starts
+}
+
+// execute starts the world, goes through the phases, and stops the world. The
+// first error ends it; what was measured until then is kept.
+func (x *execution) execute(parent context.Context) (err error) {
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	sampling, stopSampling := context.WithCancel(context.WithoutCancel(parent))
+	defer stopSampling()
+	go x.m.collector.Sampler.Run(sampling)
+
+	x.m.setPhase("start")
+	x.cluster, err = startControlPlane(ctx, x.plan.World, x.plan.Seed, x.dir.Path, x.m.hooks(), x.log)
+	if err != nil {
+		return startError(context.Cause(ctx), err)
+	}
+	defer func() { err = errors.Join(err, x.stop()) }()
+	x.backend = x.cluster.backend
+	x.m.attach(x.cluster)
+	if err := x.recordSettings(); err != nil {
+		return err
+	}
+	go watchDeaths(ctx, x.cluster, cancel)
+	if err := x.prepareLoad(ctx); err != nil {
+		return err
+	}
+	go x.intervene(ctx)
+	for _, name := range x.plan.Phases {
+		if err := x.phase(ctx, name); err != nil {
+			return x.reason(ctx, name, err)
+		}
+	}
+	return nil
+}
+
+// startError tells what a person can mend from what they cannot.
+func startError(cause, err error) error {
+	var component *apiserver.ComponentError
+	switch {
+	case cause != nil:
+		return cause
+	case errors.As(err, &component):
+		return err
+	}
+	return err
+}
+
+// watchDeaths cancels everything when something dies that nobody stopped.
+func watchDeaths(ctx context.Context, c *cluster, cancel context.CancelCauseFunc) {
+	var store <-chan error
+	if n, ok := c.backend.(storage.DeathNotifier); ok {
+		store = n.Died()
+	}
+	select {
+	case died := <-c.plane.Died():
+		cancel(died)
+	case err := <-store:
+		cancel(fmt.Errorf("the store lost a member that nobody stopped: %w", err))
+	case <-ctx.Done():
+	}
+}
+
+// reason prefers why everything was cancelled to the error that followed, and
+// sorts a broken control plane from a broken harness.
+func (x *execution) reason(ctx context.Context, phase string, err error) error {
+	var died *apiserver.ComponentError
+	cause := context.Cause(ctx)
+	switch {
+	case errors.As(cause, &died):
+		x.violation = died
+		return died
+	case cause != nil:
+		x.interrupted = true
+		return cause
+	}
+	return fmt.Errorf("phase %s: %w", phase, err)
+}
+
+// prepareLoad starts the measuring watch and makes the workloads.
+func (x *execution) prepareLoad(ctx context.Context) error {
+	c := x.cluster
+	observer := c.layer.Client(c.observerIdentity())
+	cfg := workloads.PodWatcherConfig{Client: observer, Hook: x.m.podEvent, Log: x.log}
+	if x.plan.Density != nil {
+		cfg.Counted = x.plan.Density.Owns
+	}
+	watcher := workloads.NewPodWatcher(cfg)
+	go watcher.Run(ctx)
+	if err := watcher.WaitSynced(ctx); err != nil {
+		return err
+	}
+	if m := x.plan.Manifest; m != nil {
+		if err := x.prepareManifest(m); err != nil {
+			return err
+		}
+	}
+	if x.plan.Density == nil {
+		return nil
+	}
+	var err error
+	x.density, err = workloads.NewDensity(*x.plan.Density, workloads.DensityDeps{
+		Clients:     []*client.Client{c.layer.Client(c.workloadIdentity())},
+		Observer:    observer,
+		Pods:        watcher,
+		Signals:     x.m.signals,
+		Scheduled:   x.scheduled,
+		PaceChanged: x.m.paceChanged,
+		Log:         x.log,
+	})
+	return err
+}
+
+func (x *execution) scheduled(namespace, deployment string, due history.Time) {
+	x.m.collector.Pods.Scheduled(namespace, deployment, 0, due)
+}
+
+// recordSettings writes down how everything was started.
+func (x *execution) recordSettings() error {
+	settings := struct {
+		Components []apiserver.Component `json:"components"`
+		Control    []string              `json:"control"`
+		Store      map[string]string     `json:"store,omitempty"`
+		GC         map[string]GC         `json:"gc"`
+		Leases     string                `json:"leases"`
+	}{
+		Components: x.cluster.plane.Components(),
+		Control:    apiserver.DescribeSettings(x.cluster.planeConfig(x.dir.Path, x.log)),
+		GC:         x.plan.World.GC,
+		Leases:     fmt.Sprintf("renewed every 10 s and up to 4 %% more, lasting %s", leaseDuration),
+	}
+	if d, ok := x.cluster.backend.(storage.Describer); ok {
+		settings.Store = d.Settings()
+	}
+	b, err := json.Marshal(settings)
+	if err != nil {
+		return fmt.Errorf("record settings: %w", err)
+	}
+	x.run.Settings = b
+	for component, version := range x.cluster.plane.Versions() {
+		x.run.Versions[component] = version
+	}
+	return x.dir.Save(x.run)
+}
+
+// intervene does what the plan does to components, when its time has come.
+func (x *execution) intervene(ctx context.Context) {
+	for _, i := range x.plan.Interventions {
+		if err := x.interveneOnce(ctx, i); err != nil && ctx.Err() == nil {
+			x.log.Error("intervention failed", "component", i.Component, "err", err)
+		}
+	}
+}
+
+// interventionPoll is how often progress is looked at for a trigger.
+const interventionPoll = 20 * time.Millisecond
+
+func (x *execution) interveneOnce(ctx context.Context, i Intervention) error {
+	ticker := time.NewTicker(interventionPoll)
+	defer ticker.Stop()
+	for x.m.collector.Pods.Counts().Running < i.AfterRunning {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	if err := x.cluster.plane.Signal(i.Component, stopSignal); err != nil {
+		return err
+	}
+	x.m.series.Event(history.Now(), "freeze", i.Component, nil)
+	timer := time.NewTimer(time.Duration(i.For))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done(): // the thaw comes all the same: a frozen process cannot stop
+	}
+	x.m.series.Event(history.Now(), "thaw", i.Component, nil)
+	return x.cluster.plane.Signal(i.Component, continueSignal)
+}
+
+// stop ends the world, keeping the size of the store's data.
+func (x *execution) stop() error {
+	x.m.setPhase("stop")
+	peak := x.m.collector.Sampler.Peak()
+	if bytes, err := x.backend.DiskBytes(); err == nil {
+		peak.DiskBytes = bytes
+	}
+	x.run.Peak = &peak
+	if err := x.cluster.stop(); err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	return nil
+}
+
+// finish writes the record of the run for the last time.
+func (x *execution) finish(keepData bool) error {
+	x.run.Ended = time.Now()
+	x.run.Calls = x.m.collector.Recorder.Total()
+	return errors.Join(
+		x.dir.Save(x.run),
+		removeData(x.backend, x.run.Verdict.Outcome, keepData),
+		x.logFile.Close(),
+	)
+}

@@ -1,0 +1,63 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/planecheck/planecheck/checkers"
+)
+
+// Exit statuses of the command line.
+const (
+	ExitPass        = 0
+	ExitFail        = 1
+	ExitUsage       = 2 // a wrong flag or value, or a run that cannot fit
+	ExitUndecided   = 3 // Unknown or Invalid
+	ExitHarness     = 4
+	ExitSLOMissed   = 5 // only with --slo-fail
+	ExitInterrupted = 130
+)
+
+// UsageError is something that the person asked for and cannot have: a bad
+// value, a file that is not there, a run that does not fit the machine.
+// Nothing was started.
+type UsageError struct{ msg string }
+
+func (e *UsageError) Error() string { return e.msg }
+
+// Usagef makes a UsageError.
+func Usagef(format string, args ...any) error {
+	return &UsageError{msg: fmt.Sprintf(format, args...)}
+}
+
+// ErrInterrupted is the cause of a context that ended because a person pressed
+// Ctrl-C or sent SIGTERM.
+var ErrInterrupted = errors.New("interrupted")
+
+// ErrSLOMissed is returned with SLOFail when correctness passed but an
+// objective was missed.
+var ErrSLOMissed = errors.New("a service level objective was missed")
+
+// ExitStatus maps the end of a command to its exit status. An error that is
+// none of the known kinds is a fault of the harness: it never reads as a
+// violation, nor as a pass.
+func ExitStatus(outcome checkers.Outcome, err error) int {
+	var usage *UsageError
+	switch {
+	case errors.As(err, &usage):
+		return ExitUsage
+	case errors.Is(err, ErrInterrupted), errors.Is(err, context.Canceled):
+		return ExitInterrupted
+	case outcome == checkers.Fail:
+		return ExitFail
+	case errors.Is(err, ErrSLOMissed):
+		return ExitSLOMissed
+	case err != nil:
+		return ExitHarness
+	case outcome == checkers.Pass:
+		return ExitPass
+	default:
+		return ExitUndecided
+	}
+}

@@ -1,0 +1,57 @@
+package scenarios
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/planecheck/planecheck/apiserver"
+	"github.com/planecheck/planecheck/apiserver/client"
+	"github.com/planecheck/planecheck/checkers/history"
+)
+
+// The user in whose name the load is sent. It may do everything, but through a
+// binding like any other user: members of system:masters are exempt from
+// priority and fairness, and a load that is exempt would show an API server
+// that nobody has.
+const (
+	workloadUser  = "planecheck:workload"
+	workloadGroup = "planecheck:workload"
+)
+
+// workloadToken draws the user's token from the seed, from a stream of its own.
+func workloadToken(seed uint64) string {
+	random := rand.New(rand.NewPCG(seed, 0x776f726b6c6f6164)) // "workload"
+	return fmt.Sprintf("%016x%016x", random.Uint64(), random.Uint64())
+}
+
+func workloadLogin(seed uint64) apiserver.Identity {
+	return apiserver.Identity{Token: workloadToken(seed), User: workloadUser, Groups: []string{workloadGroup}}
+}
+
+func (c *cluster) workloadIdentity() client.Identity {
+	return client.Identity{User: workloadUser, Class: history.ClassWorkload, Token: workloadToken(c.seed)}
+}
+
+// observerIdentity is the administrator in whose name the measurement watches.
+// Being exempt from priority and fairness, it does not compete with the load.
+func (c *cluster) observerIdentity() client.Identity {
+	return client.Identity{User: "admin", Class: history.ClassObserver, Token: c.plane.AdminToken()}
+}
+
+var clusterRoleBindings = client.Resource{Group: "rbac.authorization.k8s.io", Version: "v1", Plural: "clusterrolebindings"}
+
+// grantWorkload gives the load's user the rights of an administrator.
+func (c *cluster) grantWorkload(ctx context.Context) error {
+	const binding = `{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRoleBinding",` +
+		`"metadata":{"name":"` + workloadGroup + `"},` +
+		`"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"cluster-admin"},` +
+		`"subjects":[{"kind":"Group","apiGroup":"rbac.authorization.k8s.io","name":"` + workloadGroup + `"}]}`
+	_, err := c.layer.Client(c.observerIdentity()).Do(ctx, &client.Request{
+		Verb: "create", Resource: clusterRoleBindings, Body: []byte(binding), ContentType: "application/json",
+	})
+	if err != nil {
+		return fmt.Errorf("grant the load its rights: %w", err)
+	}
+	return nil
+}

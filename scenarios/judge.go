@@ -1,0 +1,118 @@
+package scenarios
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/planecheck/planecheck/checkers"
+)
+
+// judge writes the verdict. runErr is how the execution ended.
+func (x *execution) judge(runErr error) {
+	verdicts := []checkers.Verdict{x.judgePlan(runErr)}
+	if x.plan.Manifest != nil {
+		verdicts = append(verdicts, x.judgeManifest())
+	}
+	if x.plan.Density != nil {
+		verdicts = append(verdicts, x.judgePods())
+	}
+	verdicts = append(verdicts, x.judgeLeases(), x.judgeComponents())
+	v := &x.run.Verdict
+	v.Guarantees = verdicts
+	v.Outcome = checkers.Worst(verdicts)
+	for _, g := range verdicts {
+		if g.Outcome != checkers.Pass {
+			v.Reason = g.Detail
+			break
+		}
+	}
+}
+
+// judgePlan says whether everything was done that was planned. A plan that was
+// cut short by a person or by a fault of ours proves nothing; one that the
+// control plane did not carry out within generous bounds is a failure of it.
+func (x *execution) judgePlan(runErr error) checkers.Verdict {
+	v := checkers.Verdict{
+		Guarantee: "PlanComplete", Statement: "every phase of the plan ended as planned",
+		Checked: fmt.Sprintf("%d of %d phases", x.phasesDone(), len(x.plan.Phases)),
+	}
+	switch {
+	case runErr == nil:
+		v.Outcome = checkers.Pass
+	case x.violation != nil:
+		v.Outcome = checkers.Fail
+	default:
+		v.Outcome = checkers.Invalid
+	}
+	if runErr != nil {
+		v.Detail = runErr.Error()
+	}
+	return v
+}
+
+func (x *execution) phasesDone() int {
+	done := 0
+	for _, p := range x.run.Phases {
+		if p.Incomplete == "" {
+			done++
+		}
+	}
+	return done
+}
+
+func (x *execution) judgePods() checkers.Verdict {
+	v := checkers.Verdict{
+		Guarantee: "EveryPodRunning", Statement: "every planned pod was Running at the end of each phase that asks for it",
+		Checked: fmt.Sprintf("%d pods in the store", x.plan.pods()),
+	}
+	switch {
+	case len(x.shortfalls) > 0:
+		v.Outcome, v.Detail = checkers.Fail, strings.Join(x.shortfalls, "; ")
+	case !x.phaseDone(phaseFill):
+		v.Outcome, v.Detail = checkers.Invalid, "the load was never complete"
+	default:
+		v.Outcome = checkers.Pass
+	}
+	return v
+}
+
+func (x *execution) judgeLeases() checkers.Verdict {
+	totals := x.m.collector.Leases.Totals()
+	v := checkers.Verdict{
+		Guarantee: "NoLeaseMissed", Statement: "every node renewed its lease before it ran out",
+		Checked: fmt.Sprintf("%d renewals of %d nodes", totals.Renewals, x.plan.World.Nodes),
+	}
+	switch {
+	case totals.Missed > 0:
+		v.Outcome, v.Detail = checkers.Fail, fmt.Sprintf("%d lease deadlines passed without a renewal", totals.Missed)
+	case totals.Renewals < int64(x.plan.World.Nodes):
+		// Shorter than one round of renewals: no deadline could have passed.
+		v.Outcome, v.Detail = checkers.Invalid, "the run was too short for every node to renew once"
+	default:
+		v.Outcome = checkers.Pass
+	}
+	return v
+}
+
+func (x *execution) judgeComponents() checkers.Verdict {
+	v := checkers.Verdict{Guarantee: "NoComponentDied", Statement: "no component ended unless the plan stopped it"}
+	if x.cluster == nil {
+		v.Outcome, v.Detail = checkers.Invalid, "the control plane did not start"
+		return v
+	}
+	v.Checked = fmt.Sprintf("%d processes", len(x.cluster.plane.Components()))
+	v.Outcome = checkers.Pass
+	if x.violation != nil {
+		v.Outcome, v.Detail = checkers.Fail, x.violation.Error()
+	}
+	return v
+}
+
+func (x *execution) phaseDone(name string) bool {
+	for _, p := range x.run.Phases {
+		if p.Name == name && p.Incomplete == "" {
+			return true
+		}
+	}
+	return false
+}

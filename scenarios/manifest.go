@@ -1,0 +1,62 @@
+package scenarios
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/workloads/manifest"
+)
+
+// ManifestPlan is a person's own load.
+type ManifestPlan struct {
+	File    string `json:"file"`
+	Objects int    `json:"objects"` // in the file
+	Copies  int    `json:"copies"`
+
+	parsed *manifest.Manifest
+}
+
+// planManifest reads the file, so that a broken one is refused before
+// anything starts.
+func planManifest(file string, copies int) (*ManifestPlan, error) {
+	parsed, err := manifest.Read(file)
+	if err != nil {
+		return nil, Usagef("--manifest: %v", err)
+	}
+	return &ManifestPlan{File: file, Objects: len(parsed.Objects), Copies: copies, parsed: parsed}, nil
+}
+
+// prepareManifest makes the workload that applies the plan's manifest.
+func (x *execution) prepareManifest(m *ManifestPlan) error {
+	workload, err := manifest.New(manifest.Config{
+		REST:     x.cluster.layer.Client(x.cluster.workloadIdentity()).RESTConfig(),
+		Manifest: m.parsed,
+		Copies:   m.Copies,
+		Log:      x.log,
+	})
+	x.manifest = workload
+	return err
+}
+
+// applyManifest applies all copies and waits until every object is ready.
+func (x *execution) applyManifest(ctx context.Context) error {
+	result, err := x.manifest.Apply(ctx)
+	x.applied = result
+	return err
+}
+
+func (x *execution) judgeManifest() checkers.Verdict {
+	v := checkers.Verdict{
+		Guarantee: "ManifestReady", Statement: "every object of the manifest became ready by the rules of kstatus",
+		Checked: fmt.Sprintf("%d objects", x.applied.Objects), Outcome: checkers.Pass,
+	}
+	switch {
+	case x.phaseDone(phaseManifest):
+	case x.interrupted:
+		v.Outcome, v.Detail = checkers.Invalid, "the load was never complete"
+	default:
+		v.Outcome, v.Detail = checkers.Fail, fmt.Sprintf("%d of %d objects are ready", x.applied.Ready, x.applied.Objects)
+	}
+	return v
+}

@@ -1,0 +1,198 @@
+package scenarios
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/planecheck/planecheck/apiserver"
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/results"
+	"github.com/planecheck/planecheck/workloads"
+)
+
+// leaseDuration is how long a kubelet's lease lasts (nodeLeaseDurationSeconds
+// in the kubelet's configuration).
+const leaseDuration = 40 * time.Second
+
+// measurement hears everything that happens in a run and keeps the figures.
+type measurement struct {
+	dir       *results.Dir
+	started   history.Time
+	series    *results.Series
+	collector *results.Collector
+	log       *slog.Logger
+
+	cluster atomic.Pointer[cluster] // set once it is up
+	watcher atomic.Pointer[workloads.PodWatcher]
+
+	mu    sync.Mutex
+	pace  float64 // pods/s; negative: no pacer at work
+	phase string
+	rates rateMeter
+}
+
+func newMeasurement(dir *results.Dir, log *slog.Logger) (*measurement, error) {
+	m := &measurement{dir: dir, started: history.Now(), log: log, pace: -1}
+	var err error
+	if m.series, err = results.CreateSeries(dir.File("series.jsonl"), m.started); err != nil {
+		return nil, err
+	}
+	sampler := results.NewSampler(m.series, m.values, log)
+	sampler.Set(results.HarnessName, os.Getpid())
+	m.collector = results.NewCollector(sampler, leaseDuration)
+	return m, nil
+}
+
+// hooks are where the measurement listens.
+func (m *measurement) hooks() hooks {
+	return hooks{
+		observer: m.collector.Recorder,
+		commit:   m.collector.Pods.Commit,
+		podSeen:  m.collector.Pods.Saw,
+		lease:    m.collector.Leases.Lease,
+	}
+}
+
+// attach names the processes to sample, once they run.
+func (m *measurement) attach(c *cluster) {
+	for _, component := range c.plane.Components() {
+		m.collector.Sampler.Set(component.Name, component.PID)
+	}
+	for _, member := range c.backend.Members() {
+		if member.PID != 0 {
+			m.collector.Sampler.Set(member.Name, member.PID)
+		}
+	}
+	m.cluster.Store(c)
+}
+
+// scrape reads the metrics of all components whose figures are reported. A
+// component that cannot be read has no figures; what that means is not decided
+// here.
+func (m *measurement) scrape(ctx context.Context) map[string]*results.Scrape {
+	c := m.cluster.Load()
+	if c == nil {
+		return nil
+	}
+	scrapes := map[string]*results.Scrape{}
+	for _, component := range c.plane.Components() {
+		if component.Kind == apiserver.KubeControllerManager {
+			continue
+		}
+		text, err := c.plane.Metrics(ctx, component.Name)
+		if err == nil {
+			scrapes[component.Name], err = results.ParseScrape(text)
+		}
+		if err != nil {
+			m.log.Warn("cannot read metrics", "component", component.Name, "err", err)
+			delete(scrapes, component.Name)
+		}
+	}
+	return scrapes
+}
+
+// signals are what the pacer steers by, beside the counts of pods.
+func (m *measurement) signals() workloads.Signals {
+	_, failures, _ := m.collector.Recorder.Totals()
+	_, slow := m.collector.Recorder.SlowNow()
+	return workloads.Signals{
+		StartupP99:       time.Duration(m.collector.Pods.RecentStartup().P99),
+		LeaseLatenessP99: time.Duration(m.collector.Leases.Recent().P99),
+		Errors:           failures,
+		SLOMissed:        slow,
+	}
+}
+
+// paceChanged keeps every change of the pace in the time series.
+func (m *measurement) paceChanged(_ string, change workloads.PaceChange) {
+	m.mu.Lock()
+	m.pace = change.Rate
+	m.mu.Unlock()
+	m.series.Event(change.At, "pace", change.Reason, map[string]float64{"pace_pods_per_second": change.Rate})
+}
+
+// podEvent takes what the measuring watch sees.
+func (m *measurement) podEvent(e workloads.PodEvent) {
+	m.collector.Pods.Watched(e.Type, e.Pod.Namespace, e.Pod.Name, e.Pod.Phase, e.Arrived)
+}
+
+// values are the columns of the time series beside those of the processes. The
+// sampler calls it once a second.
+func (m *measurement) values() map[string]float64 {
+	counts := m.collector.Pods.Counts()
+	m.mu.Lock()
+	m.rates.add(history.Now(), counts.Running)
+	values := map[string]float64{
+		"pods_created": float64(counts.Created), "pods_bound": float64(counts.Bound),
+		"pods_running": float64(counts.Running), "pods_deleted": float64(counts.Deleted),
+		"running_pods_per_second": m.rates.perSecond(),
+	}
+	if m.pace >= 0 {
+		values["pace_pods_per_second"] = m.pace
+	}
+	m.mu.Unlock()
+	if l := m.collector.Pods.RecentStartup(); l.Count > 0 {
+		values["startup_p99_seconds"] = time.Duration(l.P99).Seconds()
+	}
+	if l := m.collector.Leases.Recent(); l.Count > 0 {
+		values["lease_late_p99_seconds"] = time.Duration(l.P99).Seconds()
+	}
+	if c := m.cluster.Load(); c != nil {
+		stats := c.nodes.Stats()
+		values["nodes_ready"] = float64(stats.NodesReady)
+		values["watches_open"] = float64(stats.WatchesOpen)
+		values["lease_renewals"] = float64(stats.LeaseRenewals)
+	}
+	return values
+}
+
+func (m *measurement) setPhase(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.phase, m.pace = name, -1
+}
+
+// close ends the time series.
+func (m *measurement) close() error {
+	if err := m.series.Close(); err != nil {
+		return fmt.Errorf("close measurement: %w", err)
+	}
+	return nil
+}
+
+// rateWindow is over how many samples, one a second, a rate is averaged.
+const rateWindow = 5
+
+// rateMeter turns a counter that is read once a second into a rate.
+type rateMeter struct {
+	at    [rateWindow + 1]history.Time
+	count [rateWindow + 1]int64
+	n     int
+}
+
+func (r *rateMeter) add(at history.Time, count int64) {
+	i := r.n % len(r.at)
+	r.at[i], r.count[i] = at, count
+	r.n++
+}
+
+// perSecond is the rate over the window, or over what there is of it.
+func (r *rateMeter) perSecond() float64 {
+	if r.n < 2 {
+		return 0
+	}
+	last := (r.n - 1) % len(r.at)
+	first := 0
+	if r.n > len(r.at) {
+		first = r.n % len(r.at)
+	}
+	if d := r.at[last].Sub(r.at[first]).Seconds(); d > 0 {
+		return float64(r.count[last]-r.count[first]) / d
+	}
+	return 0
+}

@@ -1,0 +1,191 @@
+package scenarios
+
+import (
+	"os"
+	"slices"
+	"strings"
+)
+
+// Options is everything that a person can choose about a run. The zero value
+// is not usable: start from DefaultOptions.
+type Options struct {
+	World World
+	// Pods is the number of pods of the density load; 0 with a Manifest means
+	// no density load.
+	Pods              int
+	Namespaces        int // 0: one per 3,000 pods, at least 4
+	PodsPerDeployment int
+	// Rate paces the fill: "auto", "max", or pods per second.
+	Rate string
+	// Hold is how long the full cluster is watched at rest.
+	Hold  Duration
+	Churn Churn
+	Drain bool
+	// Manifest is a file of objects to apply, Copies times.
+	Manifest string
+	Copies   int
+
+	Seed    uint64
+	RunsDir string
+	// KeepData keeps etcd's data directories after a Pass, too.
+	KeepData bool
+	// Force starts a run that is estimated not to fit.
+	Force bool
+	// SLOFail makes a missed objective an error (exit status 5).
+	SLOFail bool
+}
+
+// Churn is the phase that changes a full cluster.
+type Churn struct {
+	// Pods is how many pods are replaced, by rolling updates and by deleting
+	// and creating Deployments in turn; 0: no churn.
+	Pods int     `json:"pods"`
+	Rate float64 `json:"rate"` // pods per second
+}
+
+// World is what is started: the control plane, its store and the nodes.
+type World struct {
+	Nodes              int    `json:"nodes"`
+	Profile            string `json:"profile"`     // lean or kubelet
+	Connections        string `json:"connections"` // shared or own
+	Controllers        int    `json:"controllers"` // simulated controllers
+	Backend            string `json:"backend"`
+	APIServers         int    `json:"apiservers"`
+	Schedulers         int    `json:"schedulers"`
+	ControllerManagers int    `json:"controllerManagers"`
+	// Port of the load balancer in front of the API servers; 0: any.
+	Port int `json:"port"`
+
+	SchedulerSetting    string `json:"schedulerSetting"` // default or throughput
+	SchedulerConfigFile string `json:"schedulerConfigFile,omitempty"`
+
+	KubeAPIServer         string `json:"kubeAPIServer,omitempty"`
+	KubeScheduler         string `json:"kubeScheduler,omitempty"`
+	KubeControllerManager string `json:"kubeControllerManager,omitempty"`
+
+	APIServerArgs []string `json:"apiserverArgs,omitempty"`
+	KCMArgs       []string `json:"kcmArgs,omitempty"`
+	FeatureGates  string   `json:"featureGates,omitempty"`
+
+	// GC holds GOGC and GOMEMLIMIT by component; "harness" is this process
+	// with its etcd members. What is missing is filled in from the machine.
+	GC map[string]GC `json:"gc"`
+}
+
+// GC is a Go runtime's garbage collector setting.
+type GC struct {
+	Percent     int   `json:"gogc"`
+	MemoryLimit int64 `json:"gomemlimit"` // bytes
+}
+
+// DefaultOptions returns the settings of `planecheck scale` without a flag.
+// Nodes and Pods are left 0: the runner sizes them to the machine.
+func DefaultOptions() Options {
+	return Options{
+		World: World{
+			Profile:            "kubelet",
+			Connections:        "shared",
+			Backend:            "etcd",
+			APIServers:         1,
+			Schedulers:         1,
+			ControllerManagers: 1,
+			SchedulerSetting:   "throughput",
+			GC:                 map[string]GC{},
+		},
+		PodsPerDeployment: 50,
+		Rate:              "auto",
+		Churn:             Churn{Rate: 20},
+		Hold:              seconds(10),
+		Drain:             true,
+		Copies:            1,
+		RunsDir:           "runs",
+	}
+}
+
+// Validate returns a UsageError for the first value that cannot work.
+func (o *Options) Validate() error {
+	w := &o.World
+	atLeast := func(name string, got, least int) error {
+		if got < least {
+			return Usagef("--%s is %d; it must be at least %d", name, got, least)
+		}
+		return nil
+	}
+	oneOf := func(name, got string, known ...string) error {
+		if !slices.Contains(known, got) {
+			return Usagef("--%s is %q; it must be one of %s", name, got, strings.Join(known, ", "))
+		}
+		return nil
+	}
+	leastPods := 1
+	if o.Manifest != "" {
+		leastPods = 0
+	}
+	for _, err := range []error{
+		atLeast("nodes", w.Nodes, 1),
+		atLeast("pods", o.Pods, leastPods),
+		atLeast("namespaces", o.Namespaces, 0),
+		atLeast("pods-per-deployment", o.PodsPerDeployment, 1),
+		atLeast("copies", o.Copies, 1),
+		atLeast("churn-pods", o.Churn.Pods, 0),
+		atLeast("apiservers", w.APIServers, 1),
+		atLeast("schedulers", w.Schedulers, 1),
+		atLeast("controller-managers", w.ControllerManagers, 1),
+		atLeast("controllers", w.Controllers, 0),
+		oneOf("profile", w.Profile, "lean", "kubelet"),
+		oneOf("connections", w.Connections, "shared", "own"),
+		oneOf("scheduler", w.SchedulerSetting, "default", "throughput"),
+		readable("manifest", o.Manifest),
+		readable("scheduler-config", w.SchedulerConfigFile),
+		readable("kube-apiserver", w.KubeAPIServer),
+		readable("kube-scheduler", w.KubeScheduler),
+		readable("kube-controller-manager", w.KubeControllerManager),
+		o.validateTimes(),
+		o.validateCapacity(),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *Options) validateTimes() error {
+	if o.Hold < 0 {
+		return Usagef("--hold is %s; a phase cannot last less than no time", o.Hold)
+	}
+	if o.Churn.Pods > 0 && o.Churn.Rate <= 0 {
+		return Usagef("--churn-rate is %g; it must be above 0", o.Churn.Rate)
+	}
+	return nil
+}
+
+// podsPerNode is the kubelet's default of --max-pods, which the simulated
+// nodes announce as their capacity.
+const podsPerNode = 110
+
+// validateCapacity refuses a load that the scheduler could never place.
+
+func (o *Options) validateCapacity() error {
+	if capacity := o.World.Nodes * podsPerNode; o.Pods > capacity {
+		return Usagef("%d pods do not fit on %d nodes of %d pods each; add nodes (--nodes %d)",
+			o.Pods, o.World.Nodes, podsPerNode, (o.Pods+podsPerNode-1)/podsPerNode)
+	}
+	return nil
+}
+
+func readable(flag, path string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return Usagef("--%s: %v", flag, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || info.IsDir() {
+		return Usagef("--%s: %s is no file", flag, path)
+	}
+	return nil
+}

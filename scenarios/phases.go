@@ -1,0 +1,178 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/planecheck/planecheck/results"
+	"github.com/planecheck/planecheck/workloads"
+)
+
+const (
+	stopSignal     = unix.SIGSTOP
+	continueSignal = unix.SIGCONT
+)
+
+const (
+	// sloWindow is the window of the official SLOs: phases that are longer
+	// are judged in pieces of this length.
+	sloWindow = 5 * time.Minute
+	// scrapeBound is how long the metrics of all components may take.
+	scrapeBound = 30 * time.Second
+)
+
+// phase runs one phase of the plan, measures it, and saves what is known so
+// far, whether it went well or not.
+func (x *execution) phase(ctx context.Context, name string) error {
+	x.m.setPhase(name)
+	x.log.Info("phase begins", "phase", name)
+	x.m.collector.Begin(name, x.scrape(ctx))
+	stopProfile, err := results.StartCPUProfile(x.dir.Path, name)
+	if err != nil {
+		x.log.Warn("no CPU profile of the harness", "phase", name, "err", err)
+	}
+	marking, stopMarking := context.WithCancel(ctx)
+	marked := make(chan struct{})
+	go func() { defer close(marked); x.markWindows(marking) }()
+
+	result, phaseErr := x.work(ctx, name)
+
+	stopMarking()
+	<-marked
+	p := x.m.collector.End(x.scrape(context.WithoutCancel(ctx)))
+	if stopProfile != nil {
+		if split, err := stopProfile(); err == nil {
+			p.Profile = &split
+		} else {
+			x.log.Warn("no CPU profile of the harness", "phase", name, "err", err)
+		}
+	}
+	if phaseErr != nil {
+		p.Incomplete = phaseErr.Error()
+	}
+	p.Pace = paceOf(x.plan, result)
+	x.run.Phases = append(x.run.Phases, p)
+	x.log.Info("phase ends", "phase", name, "err", phaseErr)
+	return errors.Join(phaseErr, x.dir.Save(x.run))
+}
+
+func (x *execution) scrape(ctx context.Context) map[string]*results.Scrape {
+	ctx, cancel := context.WithTimeout(ctx, scrapeBound)
+	defer cancel()
+	return x.m.scrape(ctx)
+}
+
+// markWindows ends a window of the servers' histograms every five minutes.
+func (x *execution) markWindows(ctx context.Context) {
+	ticker := time.NewTicker(sloWindow)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			x.m.collector.Mark(x.scrape(ctx))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// work does what a phase is about. The result is nil for phases that are not
+// those of the density load.
+func (x *execution) work(ctx context.Context, name string) (*workloads.PhaseResult, error) {
+	var result workloads.PhaseResult
+	var err error
+	switch name {
+	case phaseRegister:
+		return nil, x.register(ctx)
+	case phaseManifest:
+		return nil, x.applyManifest(ctx)
+	case phaseFill:
+		result, err = x.density.Fill(ctx)
+		x.expectRunning(ctx, name)
+	case phaseHold:
+		result, err = x.density.Hold(ctx)
+		x.expectRunning(ctx, name)
+		if planned := int64(x.plan.pods()); err == nil && result.RunningLeast < planned {
+			x.shortfall(name, "only %d of %d pods were Running at some moment", result.RunningLeast, planned)
+		}
+	case phaseChurn:
+		result, err = x.density.Churn(ctx)
+		x.expectRunning(ctx, name)
+	case phaseDrain:
+		return x.drain(ctx)
+	default:
+		return nil, fmt.Errorf("phase %s is unknown", name)
+	}
+	return &result, err
+}
+
+// register starts the nodes, and with them prepares the namespaces of the
+// load: neither belongs into the time of the fill.
+func (x *execution) register(ctx context.Context) error {
+	if err := x.cluster.nodes.Start(ctx); err != nil {
+		return err
+	}
+	if x.density == nil {
+		return nil
+	}
+	return x.density.Prepare(ctx)
+}
+
+func (x *execution) drain(ctx context.Context) (*workloads.PhaseResult, error) {
+	if x.manifest != nil {
+		if err := x.manifest.Cleanup(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if x.density == nil {
+		return nil, nil
+	}
+	result, err := x.density.Drain(ctx)
+	return &result, err
+}
+
+// expectRunning compares the store, not what the simulation believes, with the
+// plan. A phase that was cut short owes nothing.
+func (x *execution) expectRunning(ctx context.Context, phase string) {
+	if ctx.Err() != nil {
+		return
+	}
+	running, planned := x.m.collector.Pods.Counts().LiveRun, int64(x.plan.pods())
+	if running < planned {
+		x.shortfall(phase, "%d of %d pods were Running at its end", running, planned)
+	}
+}
+
+func (x *execution) shortfall(phase, format string, args ...any) {
+	x.shortfalls = append(x.shortfalls, phase+": "+fmt.Sprintf(format, args...))
+}
+
+// paceOf sums up what the pacer did.
+func paceOf(plan *Plan, r *workloads.PhaseResult) *results.Pace {
+	if r == nil || len(r.Pace) == 0 {
+		return nil
+	}
+	mode := plan.Density.Config.Rate
+	if r.Phase == phaseDrain {
+		mode = plan.Density.Config.DrainRate
+	}
+	p := &results.Pace{Mode: mode.String(), Sustained: r.Sustained.PodsPerSecond}
+	last := 0.0
+	for i, change := range r.Pace {
+		switch {
+		case i == 0:
+		case change.Rate > last:
+			p.Raises++
+		case change.Rate < last:
+			p.Backoffs++
+		}
+		last = change.Rate
+		p.Highest = max(p.Highest, last)
+	}
+	p.Last = last
+	return p
+}

@@ -1,0 +1,189 @@
+package scenarios
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/planecheck/planecheck/apiserver/storage"
+	"github.com/planecheck/planecheck/results"
+	"github.com/planecheck/planecheck/workloads"
+)
+
+// Plan is everything that a run will do, with every random draw already made.
+// It is printed and saved before anything starts; the same plan on the same
+// versions asks the same of the control plane.
+type Plan struct {
+	Scenario string `json:"scenario"`
+	Seed     uint64 `json:"seed"`
+	World    World  `json:"world"`
+
+	// Density is nil without a density load.
+	Density  *workloads.DensityPlan `json:"density,omitempty"`
+	Manifest *ManifestPlan          `json:"manifest,omitempty"`
+	// Phases are the names of the phases, in their order.
+	Phases        []string       `json:"phases"`
+	Interventions []Intervention `json:"interventions,omitempty"`
+
+	members int // of the store
+}
+
+// The phases of a run, in their order.
+const (
+	phaseRegister = "register"
+	phaseFill     = "fill"
+	phaseManifest = "manifest"
+	phaseHold     = "hold"
+	phaseChurn    = "churn"
+	phaseDrain    = "drain"
+)
+
+// NewPlan makes the plan of a scenario on a machine. Its errors are usage
+// errors.
+func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
+	if s.Fix != nil {
+		s.Fix(&o)
+	}
+	nodes, pods := sizeFor(host)
+	if o.World.Nodes == 0 {
+		o.World.Nodes = nodes
+	}
+	if o.Pods == 0 && o.Manifest == "" {
+		o.Pods = min(pods, o.World.Nodes*podsPerNode)
+	}
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	backend, err := storage.Open(o.World.Backend, storage.Options{Dir: o.RunsDir})
+	if err != nil {
+		return nil, Usagef("--backend: %v", err)
+	}
+	o.World.fillGC(host)
+	p := &Plan{Scenario: s.Name, Seed: o.Seed, World: o.World, members: len(backend.Members())}
+	if err := p.addLoad(o); err != nil {
+		return nil, err
+	}
+	if s.Interventions != nil {
+		p.Interventions = s.Interventions(o)
+	}
+	for _, i := range p.Interventions {
+		if err := i.validate(); err != nil {
+			return nil, fmt.Errorf("plan %s: %w", s.Name, err)
+		}
+	}
+	return p, nil
+}
+
+func (p *Plan) addLoad(o Options) error {
+	p.Phases = []string{phaseRegister}
+	if o.Manifest != "" {
+		var err error
+		if p.Manifest, err = planManifest(o.Manifest, o.Copies); err != nil {
+			return err
+		}
+		p.Phases = append(p.Phases, phaseManifest)
+	}
+	if o.Pods > 0 {
+		if err := p.addDensity(o); err != nil {
+			return err
+		}
+	}
+	if o.Drain {
+		p.Phases = append(p.Phases, phaseDrain)
+	}
+	return nil
+}
+
+func (p *Plan) addDensity(o Options) error {
+	rate, err := workloads.ParseRate(o.Rate)
+	if err != nil {
+		return Usagef("--rate: %v", err)
+	}
+	cfg := workloads.DensityConfig{
+		Pods: o.Pods, Namespaces: o.Namespaces, PodsPerDeployment: min(o.PodsPerDeployment, o.Pods),
+		Rate: rate, Hold: time.Duration(o.Hold),
+		ChurnPods: o.Churn.Pods, ChurnRate: o.Churn.Rate,
+	}
+	if err := cfg.Validate(); err != nil {
+		return Usagef("density load: %v", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	density := workloads.PlanDensity(cfg, o.Seed)
+	p.Density = &density
+	p.Phases = append(p.Phases, phaseFill)
+	if o.Hold > 0 {
+		p.Phases = append(p.Phases, phaseHold)
+	}
+	if o.Churn.Pods > 0 {
+		p.Phases = append(p.Phases, phaseChurn)
+	}
+	return nil
+}
+
+// has says whether the plan contains a phase.
+func (p *Plan) has(phase string) bool {
+	for _, name := range p.Phases {
+		if name == phase {
+			return true
+		}
+	}
+	return false
+}
+
+// pods is the number of pods of the density load.
+func (p *Plan) pods() int {
+	if p.Density == nil {
+		return 0
+	}
+	return p.Density.Config.Pods
+}
+
+// demand is what the plan asks of the machine.
+func (p *Plan) demand() results.Demand {
+	watches := map[string]int{"lean": 1, "kubelet": 4}
+	return results.Demand{
+		Nodes: p.World.Nodes, Pods: p.pods(), WatchesPerNode: watches[p.World.Profile],
+		OwnConnections: p.World.Connections == ownConnections,
+		Servers:        p.World.APIServers, Members: p.members,
+	}
+}
+
+// String describes the plan in a few lines for the person who waits.
+func (p *Plan) String() string {
+	var b strings.Builder
+	w := p.World
+	fmt.Fprintf(&b, "%s, seed %d: %s\n", p.Scenario, p.Seed, strings.Join(p.Phases, " → "))
+	fmt.Fprintf(&b, "  %d nodes, profile %s, %s connections; backend %s; %d kube-apiserver, %d kube-scheduler (%s), %d kube-controller-manager\n",
+		w.Nodes, w.Profile, w.Connections, w.Backend, w.APIServers, w.Schedulers, w.schedulerText(), w.ControllerManagers)
+	if d := p.Density; d != nil {
+		fmt.Fprintf(&b, "  %d pods of %d containers in %d Deployments over %d namespaces, rate %s",
+			d.Config.Pods, d.Config.Containers, len(d.Deployments), len(d.Namespaces), d.Config.Rate)
+		if n := len(d.Churn); n > 0 {
+			fmt.Fprintf(&b, "; churn of %d pods in %d operations at %g pods/s", d.Config.ChurnPods, n, d.Config.ChurnRate)
+		}
+		b.WriteByte('\n')
+	}
+	if m := p.Manifest; m != nil {
+		fmt.Fprintf(&b, "  manifest %s, %d objects, %d copies\n", m.File, m.Objects, m.Copies)
+	}
+	for _, i := range p.Interventions {
+		fmt.Fprintf(&b, "  %s of %s for %s once %d pods run\n", i.Kind, i.Component, i.For, i.AfterRunning)
+	}
+	return b.String()
+}
+
+func (w *World) schedulerText() string {
+	if w.SchedulerConfigFile != "" {
+		return w.SchedulerConfigFile
+	}
+	return w.SchedulerSetting
+}
+
+// encode returns the plan as it is saved.
+func (p *Plan) encode() (json.RawMessage, error) {
+	b, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("encode plan: %w", err)
+	}
+	return b, nil
+}

@@ -1,0 +1,120 @@
+package scenarios_test
+
+import (
+	"path/filepath"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/types"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/results"
+	"github.com/planecheck/planecheck/scenarios"
+)
+
+// Every scenario passes in a small size, with all its figures on disk.
+var _ = Describe("Scenario", func() {
+	for _, s := range scenarios.Registry() {
+		var labels []any
+		for _, l := range s.Labels {
+			labels = append(labels, Label(l))
+		}
+		It(s.Name+" passes and leaves its figures behind", append(labels, func(ctx SpecContext) {
+			run := runSmall(ctx, s, func(*scenarios.Options) {})
+			Expect(run.Verdict.Outcome).To(BeEquivalentTo(checkers.Pass), run.Verdict.Reason)
+			expectComplete(run)
+			if check := checks[s.Name]; check != nil {
+				check(run)
+			}
+		})...)
+	}
+})
+
+// checks are what a scenario's record must show, beyond its Pass.
+var checks = map[string]func(*results.Run){
+	"scale/density": func(run *results.Run) {
+		Expect(phase(run, "drain").Pods.Counts.Deleted).To(BeEquivalentTo(smallPods))
+	},
+	"scale/two-apiservers": func(run *results.Run) {
+		Expect(run.Peak.Components).To(HaveKey("kube-apiserver-1"))
+		By("serving from both")
+		Expect(run.Peak.Components["kube-apiserver-1"].CPUSeconds).To(BeNumerically(">", 1))
+		Expect(phase(run, "churn").Pods.Counts.Created).To(BeNumerically(">=", smallPods/2))
+	},
+	"scale/frozen-scheduler": func(run *results.Run) {
+		fill := phase(run, "fill")
+		Expect(fill.Pace.Backoffs).To(BeNumerically(">=", 1), "the pace never backed off")
+		By("the freeze being felt: a pod that was created in it waited for its node")
+		Expect(hop(fill, "created", "bound").Max.Duration().Seconds()).To(BeNumerically(">", 5))
+	},
+}
+
+const (
+	smallNodes = 50
+	smallPods  = 500
+)
+
+// runSmall runs a scenario with 50 nodes and 500 pods.
+func runSmall(ctx SpecContext, s scenarios.Scenario, adjust func(*scenarios.Options)) *results.Run {
+	GinkgoHelper()
+	o := scenarios.DefaultOptions()
+	o.World.Nodes, o.Pods = smallNodes, smallPods
+	o.RunsDir = filepath.Join(GinkgoT().TempDir(), "runs")
+	adjust(&o)
+	runner := &scenarios.Runner{Out: GinkgoWriter, Planecheck: "test"}
+	report, err := runner.Run(ctx, s, o)
+	Expect(err).NotTo(HaveOccurred())
+	run, err := results.Load(report.Dir)
+	Expect(err).NotTo(HaveOccurred(), "the record of the run must be readable")
+	return run
+}
+
+// expectComplete holds the record against what every run must show: figures
+// that are zero because nobody took them would pass for good ones.
+func expectComplete(run *results.Run) {
+	GinkgoHelper()
+	Expect(run.Plan).NotTo(BeEmpty())
+	Expect(run.Versions).To(HaveKeyWithValue("kube-apiserver", HavePrefix("v1.")))
+	fill := phase(run, "fill")
+	Expect(fill.Pods.Counts.Created).To(BeEquivalentTo(smallPods))
+	for _, h := range [][2]string{
+		{"due", "created"}, {"created", "bound"}, {"bound", "kubelet saw"},
+		{"kubelet saw", "Running written"}, {"Running written", "seen by a watcher"},
+	} {
+		Expect(hop(fill, h[0], h[1]).Count).To(BeEquivalentTo(smallPods), "pods that went from %s to %s", h[0], h[1])
+	}
+	Expect(fill.SLOs).To(ContainElement(HaveField("Outcome", Not(BeEmpty()))))
+	Expect(fill.Servers.Calls).NotTo(BeEmpty(), "the servers' histograms")
+	Expect(fill.Servers.Scheduler).NotTo(BeEmpty(), "the scheduler's histograms")
+	Expect(fill.Profile).NotTo(BeNil())
+	Expect(run.Peak.Components).To(And(haveUsed(results.HarnessName), haveUsed("kube-apiserver-0"),
+		haveUsed("kube-scheduler-0"), haveUsed("kube-controller-manager-0")))
+	Expect(run.Peak.DiskBytes).To(BeNumerically(">", 0))
+}
+
+func haveUsed(component string) types.GomegaMatcher {
+	return HaveKeyWithValue(component, And(
+		HaveField("CPUSeconds", BeNumerically(">", 0)), HaveField("PeakRSS", BeNumerically(">", 0))))
+}
+
+func phase(run *results.Run, name string) results.Phase {
+	GinkgoHelper()
+	for _, p := range run.Phases {
+		if p.Name == name {
+			return p
+		}
+	}
+	Fail("the run has no phase " + name)
+	return results.Phase{}
+}
+
+func hop(p results.Phase, from, to string) results.Latency {
+	GinkgoHelper()
+	for _, h := range p.Pods.Hops {
+		if h.From == from && h.To == to {
+			return h.Latency
+		}
+	}
+	Fail("phase " + p.Name + " has no hop " + from + " → " + to)
+	return results.Latency{}
+}

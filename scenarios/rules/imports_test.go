@@ -1,0 +1,134 @@
+package rules
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/planecheck/planecheck"
+
+// row is one line of the table in docs/architecture.md: what a package, with
+// everything below it, may import of ours. The longest matching row holds.
+type row struct {
+	pkg     string
+	imports []string
+	// without lists module prefixes that must not be linked, directly or not.
+	without []string
+}
+
+const (
+	kubernetes = "k8s.io/kubernetes"
+	etcdServer = "go.etcd.io/etcd/server/v3"
+)
+
+func table() []row {
+	return []row{
+		{pkg: "checkers/history", without: []string{"k8s.io", "go.etcd.io"}},
+		{pkg: "checkers", imports: []string{"checkers"}, without: []string{kubernetes, etcdServer}},
+		{pkg: "apiserver/link", imports: []string{"checkers/history"}, without: []string{"k8s.io", "go.etcd.io"}},
+		{pkg: "apiserver/client", imports: []string{"checkers/history"}, without: []string{kubernetes, etcdServer}},
+		{pkg: "apiserver/storage", imports: []string{"checkers/history", "apiserver/link", "apiserver/storage"}, without: []string{kubernetes}},
+		{pkg: "apiserver/component", imports: []string{"apiserver"}},
+		{pkg: "apiserver", imports: []string{"apiserver", "checkers/history"}, without: []string{kubernetes, etcdServer}},
+		{pkg: "sim", imports: []string{"sim", "checkers/history", "apiserver/client"}, without: []string{kubernetes, etcdServer}},
+		{pkg: "workloads", imports: []string{"workloads", "checkers/history", "apiserver/client"}, without: []string{kubernetes, etcdServer}},
+		{pkg: "results", imports: []string{"results", "checkers"}, without: []string{"k8s.io", "go.etcd.io"}},
+		// The test suite links the components; the package itself does not.
+		{pkg: "scenarios", imports: []string{"scenarios", "results", "workloads", "sim", "apiserver", "checkers"}, without: []string{kubernetes}},
+		{pkg: "", imports: []string{""}},
+	}
+}
+
+type listed struct {
+	ImportPath string
+	Doc        string
+	Imports    []string
+	Deps       []string
+}
+
+func TestImportTable(t *testing.T) {
+	for _, p := range list(t) {
+		for _, broken := range violations(table(), p) {
+			t.Error(broken)
+		}
+	}
+}
+
+// The table must be able to fail: the same check, on packages that break it.
+func TestImportTableSeesViolations(t *testing.T) {
+	f := func(want int, p listed) {
+		t.Helper()
+		if got := violations(table(), p); len(got) != want {
+			t.Errorf("%s: violations %q, want %d", p.ImportPath, got, want)
+		}
+	}
+	f(1, listed{ImportPath: module + "/sim", Imports: []string{module + "/workloads"}})
+	f(1, listed{ImportPath: module + "/apiserver", Imports: []string{module + "/sim"}})
+	f(1, listed{ImportPath: module + "/checkers/history", Imports: []string{module + "/checkers"}})
+	f(1, listed{ImportPath: module + "/results", Deps: []string{"k8s.io/client-go/rest"}})
+	f(0, listed{ImportPath: module + "/sim/controllers", Imports: []string{module + "/apiserver/client"}})
+	f(0, listed{ImportPath: module, Imports: []string{module + "/scenarios"}})
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	for _, p := range list(t) {
+		if p.Doc == "" {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+	}
+}
+
+func violations(table []row, p listed) []string {
+	name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+	r := table[slices.IndexFunc(table, func(r row) bool { return below(name, r.pkg) })]
+	var broken []string
+	for _, imported := range p.Imports {
+		ours, ok := strings.CutPrefix(imported, module+"/")
+		if ok && !slices.ContainsFunc(r.imports, func(allowed string) bool { return below(ours, allowed) }) {
+			broken = append(broken, fmt.Sprintf("%s imports %s; the table allows %q", p.ImportPath, imported, r.imports))
+		}
+	}
+	for _, prefix := range r.without {
+		if i := slices.IndexFunc(p.Deps, func(dep string) bool { return below(dep, prefix) }); i >= 0 {
+			broken = append(broken, fmt.Sprintf("%s links %s; the table keeps %s out", p.ImportPath, p.Deps[i], prefix))
+		}
+	}
+	return broken
+}
+
+// below says whether path is prefix or lies under it.
+func below(path, prefix string) bool {
+	return prefix == "" || path == prefix || strings.HasPrefix(path, prefix+"/")
+}
+
+func list(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,Imports,Deps", "./...")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []listed
+	decoder := json.NewDecoder(bytes.NewReader(out))
+	for {
+		var p listed
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("read go list: %v", err)
+		}
+		all = append(all, p)
+	}
+	if len(all) < 10 {
+		t.Fatalf("go list shows %d packages; the check would prove nothing", len(all))
+	}
+	return all
+}

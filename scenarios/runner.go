@@ -1,0 +1,172 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/planecheck/planecheck/apiserver/storage"
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/results"
+	"github.com/planecheck/planecheck/results/live"
+)
+
+// Runner runs scenarios and tells a person about it.
+type Runner struct {
+	Out        io.Writer
+	Terminal   bool   // Out is one: bars are drawn
+	Planecheck string // version of this program
+}
+
+// Report is how one run ended.
+type Report struct {
+	Scenario string
+	Seed     uint64
+	// Outcome is empty if nothing was judged, because nothing was started.
+	Outcome checkers.Outcome
+	Dir     string // the run directory, empty if there is none
+	Run     *results.Run
+}
+
+// Run plans a scenario, checks that it fits, runs it, and prints the summary.
+// The report is never nil. A violation is an outcome, not an error; errors are
+// a UsageError, ErrInterrupted, ErrSLOMissed, or a fault of the harness.
+func (r *Runner) Run(ctx context.Context, s Scenario, o Options) (*Report, error) {
+	report := &Report{Scenario: s.Name, Seed: o.Seed}
+	if err := raiseFileLimit(); err != nil {
+		return report, err
+	}
+	host, err := results.ReadHost(o.RunsDir)
+	if err != nil {
+		return report, err
+	}
+	plan, err := NewPlan(s, o, host)
+	if err != nil {
+		return report, err
+	}
+	estimate := results.EstimateRun(plan.demand())
+	fmt.Fprint(r.Out, plan)
+	fmt.Fprintf(r.Out, "  estimate: %s\n", gib(estimate.Memory()))
+	if err := estimate.Fits(host); err != nil && !o.Force {
+		return report, Usagef("%v", err)
+	}
+	dir, err := results.Create(o.RunsDir, s.Name)
+	if err != nil {
+		return report, Usagef("--runs: %v", err)
+	}
+	report.Dir = dir.Path
+	fmt.Fprintf(r.Out, "  run directory: %s\n\n", dir.Path)
+	x, err := newExecution(plan, dir, r.describe(plan, host, estimate))
+	if err != nil {
+		return report, err
+	}
+	report.Run = x.run
+	err = r.execute(ctx, x, o)
+	report.Outcome = x.run.Verdict.Outcome
+	return report, err
+}
+
+// execute runs the plan, with the display, and writes and prints the result.
+func (r *Runner) execute(ctx context.Context, x *execution, o Options) error {
+	stop := live.Start(r.Out, r.Terminal, func() live.Snapshot { return x.m.snapshot(x.plan) })
+	err := x.execute(ctx)
+	stop()
+	x.judge(err)
+	saveErr := errors.Join(x.m.close(), x.finish(o.KeepData))
+	fmt.Fprintf(r.Out, "\n%s", results.Render(x.run))
+	fmt.Fprintf(r.Out, "\nEverything measured: %s\n", x.dir.Path)
+	switch {
+	case errors.Is(err, ErrInterrupted):
+		return ErrInterrupted
+	case x.violation != nil: // it is in the verdict
+		return saveErr
+	case err != nil:
+		return errors.Join(err, saveErr)
+	case saveErr == nil && o.SLOFail && x.run.SLOsMet() == results.Fail:
+		return ErrSLOMissed
+	}
+	return saveErr
+}
+
+// describe begins the record of a run with all that is known before it.
+func (r *Runner) describe(p *Plan, host results.Host, estimate results.Estimate) *results.Run {
+	info, _ := debug.ReadBuildInfo()
+	versions := map[string]string{}
+	for _, v := range LinkedVersions(r.Planecheck, info) {
+		versions[v.Name] = v.Version
+	}
+	return &results.Run{
+		Name: p.Scenario, Seed: p.Seed, Profile: p.World.Profile, Nodes: p.World.Nodes,
+		Started: time.Now(), Versions: versions, Host: host, Estimate: &estimate,
+	}
+}
+
+// RunAll runs each scenario count times with consecutive seeds and sums up. It
+// goes on after a run that did not pass, but not after an interruption or a
+// usage error.
+func (r *Runner) RunAll(ctx context.Context, scenarios []Scenario, o Options, count int) (checkers.Outcome, error) {
+	var reports []*Report
+	var faults []error
+	first := o.Seed
+	for _, s := range scenarios {
+		for i := range count {
+			o.Seed = first + uint64(i)
+			report, err := r.Run(ctx, s, o)
+			reports = append(reports, report)
+			var usage *UsageError
+			if errors.Is(err, ErrInterrupted) || errors.As(err, &usage) {
+				return worst(reports), err
+			}
+			if err != nil {
+				faults = append(faults, fmt.Errorf("%s, seed %d: %w", s.Name, o.Seed, err))
+			}
+		}
+	}
+	if len(reports) > 1 {
+		r.sumUp(reports)
+	}
+	return worst(reports), errors.Join(faults...)
+}
+
+func worst(reports []*Report) checkers.Outcome {
+	var verdicts []checkers.Verdict
+	for _, report := range reports {
+		verdicts = append(verdicts, checkers.Verdict{Outcome: report.Outcome})
+	}
+	return checkers.Worst(verdicts)
+}
+
+func (r *Runner) sumUp(reports []*Report) {
+	fmt.Fprintf(r.Out, "\n%-28s %6s  %-8s %s\n", "SCENARIO", "SEED", "OUTCOME", "RUN DIRECTORY")
+	for _, report := range reports {
+		fmt.Fprintf(r.Out, "%-28s %6d  %-8s %s\n", report.Scenario, report.Seed, report.Outcome, report.Dir)
+	}
+}
+
+// newLog opens the harness's own log in the run directory.
+func newLog(dir *results.Dir) (*slog.Logger, io.Closer, error) {
+	if err := os.MkdirAll(dir.File("logs"), 0o755); err != nil {
+		return nil, nil, fmt.Errorf("create log directory: %w", err)
+	}
+	f, err := os.Create(dir.File("logs", "harness.log"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("create log: %w", err)
+	}
+	return slog.New(slog.NewTextHandler(f, nil)), f, nil
+}
+
+// removeData deletes the store's data after a Pass. After anything else it is
+// evidence.
+func removeData(b storage.Backend, outcome checkers.Outcome, keep bool) error {
+	if keep || outcome != checkers.Pass || b == nil {
+		return nil
+	}
+	return storage.RemoveData(b)
+}
+
+func gib(n int64) string { return fmt.Sprintf("%.1f GiB of memory", float64(n)/(1<<30)) }
