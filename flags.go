@@ -1,0 +1,58 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/planecheck/planecheck/apiserver/storage"
+	"github.com/planecheck/planecheck/scenarios"
+)
+
+// worldFlags are the settings of what is started.
+func worldFlags(fs *pflag.FlagSet, o *scenarios.Options) {
+	w := &o.World
+	fs.SortFlags = false
+	fs.IntVar(&w.Nodes, "nodes", w.Nodes, "simulated nodes (0 in `scale`: sized to the machine)")
+	fs.StringVar(&w.Profile, "profile", w.Profile, "what a simulated kubelet does: lean or kubelet")
+	fs.StringVar(&w.Connections, "connections", w.Connections,
+		"shared: a token per node over pooled connections; own: a TLS connection and certificate per node")
+	fs.IntVar(&w.Controllers, "controllers", w.Controllers, "simulated controllers that watch all pods")
+	fs.StringVar(&w.Backend, "backend", w.Backend, "store: "+strings.Join(storage.Known(), ", "))
+	fs.IntVar(&w.APIServers, "apiservers", w.APIServers, "kube-apiservers behind the load balancer")
+	fs.IntVar(&w.Schedulers, "schedulers", w.Schedulers, "kube-schedulers; leader election when more than 1")
+	fs.IntVar(&w.ControllerManagers, "controller-managers", w.ControllerManagers,
+		"kube-controller-managers; leader election when more than 1")
+	fs.IntVar(&w.Port, "port", w.Port, "port of the load balancer on 127.0.0.1; 0: any free one")
+	fs.StringVar(&w.SchedulerSetting, "scheduler", w.SchedulerSetting,
+		"published scheduler setting: default (upstream's) or throughput; both with raised client QPS")
+	fs.StringVar(&w.SchedulerConfigFile, "scheduler-config", "", "a KubeSchedulerConfiguration of your own instead")
+	fs.StringVar(&w.KubeAPIServer, "kube-apiserver", "", "path of your own kube-apiserver")
+	fs.StringVar(&w.KubeScheduler, "kube-scheduler", "", "path of your own kube-scheduler")
+	fs.StringVar(&w.KubeControllerManager, "kube-controller-manager", "", "path of your own kube-controller-manager")
+	fs.StringArrayVar(&w.APIServerArgs, "apiserver-arg", nil, "argument for every kube-apiserver, after ours; may be repeated")
+	fs.StringArrayVar(&w.KCMArgs, "kcm-arg", nil, "argument for every kube-controller-manager, after ours; may be repeated")
+	fs.StringVar(&w.FeatureGates, "feature-gates", "", "A=true,B=false for all three components")
+	fs.Var(gcPercent{w.GC}, "gogc", "component=GOGC; components: kube-apiserver, kube-scheduler, kube-controller-manager, harness")
+	fs.Var(gcLimit{w.GC}, "gomemlimit", "component=GOMEMLIMIT, e.g. kube-apiserver=9GiB (default: from the machine's memory)")
+	fs.Uint64Var(&o.Seed, "seed", 1, "all random draws come from it")
+	fs.StringVar(&o.RunsDir, "runs", o.RunsDir, "directory that receives the run directory")
+	fs.BoolVar(&o.KeepData, "keep-data", false, "keep the store's data after a pass, too")
+	fs.BoolVar(&o.Force, "force", false, "start although the estimate says that it does not fit")
+}
+
+// loadFlags are the settings of what is asked of the cluster.
+func loadFlags(fs *pflag.FlagSet, o *scenarios.Options) {
+	fs.IntVar(&o.Pods, "pods", o.Pods, "pods of the density load (0 in `scale`: sized to the machine)")
+	fs.IntVar(&o.Namespaces, "namespaces", 0, "namespaces of the load (0: by pods)")
+	fs.IntVar(&o.PodsPerDeployment, "pods-per-deployment", o.PodsPerDeployment, "replicas of each Deployment")
+	fs.StringVar(&o.Rate, "rate", o.Rate, "pace of the fill: pods per second, max, or auto (as fast as the start-up objective allows)")
+	fs.DurationVar((*time.Duration)(&o.Hold), "hold", time.Duration(o.Hold), "how long the full cluster is watched at rest")
+	fs.IntVar(&o.Churn.Pods, "churn-pods", o.Churn.Pods, "pods that the churn replaces; 0: no churn")
+	fs.Float64Var(&o.Churn.Rate, "churn-rate", o.Churn.Rate, "pace of the churn in pods per second")
+	fs.BoolVar(&o.Drain, "drain", o.Drain, "delete the load at the end, measured")
+	fs.StringVar(&o.Manifest, "manifest", "", "YAML file of objects to apply instead of (or beside, with --pods) the density load")
+	fs.IntVar(&o.Copies, "copies", o.Copies, "copies of the manifest, each in its own namespace")
+	fs.BoolVar(&o.SLOFail, "slo-fail", false, "exit with status 5 when an objective is missed")
+}
