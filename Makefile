@@ -1,0 +1,56 @@
+# planecheck. `make help` lists the targets.
+
+# The version that the Kubernetes components report. The module carries only a
+# placeholder, which clients refuse to parse; see k8s.io/component-base/version.
+K8S_VERSION := $(shell awk '$$1 == "k8s.io/kubernetes" { print $$2; exit }' go.mod)
+K8S_MAJOR   := $(shell echo $(K8S_VERSION) | sed -E 's/v([0-9]+)\..*/\1/')
+K8S_MINOR   := $(shell echo $(K8S_VERSION) | sed -E 's/v[0-9]+\.([0-9]+)\..*/\1/')
+# Both packages: the components read the first, client-go's user agent the second.
+# Nothing here changes from build to build, so that Go's build cache holds.
+K8S_LDFLAGS := $(foreach pkg,k8s.io/component-base/version k8s.io/client-go/pkg/version,\
+	-X $(pkg).gitVersion=$(K8S_VERSION) -X $(pkg).gitTreeState=archive \
+	-X $(pkg).gitMajor=$(K8S_MAJOR) -X $(pkg).gitMinor=$(K8S_MINOR))
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+
+# What `make scale` runs; empty: sized to the machine.
+NODES ?=
+PODS ?=
+PROFILE ?= kubelet
+ARGS ?=
+
+.PHONY: help build quick scale test unit suite long lint clean
+
+help: ## this text
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/planecheck (a cold build of Kubernetes takes 5 minutes and more)
+	@mkdir -p bin
+	go build -ldflags "$(K8S_LDFLAGS) -X main.version=$(VERSION)" -o bin/planecheck .
+
+quick: build ## 100 nodes, 3,000 pods, about a minute
+	bin/planecheck scale --nodes 100 --pods 3000 $(ARGS)
+
+scale: build ## the main job; NODES= PODS= PROFILE=lean|kubelet ARGS= (default: sized to the machine)
+	bin/planecheck scale --profile $(PROFILE) $(if $(NODES),--nodes $(NODES)) $(if $(PODS),--pods $(PODS)) $(ARGS)
+
+test: lint unit suite ## everything that CI runs
+
+unit: ## the tests without a control plane, with the race detector
+	go test -race $$(go list ./... | grep -v -e /scenarios$$ -e /component$$ -e planecheck$$)
+
+suite: build ## the tests with a real control plane (long ones: make long)
+	go test -ldflags "$(K8S_LDFLAGS)" -timeout 20m ./scenarios -ginkgo.label-filter '!long' -ginkgo.v
+
+long: build ## the long specs too
+	go test -ldflags "$(K8S_LDFLAGS)" -timeout 120m ./scenarios -ginkgo.v
+
+lint: ## gofmt, vet, staticcheck, tidy
+	@test -z "$$(gofmt -l .)" || { echo "gofmt -l lists:"; gofmt -l .; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go mod tidy -diff
+
+clean: ## remove bin and runs
+	rm -rf bin runs
