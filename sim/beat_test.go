@@ -62,6 +62,28 @@ func TestLeaseRenewal(t *testing.T) {
 	}
 }
 
+// TestHeartbeatsTellTheirLimit looks at every kind of request of the heartbeat
+// client, and that no other request has its limit.
+func TestHeartbeatsTellTheirLimit(t *testing.T) {
+	f := newFakeAPI(t)
+	c, beat := beats(t, f) // GET and POST
+	beat()                 // PUT
+	f.addPod("web", "node-00000")
+	eventually(t, "pod is running", func() bool { return c.Stats().PodsRunning == 1 })
+	const limit = "?timeout=10s"
+	lease, node := "namespaces/kube-node-lease/leases", "nodes/node-00000/status"
+	for _, want := range []string{
+		"GET " + lease + "/node-00000", "POST " + lease, "PUT " + lease + "/node-00000", "PATCH " + node,
+	} {
+		if got := f.sent(want); len(got) != 1 || got[0] != want+limit {
+			t.Errorf("sent %q, want %s", got, want+limit)
+		}
+	}
+	if all := f.sent(limit); len(all) != 4 {
+		t.Errorf("requests with the limit of a heartbeat: %q", all)
+	}
+}
+
 func TestLeaseRenewalMeetsTrouble(t *testing.T) {
 	f := newFakeAPI(t)
 	c, beat := beats(t, f)

@@ -83,7 +83,10 @@ func podLife(t *testing.T, profile Profile) {
 
 	want := []string{"PATCH", "PATCH", "DELETE"}
 	if profile == Kubelet {
-		want = []string{"GET", "PATCH", "GET", "PATCH", "GET", "PATCH", "DELETE"}
+		want = []string{
+			"GET", "PATCH", "GET", "PATCH", // waiting, running
+			"GET", "PATCH", "GET", "PATCH", "GET", "DELETE", // deletion seen, ended
+		}
 	}
 	var got []string
 	for _, line := range f.sent("pods/web") {
@@ -94,6 +97,15 @@ func podLife(t *testing.T, profile Profile) {
 	}
 	if last := f.patches[len(f.patches)-1]; !strings.Contains(last, `"phase":"Succeeded"`) || !strings.Contains(last, `"exitCode":0`) {
 		t.Errorf("final status: %s", last)
+	}
+	if profile == Kubelet {
+		if d := cmp.Diff(observation, f.patches[2]); d != "" {
+			t.Errorf("first status of the deletion: %s", d)
+		}
+	}
+	// The generation that the deletion has made is reported once.
+	if last := f.patches[len(f.patches)-1]; strings.Contains(last, `"observedGeneration"`) != (profile == Lean) {
+		t.Errorf("observed generation in the final status: %s", last)
 	}
 	if d := cmp.Diff([]string{"default/web"}, seen); d != "" {
 		t.Errorf("pods seen: %s", d)

@@ -40,7 +40,7 @@ type fakeAPI struct {
 	pods    map[string]*corev1.Pod
 	leases  map[string]*coordinationv1.Lease
 	streams map[chan *metav1.WatchEvent]string // path and field selector
-	log     []string                           // "VERB path" of what is not a watch, "WATCH path?version" of what is
+	log     []string                           // "VERB path?query" of what is not a watch, "WATCH path?version" of what is
 	patches []string                           // of pods
 	refuse  func(what string) int              // HTTP status to answer with; 0: none
 	taint   func(node string) bool
@@ -86,7 +86,11 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	what := r.Method + " " + path
-	f.log = append(f.log, what)
+	if r.URL.RawQuery != "" {
+		f.log = append(f.log, what+"?"+r.URL.RawQuery)
+	} else {
+		f.log = append(f.log, what)
+	}
 	if code := f.refuse(what); code != 0 {
 		f.fail(w, code)
 		return

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"net/url"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -120,6 +121,11 @@ func (n *node) beat(ctx context.Context, due history.Time) {
 	n.setLeaseTimer(wait, func() { n.beat(n.cluster.life, next) })
 }
 
+// heartbeatQuery tells the server how long the heartbeat client waits, as
+// client-go does for a client with a timeout. The server gives up then, too
+// (WithRequestDeadline in k8s.io/apiserver).
+func heartbeatQuery() url.Values { return url.Values{"timeout": {heartbeatLimit.String()}} }
+
 // renewOrEnsure follows sync of the lease controller.
 func (n *node) renewOrEnsure(ctx context.Context, l *history.Lease) {
 	if n.lease.meta != nil && n.renew(ctx, l) {
@@ -163,7 +169,7 @@ func (n *node) ensureLease(ctx context.Context, l *history.Lease) (created, ok b
 
 func (n *node) tryEnsureLease(ctx context.Context, l *history.Lease) (created bool, err error) {
 	resp, err := n.do(ctx, heartbeatLimit, &client.Request{
-		Verb: "get", Resource: leases, Namespace: leaseNamespace, Name: n.name,
+		Verb: "get", Resource: leases, Namespace: leaseNamespace, Name: n.name, Query: heartbeatQuery(),
 	})
 	if client.IsNotFound(err) {
 		err := n.putLease(ctx, l, "create", newLeaseMeta(n.name, n.uid))
@@ -182,7 +188,7 @@ func (n *node) tryEnsureLease(ctx context.Context, l *history.Lease) (created bo
 
 // putLease creates or updates the lease with renewTime now.
 func (n *node) putLease(ctx context.Context, l *history.Lease, verb string, meta []byte) error {
-	r := client.Request{Verb: verb, Resource: leases, Namespace: leaseNamespace, Due: l.Due}
+	r := client.Request{Verb: verb, Resource: leases, Namespace: leaseNamespace, Due: l.Due, Query: heartbeatQuery()}
 	if verb == "update" {
 		r.Name = n.name
 	}

@@ -53,6 +53,7 @@ func (n *node) reportStatus(ctx context.Context, whole bool) {
 func (n *node) patchStatus(ctx context.Context, whole bool) error {
 	_, err := n.do(ctx, heartbeatLimit, &client.Request{
 		Verb: "patch", Resource: nodesResource, Name: n.name, Subresource: "status",
+		Query:       heartbeatQuery(),
 		Body:        appendNodePatch(nil, time.Now().Unix(), whole),
 		ContentType: strategicMergePatch,
 	})

@@ -22,6 +22,9 @@ type podReport struct {
 	podIP    string // empty: it has none yet
 	now      int64  // seconds since 1970
 	exitCode int    // statusTerminated: of every container that ran
+	// unchanged says that the containers are as they were reported last: the
+	// patch has nothing to say about them.
+	unchanged bool
 }
 
 // The conditions that the kubelet owns, in the order in which it writes them
@@ -31,19 +34,21 @@ var ownConditions = [...]string{"PodReadyToStartContainers", "Initialized", "Rea
 // appendPodPatch appends the strategic merge patch that takes the pod's status
 // to the reported one. It is the patch that PatchPodStatus (pkg/util/pod)
 // computes from the old and the new status, to the byte, but made in one pass
-// over the encoded pod; only the statuses of the containers are always in it,
-// also if they stay the same. The tests hold it against strategicpatch.
+// over the encoded pod; only the statuses of the containers are in it also
+// if they stay the same, unless the report calls them unchanged. The tests hold it against strategicpatch.
 func appendPodPatch(b []byte, v *podView, r *podReport) []byte {
 	b = append(b, `{"metadata":{"uid":`...)
 	b = appendString(b, r.uid)
 	b = append(b, `},"status":{`...)
 	open := len(b)
 	b = appendConditions(b, v, r)
-	b = appendContainerStatuses(append(b, `"containerStatuses":[`...), v.containers, v, r, false)
+	if !r.unchanged {
+		b = appendContainerStatuses(append(b, `"containerStatuses":[`...), v.containers, v, r, false)
+	}
 	if len(v.hostIP) == 0 {
 		b = appendAddress(b, "hostIP", "hostIPs", r.hostIP)
 	}
-	if len(v.inits) > 0 {
+	if len(v.inits) > 0 && !r.unchanged {
 		b = appendContainerStatuses(append(b, `"initContainerStatuses":[`...), v.inits, v, r, true)
 	}
 	if v.generation != v.observedGeneration {

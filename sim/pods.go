@@ -25,7 +25,8 @@ const (
 	doNothing podAction = iota
 	doStart             // report that it runs
 	doRepair            // report so again: somebody else has changed it
-	doStop              // stop the containers; then doFinish
+	doStop              // stop the containers: doObserve at once, doFinish when they have ended
+	doObserve           // report that the deletion has been seen
 	doFinish            // report that they have ended, and delete it
 	doRemove            // just delete it: its status is final
 )
@@ -84,6 +85,8 @@ func (p *pod) wants(a podAction) bool {
 		return p.state == podStarting
 	case doRepair:
 		return p.state == podRunning
+	case doObserve:
+		return p.state == podStopping || p.state == podStopped
 	case doFinish, doRemove:
 		return p.state == podStopped
 	}

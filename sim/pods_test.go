@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -53,10 +54,13 @@ func TestPodDecisions(t *testing.T) {
 }
 
 func TestPodWants(t *testing.T) {
-	due := map[podAction]podState{doStart: podStarting, doRepair: podRunning, doFinish: podStopped, doRemove: podStopped}
+	due := map[podAction][]podState{
+		doStart: {podStarting}, doRepair: {podRunning}, doObserve: {podStopping, podStopped},
+		doFinish: {podStopped}, doRemove: {podStopped},
+	}
 	for a := doNothing; a <= doRemove; a++ {
 		for s := podUnknown; s <= podEnded; s++ {
-			want := due[a] == s && s != podUnknown
+			want := slices.Contains(due[a], s)
 			if got := (&pod{state: s}).wants(a); got != want {
 				t.Errorf("state %d wants action %d: %v, want %v", s, a, got, want)
 			}

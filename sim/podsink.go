@@ -121,9 +121,15 @@ func (n *node) countRunning(was, is podState) {
 }
 
 // stop lets the containers of a pod take their time to exit, within its grace
-// period. It is called with n.mu held.
+// period, and reports meanwhile that they are told to. It is called with n.mu
+// held.
 func (n *node) stop(seen *wire.Pod, raw []byte, version uint64) {
 	job := podJob{action: doFinish, uid: seen.UID, raw: clone(raw), version: version}
+	if n.cluster.behaviour.observeDeletion {
+		observe := job
+		observe.action = doObserve
+		n.enqueue(observe)
+	}
 	wait := n.cluster.cfg.StopTime
 	if grace := time.Duration(seen.GraceSeconds) * time.Second; wait > grace {
 		wait, job.killed = grace, true

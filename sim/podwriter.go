@@ -146,20 +146,43 @@ func (w *podWriter) write(ctx context.Context, job *podJob) error {
 		}
 		return w.remove(ctx) // an earlier try came this far
 	}
-	if job.action == doFinish {
-		exit := 0
-		if job.killed {
-			exit = 137
-		}
-		if err := w.report(ctx, job, statusTerminated, exit); err != nil {
-			return err
-		}
-		return w.remove(ctx)
-	}
-	if job.action == doStart && w.node.cluster.behaviour.pendingFirst && string(w.view.phase) == "Pending" {
+	switch {
+	case job.action == doObserve:
+		return w.observe(ctx, job)
+	case job.action == doFinish:
+		return w.finish(ctx, job)
+	case job.action == doStart && w.node.cluster.behaviour.pendingFirst && string(w.view.phase) == "Pending":
 		return w.startInSteps(ctx, job)
 	}
 	return w.report(ctx, job, statusRunning, 0)
+}
+
+// observe reports the generation that the deletion has made. A pod that never
+// ran has no containers to wait for: its final report says that, too.
+func (w *podWriter) observe(ctx context.Context, job *podJob) error {
+	if string(w.view.phase) != "Running" || w.view.generation == w.view.observedGeneration {
+		return nil
+	}
+	return w.report(ctx, job, statusRunning, 0)
+}
+
+// finish reports that the containers have ended, and deletes the pod. In the
+// status manager that is two turns of syncPod, of which the second finds the
+// status written already: all that is left of it are its GET and the DELETE.
+func (w *podWriter) finish(ctx context.Context, job *podJob) error {
+	exit := 0
+	if job.killed {
+		exit = 137
+	}
+	if err := w.report(ctx, job, statusTerminated, exit); err != nil {
+		return err
+	}
+	if w.node.cluster.behaviour.readBeforeWrite {
+		if err := w.read(ctx, job); err != nil {
+			return err
+		}
+	}
+	return w.remove(ctx)
 }
 
 func (w *podWriter) startInSteps(ctx context.Context, job *podJob) error {
@@ -203,7 +226,10 @@ func (w *podWriter) read(ctx context.Context, job *podJob) error {
 // report writes a status and takes note of the answer.
 func (w *podWriter) report(ctx context.Context, job *podJob, status podStatus, exit int) error {
 	n := w.node
-	r := podReport{uid: w.pod.uid, status: status, hostIP: n.ip, now: time.Now().Unix(), exitCode: exit}
+	r := podReport{
+		uid: w.pod.uid, status: status, hostIP: n.ip, now: time.Now().Unix(), exitCode: exit,
+		unchanged: job.action == doObserve,
+	}
 	switch {
 	case w.view.hostNetwork:
 		r.podIP = n.ip

@@ -16,7 +16,7 @@ const (
 	// Kubelet adds the watches of the own Node and, as kube-proxy, of
 	// Services and EndpointSlices, and writes pod status as the kubelet's
 	// status manager does: it reads the pod before each write, and a start is
-	// two writes.
+	// two writes, as is a deletion. Heartbeats are the same in both.
 	Kubelet Profile = "kubelet"
 )
 
@@ -30,6 +30,9 @@ type behaviour struct {
 	// pendingFirst reports a starting pod's waiting containers before its
 	// running ones.
 	pendingFirst bool
+	// observeDeletion reports the generation that a deletion makes while the
+	// containers still run, so that the final status is a write of its own.
+	observeDeletion bool
 	// acceptAfter, within a half, passes between a pod's arrival and its first
 	// status. A kubelet spends it in its sync loop and pod workers. It matters:
 	// the Node authorizer refuses to let a node read a pod until the API
@@ -44,7 +47,7 @@ func (p Profile) behaviour() (behaviour, error) {
 		return behaviour{}, nil
 	case Kubelet:
 		return behaviour{watchOwnNode: true, kubeProxy: true, readBeforeWrite: true, pendingFirst: true,
-			acceptAfter: 20 * time.Millisecond}, nil
+			observeDeletion: true, acceptAfter: 20 * time.Millisecond}, nil
 	}
 	return behaviour{}, fmt.Errorf("unknown profile %q: want %q or %q", p, Lean, Kubelet)
 }
