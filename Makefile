@@ -14,13 +14,16 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
+# The packages that do not link k8s.io/kubernetes, whose analysis would take minutes.
+LIGHT = $$(go list ./... | grep -v -e /scenarios$$ -e /component$$ -e planecheck$$)
+
 # What `make scale` runs; empty: sized to the machine.
 NODES ?=
 PODS ?=
 PROFILE ?= kubelet
 ARGS ?=
 
-.PHONY: help build quick scale test unit suite long lint clean
+.PHONY: help build quick scale test unit suite long kwok fidelity lint clean
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,7 +41,8 @@ scale: build ## the main job; NODES= PODS= PROFILE=lean|kubelet ARGS= (default: 
 test: lint unit suite ## everything that CI runs
 
 unit: ## the tests without a control plane, with the race detector
-	go test -race $$(go list ./... | grep -v -e /scenarios$$ -e /component$$ -e planecheck$$)
+	go test -race $(LIGHT)
+	go test ./apiserver/component
 
 suite: build ## the tests with a real control plane (long ones: make long)
 	go test -ldflags "$(K8S_LDFLAGS)" -timeout 20m ./scenarios -ginkgo.label-filter '!long' -ginkgo.v
@@ -46,11 +50,22 @@ suite: build ## the tests with a real control plane (long ones: make long)
 long: build ## the long specs too
 	go test -ldflags "$(K8S_LDFLAGS)" -timeout 120m ./scenarios -ginkgo.v
 
+kwok: ## measure the simulation beside KWOK v0.8.0; NODES= PODS= ROUNDS=
+	@mkdir -p build
+	cd sim/kwok && go build -o ../../build/kwok .
+	cd sim/kwok/bench && go build -o ../../../build/simulator ./simulator
+	cd sim/kwok/bench && go build -ldflags "$(K8S_LDFLAGS)" -o ../../../build/bench .
+	build/bench --simulator build/simulator --kwok build/kwok $(if $(NODES),--nodes $(NODES)) $(if $(PODS),--pods $(PODS)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+fidelity: ## compare a simulated node with a hollow kubelet (links the kubelet)
+	cd sim/fidelity && go test -ldflags "$(K8S_LDFLAGS)" -timeout 10m ./...
+
 lint: ## gofmt, vet, staticcheck, tidy
 	@test -z "$$(gofmt -l .)" || { echo "gofmt -l lists:"; gofmt -l .; exit 1; }
 	go vet ./...
-	go run $(STATICCHECK) ./...
+	go run $(STATICCHECK) $(LIGHT)
+	go run $(STATICCHECK) -tests=false ./scenarios
 	go mod tidy -diff
 
-clean: ## remove bin and runs
-	rm -rf bin runs
+clean: ## remove what was built and measured
+	rm -rf bin build runs

@@ -28,7 +28,7 @@ Exit status: 0 pass · 1 fail · 2 usage, or cannot fit · 3 unknown or invalid 
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return scenarios.Usagef("%s: %v (see `%s --help`)", cmd.CommandPath(), err, cmd.CommandPath())
+		return scenarios.Usagef("%s: %v (see `%s --help`)", cmd.Name(), err, cmd.CommandPath())
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
@@ -48,7 +48,7 @@ Exit status: 0 pass · 1 fail · 2 usage, or cannot fit · 3 unknown or invalid 
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return scenarios.Usagef("%s: %v (see `%s --help`)", cmd.CommandPath(), err, cmd.CommandPath())
+			return scenarios.Usagef("%s: %v (see `%s --help`)", cmd.Name(), err, cmd.CommandPath())
 		}
 		return nil
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,7 +16,7 @@ import (
 func worldFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 	w := &o.World
 	fs.SortFlags = false
-	fs.IntVar(&w.Nodes, "nodes", w.Nodes, "simulated nodes (0 in `scale`: sized to the machine)")
+	fs.Var((*positive)(&w.Nodes), "nodes", "simulated nodes (scale: sized to the machine)")
 	fs.StringVar(&w.Profile, "profile", w.Profile, "what a simulated kubelet does: lean or kubelet")
 	fs.StringVar(&w.Connections, "connections", w.Connections,
 		"shared: a token per node over pooled connections; own: a TLS connection and certificate per node")
@@ -44,7 +46,7 @@ func worldFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 
 // loadFlags are the settings of what is asked of the cluster.
 func loadFlags(fs *pflag.FlagSet, o *scenarios.Options) {
-	fs.IntVar(&o.Pods, "pods", o.Pods, "pods of the density load (0 in `scale`: sized to the machine)")
+	fs.Var((*positive)(&o.Pods), "pods", "pods of the density load (scale: sized to the machine, none with --manifest)")
 	fs.IntVar(&o.Namespaces, "namespaces", 0, "namespaces of the load (0: by pods)")
 	fs.IntVar(&o.PodsPerDeployment, "pods-per-deployment", o.PodsPerDeployment, "replicas of each Deployment")
 	fs.StringVar(&o.Rate, "rate", o.Rate, "pace of the fill: pods per second, max, or auto (as fast as the start-up objective allows)")
@@ -55,4 +57,28 @@ func loadFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 	fs.StringVar(&o.Manifest, "manifest", "", "YAML file of objects to apply instead of (or beside, with --pods) the density load")
 	fs.IntVar(&o.Copies, "copies", o.Copies, "copies of the manifest, each in its own namespace")
 	fs.BoolVar(&o.SLOFail, "slo-fail", false, "exit with status 5 when an objective is missed")
+}
+
+// positive is a number of at least 1. Its zero value stands for "not given".
+type positive int
+
+func (p *positive) Type() string { return "number" }
+
+func (p *positive) String() string {
+	if *p == 0 {
+		return ""
+	}
+	return strconv.Itoa(int(*p))
+}
+
+func (p *positive) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return fmt.Errorf("%q is no number", s)
+	}
+	if n < 1 {
+		return fmt.Errorf("%d: must be at least 1", n)
+	}
+	*p = positive(n)
+	return nil
 }

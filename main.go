@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/spf13/pflag"
+
 	"github.com/planecheck/planecheck/apiserver/component"
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/scenarios"
@@ -21,6 +23,10 @@ var version = "unknown"
 
 func main() {
 	component.Hook() // does not return in a child process
+
+	// The Kubernetes libraries put flags of theirs there, which cobra would
+	// show as our own.
+	pflag.CommandLine = pflag.NewFlagSet("planecheck", pflag.ContinueOnError)
 
 	ctx, stop := interruptible(context.Background())
 	defer stop()

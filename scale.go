@@ -13,7 +13,7 @@ func newScaleCommand(outcome *checkers.Outcome) *cobra.Command {
 		Use:   "scale",
 		Short: "The main job: a cluster of N nodes, filled with M pods, judged and measured",
 		Long: `scale registers N simulated nodes, fills the cluster with Deployments until M pods run,
-holds it, changes it (--churn-for), drains it, and prints verdicts, objectives, latencies
+holds it, changes it (--churn-pods), drains it, and prints verdicts, objectives, latencies
 and costs. Everything measured is in the run directory. Without --nodes and --pods the
 run is sized to the machine; it prints what it chose.`,
 		Args: cobra.NoArgs,

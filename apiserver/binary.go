@@ -73,7 +73,7 @@ func (b *binary) check(ctx context.Context, kind string) error {
 		if err != nil {
 			return fmt.Errorf("%s is no %s: --version: %w: %s", b.path, kind, err, excerpt(output))
 		}
-		return fmt.Errorf("%s is no %s: --version prints %s and not Kubernetes v...", b.path, kind, excerpt(output))
+		return fmt.Errorf("%s is no %s: --version prints %s and not a Kubernetes version", b.path, kind, excerpt(output))
 	}
 	b.version = match[1]
 	if b.prefix != nil {

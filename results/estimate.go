@@ -14,6 +14,8 @@ type Demand struct {
 	OwnConnections bool
 	Servers        int // kube-apiservers
 	Members        int // of etcd
+	// GC is by kind of component; "harness" is this process with etcd.
+	GC map[string]GC
 }
 
 // Estimate is what a run is going to need.
@@ -38,33 +40,49 @@ const (
 	gib = int64(1) << 30
 )
 
-// cost is what one component costs at rest and per thing that it carries.
-type cost struct {
-	base, perNode, perPod, perWatch int64
+// GC is the setting of a component's garbage collector. The heap grows by
+// Percent of what is live before it is collected, but not beyond Limit.
+type GC struct {
+	Percent int
+	Limit   int64 // bytes; 0: none
 }
 
-// costs are memory without mapped files, in bytes. The sources are runs on 2
-// cores and 24 GiB (shared/facts/measured.md): with 5,000 nodes, 150,000 pods,
-// 5,000 watches and three members the apiserver peaked at 8.3 GB, of which
-// 290 MB at rest and 65-80 KB a watch; etcd's heap at 375 MB; the simulation
-// at 170 KB a node with its watch. Scheduler and controller-manager keep every
-// pod and node decoded, which is a third of what the apiserver keeps.
-var costs = struct {
-	apiserver, scheduler, controllerManager, simulation, member cost
-	results                                                     cost
-}{
-	apiserver:         cost{base: 290 * mib, perNode: 20 * kib, perPod: 49 * kib, perWatch: 75 * kib},
-	scheduler:         cost{base: 80 * mib, perNode: 40 * kib, perPod: 10 * kib},
-	controllerManager: cost{base: 80 * mib, perNode: 20 * kib, perPod: 15 * kib},
-	simulation:        cost{base: 60 * mib, perNode: 70 * kib, perPod: 1 * kib, perWatch: 60 * kib},
-	member:            cost{base: 40 * mib, perNode: kib / 2, perPod: kib / 2},
-	// The figures of this package: a pod is some 130 bytes, and the
-	// histograms of some hundred series take 20 MB.
-	results: cost{base: 40 * mib, perPod: kib / 7},
+// peak is the memory of a process with so much live. Its garbage is the live
+// heap times GOGC; the limit counts all that the runtime holds.
+func (g GC) peak(live int64) int64 {
+	most := live * int64(100+g.Percent) / 100
+	if g.Limit > 0 {
+		most = min(most, max(g.Limit, live))
+	}
+	return most
+}
+
+// cost is what one component keeps live at rest and per thing that it carries,
+// in bytes.
+type cost struct {
+	base, perNode, perPod, perWatch int64
+	// perRecentPod is for the first recentPods only: what watch caches and
+	// queues keep of recent changes does not grow with the cluster for ever.
+	perRecentPod int64
+}
+
+const recentPods = 3000
+
+// costs are fitted to runs on 2 CPUs and 24 GiB of 21 November 2026, without
+// mapped files and with the live heap taken as the peak divided by 1 + GOGC:
+// 100 nodes and 3,000 pods (kubelet), 1,000 and 10,000 (lean), 5,000 and
+// 20,000 (lean). A pod in the watch cache of an API server is some 10 KB.
+var costs = struct{ apiserver, scheduler, controllerManager, harness, member cost }{
+	apiserver:         cost{base: 60 * mib, perNode: 160 * kib, perPod: 10 * kib, perWatch: 75 * kib, perRecentPod: 140 * kib},
+	scheduler:         cost{base: 35 * mib, perNode: 30 * kib, perPod: 5 * kib},
+	controllerManager: cost{base: 50 * mib, perNode: 28 * kib, perPod: 5 * kib},
+	harness:           cost{base: 60 * mib, perNode: 15 * kib, perPod: 3 * kib / 2, perWatch: 10 * kib},
+	member:            cost{base: 10 * mib},
 }
 
 func (c cost) of(d Demand, watches int64) int64 {
-	return c.base + c.perNode*int64(d.Nodes) + c.perPod*int64(d.Pods) + c.perWatch*watches
+	return c.base + c.perNode*int64(d.Nodes) + c.perPod*int64(d.Pods) + c.perWatch*watches +
+		c.perRecentPod*int64(min(d.Pods, recentPods))
 }
 
 // Disk per member of etcd: two write-ahead logs that are preallocated, and 7 KB
@@ -93,12 +111,12 @@ func EstimateRun(d Demand) Estimate {
 	e := Estimate{MemoryBytes: map[string]int64{}}
 	for i := range d.Servers {
 		// Watches are spread over the servers; each caches all objects.
-		e.MemoryBytes[fmt.Sprintf("kube-apiserver-%d", i)] = costs.apiserver.of(d, watches/int64(d.Servers))
+		live := costs.apiserver.of(d, watches/int64(d.Servers))
+		e.MemoryBytes[fmt.Sprintf("kube-apiserver-%d", i)] = d.GC["kube-apiserver"].peak(live)
 	}
-	e.MemoryBytes["kube-scheduler-0"] = costs.scheduler.of(d, 0)
-	e.MemoryBytes["kube-controller-manager-0"] = costs.controllerManager.of(d, 0)
-	e.MemoryBytes[HarnessName] = costs.simulation.of(d, watches) + costs.results.of(d, 0) +
-		int64(d.Members)*costs.member.of(d, 0)
+	e.MemoryBytes["kube-scheduler-0"] = d.GC["kube-scheduler"].peak(costs.scheduler.of(d, 0))
+	e.MemoryBytes["kube-controller-manager-0"] = d.GC["kube-controller-manager"].peak(costs.controllerManager.of(d, 0))
+	e.MemoryBytes[HarnessName] = d.GC["harness"].peak(costs.harness.of(d, watches) + int64(d.Members)*costs.member.of(d, 0))
 
 	connections := watches/streamsOnConnection + 1
 	if d.OwnConnections {

@@ -5,22 +5,44 @@ import (
 	"testing"
 )
 
-// measured is the run that most coefficients come from.
-var measured = Demand{Nodes: 5000, Pods: 150_000, WatchesPerNode: 1, Servers: 1, Members: 3}
-
+// The runs that the coefficients were fitted to, with the peaks that were
+// measured, in MiB without mapped files.
 func TestEstimateAgreesWithWhatWasMeasured(t *testing.T) {
-	e := EstimateRun(measured)
-	f := func(name string, got, want int64) {
+	f := func(d Demand, apiserver, scheduler, controllerManager, harness int64) {
 		t.Helper()
-		if low, high := want*70/100, want*130/100; got < low || got > high {
-			t.Errorf("%s: estimate %s, measured %s: more than 30 %% off", name, bytesText(got), bytesText(want))
+		d.Servers, d.Members = 1, 3
+		d.GC = map[string]GC{
+			"kube-apiserver": {400, 9900 * mib}, "kube-scheduler": {300, 1410 * mib},
+			"kube-controller-manager": {300, 1410 * mib}, "harness": {200, 4900 * mib},
+		}
+		e := EstimateRun(d)
+		for name, want := range map[string]int64{
+			"kube-apiserver-0": apiserver, "kube-scheduler-0": scheduler,
+			"kube-controller-manager-0": controllerManager, HarnessName: harness,
+		} {
+			if got := e.MemoryBytes[name] / mib; got < want*70/100 || got > want*130/100 {
+				t.Errorf("%d nodes, %d pods: %s: estimate %d MiB, measured %d: more than 30 %% off", d.Nodes, d.Pods, name, got, want)
+			}
 		}
 	}
-	f("apiserver", e.MemoryBytes["kube-apiserver-0"], 8_300_000_000)
-	// 0.85 GB of simulation, and a heap of 375 MB of etcd.
-	f("harness", e.MemoryBytes[HarnessName], 1_225_000_000)
-	f("disk", e.DiskBytes, 3_500_000_000)
+	f(Demand{Nodes: 100, Pods: 3000, WatchesPerNode: 4}, 2660, 229, 292, 358)
+	f(Demand{Nodes: 1000, Pods: 10_000, WatchesPerNode: 1}, 4200, 555, 610, 410)
+	f(Demand{Nodes: 5000, Pods: 20_000, WatchesPerNode: 1}, 9520, 1229, 1229, 759)
 }
+
+func TestLimitBoundsTheEstimate(t *testing.T) {
+	f := func(want int64, gc GC, live int64) {
+		t.Helper()
+		if got := gc.peak(live); got != want {
+			t.Errorf("%+v.peak(%d) = %d, want %d", gc, live, got, want)
+		}
+	}
+	f(500, GC{Percent: 400}, 100)
+	f(300, GC{Percent: 400, Limit: 300}, 100)
+	f(400, GC{Percent: 400, Limit: 300}, 400) // a limit below what is live cannot be kept
+}
+
+var measured = Demand{Nodes: 5000, Pods: 150_000, WatchesPerNode: 1, Servers: 1, Members: 3}
 
 func TestEstimateGrows(t *testing.T) {
 	base := EstimateRun(measured)

@@ -77,8 +77,8 @@ type Pace struct {
 // Verdict is the judgement of a run.
 type Verdict struct {
 	// Outcome is empty while the run goes on, and Unknown if it was cut short.
-	Outcome    Outcome     `json:"outcome,omitempty"`
-	Reason     string      `json:"reason,omitempty"`
+	Outcome    Outcome            `json:"outcome,omitempty"`
+	Reason     string             `json:"reason,omitempty"`
 	Guarantees []checkers.Verdict `json:"guarantees,omitempty"`
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/sim"
+	"github.com/planecheck/planecheck/sim/controllers"
 )
 
 // hooks are the ears of the measurement; a nil one hears nothing.
@@ -30,6 +31,8 @@ type cluster struct {
 	plane   *apiserver.ControlPlane
 	layer   *client.Layer
 	nodes   *sim.Cluster
+	// operators are the simulated controllers, nil if there are none.
+	operators *controllers.Controllers
 	// restoreGC undoes the collector settings of this process.
 	restoreGC func()
 }
@@ -50,7 +53,7 @@ func startControlPlane(ctx context.Context, w World, seed uint64, dir string, h 
 	if err = c.backend.Start(ctx); err != nil {
 		return nil, fmt.Errorf("start backend %s: %w", w.Backend, err)
 	}
-	c.plane, err = apiserver.Start(ctx, c.planeConfig(dir, log))
+	c.plane, err = apiserver.Start(ctx, planeConfig(w, seed, dir, c.backend.Endpoints(), log))
 	if err != nil {
 		return nil, fmt.Errorf("start control plane: %w", err)
 	}
@@ -76,6 +79,20 @@ func startControlPlane(ctx context.Context, w World, seed uint64, dir string, h 
 	return c, nil
 }
 
+// startNodes starts the simulated nodes, and the simulated controllers if the
+// World has any. It returns when all are ready.
+func (c *cluster) startNodes(ctx context.Context) error {
+	if err := c.nodes.Start(ctx); err != nil || c.world.Controllers == 0 {
+		return err
+	}
+	admin := c.layer.Client(c.observerIdentity()).RESTConfig()
+	if err := controllers.Install(ctx, admin); err != nil {
+		return fmt.Errorf("install simulated controllers: %w", err)
+	}
+	c.operators = controllers.New(controllers.Config{Operators: c.world.Controllers, Layer: c.layer, Seed: c.seed})
+	return c.operators.Start(ctx)
+}
+
 // ownConnections is the setting with a TLS connection per node.
 const ownConnections = "own"
 
@@ -89,11 +106,11 @@ func (c *cluster) servers() []string {
 	return c.plane.ServerAddrs()
 }
 
-func (c *cluster) planeConfig(dir string, log *slog.Logger) apiserver.Config {
-	w := c.world
+// planeConfig is the World as package apiserver wants it.
+func planeConfig(w World, seed uint64, dir string, endpoints []string, log *slog.Logger) apiserver.Config {
 	cfg := apiserver.Config{
 		Dir:                   dir,
-		Etcd:                  c.backend.Endpoints(),
+		Etcd:                  endpoints,
 		Servers:               w.APIServers,
 		Schedulers:            w.Schedulers,
 		ControllerManagers:    w.ControllerManagers,
@@ -109,8 +126,11 @@ func (c *cluster) planeConfig(dir string, log *slog.Logger) apiserver.Config {
 		GC:                    map[string]apiserver.GC{},
 		Log:                   log,
 	}
-	cfg.Tokens = append(cfg.Tokens, workloadLogin(c.seed))
-	for _, id := range sim.Identities(w.Nodes, c.seed) {
+	cfg.Tokens = append(cfg.Tokens, workloadLogin(seed))
+	for _, id := range controllers.Identities(w.Controllers, seed) {
+		cfg.Tokens = append(cfg.Tokens, apiserver.Identity(id))
+	}
+	for _, id := range sim.Identities(w.Nodes, seed) {
 		cfg.Tokens = append(cfg.Tokens, apiserver.Identity(id))
 	}
 	for name, g := range w.GC {
@@ -127,6 +147,9 @@ func (c *cluster) stop() error {
 		return nil
 	}
 	var errs []error
+	if c.operators != nil {
+		errs = append(errs, c.operators.Stop())
+	}
 	if c.nodes != nil {
 		c.nodes.Stop()
 	}

@@ -70,7 +70,7 @@ func (x *execution) execute(parent context.Context) (err error) {
 	x.m.setPhase("start")
 	x.cluster, err = startControlPlane(ctx, x.plan.World, x.plan.Seed, x.dir.Path, x.m.hooks(), x.log)
 	if err != nil {
-		return startError(context.Cause(ctx), err)
+		return x.startFailed(ctx, err)
 	}
 	defer func() { err = errors.Join(err, x.stop()) }()
 	x.backend = x.cluster.backend
@@ -91,18 +91,6 @@ func (x *execution) execute(parent context.Context) (err error) {
 	return nil
 }
 
-// startError tells what a person can mend from what they cannot.
-func startError(cause, err error) error {
-	var component *apiserver.ComponentError
-	switch {
-	case cause != nil:
-		return cause
-	case errors.As(err, &component):
-		return err
-	}
-	return err
-}
-
 // watchDeaths cancels everything when something dies that nobody stopped.
 func watchDeaths(ctx context.Context, c *cluster, cancel context.CancelCauseFunc) {
 	var store <-chan error
@@ -116,6 +104,21 @@ func watchDeaths(ctx context.Context, c *cluster, cancel context.CancelCauseFunc
 		cancel(fmt.Errorf("the store lost a member that nobody stopped: %w", err))
 	case <-ctx.Done():
 	}
+}
+
+// startFailed sorts why the control plane did not come up. A component that
+// does not start is a failure of it: its binaries and arguments may be a
+// person's own, and its last log lines say what it is about.
+func (x *execution) startFailed(ctx context.Context, err error) error {
+	var component *apiserver.ComponentError
+	switch cause := context.Cause(ctx); {
+	case cause != nil:
+		x.interrupted = true
+		return cause
+	case errors.As(err, &component):
+		x.violation = component
+	}
+	return err
 }
 
 // reason prefers why everything was cancelled to the error that followed, and
@@ -182,7 +185,7 @@ func (x *execution) recordSettings() error {
 		Leases     string                `json:"leases"`
 	}{
 		Components: x.cluster.plane.Components(),
-		Control:    apiserver.DescribeSettings(x.cluster.planeConfig(x.dir.Path, x.log)),
+		Control:    apiserver.DescribeSettings(planeConfig(x.plan.World, x.plan.Seed, x.dir.Path, x.backend.Endpoints(), x.log)),
 		GC:         x.plan.World.GC,
 		Leases:     fmt.Sprintf("renewed every 10 s and up to 4 %% more, lasting %s", leaseDuration),
 	}

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/workloads/manifest"
@@ -44,6 +45,18 @@ func (x *execution) applyManifest(ctx context.Context) error {
 	result, err := x.manifest.Apply(ctx)
 	x.applied = result
 	return err
+}
+
+// holdManifest lets the objects be, so that heartbeats fall into the run.
+func (x *execution) holdManifest(ctx context.Context) error {
+	timer := time.NewTimer(time.Duration(x.plan.Hold))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("hold: %w", context.Cause(ctx))
+	}
 }
 
 func (x *execution) judgeManifest() checkers.Verdict {

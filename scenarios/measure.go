@@ -28,7 +28,6 @@ type measurement struct {
 	log       *slog.Logger
 
 	cluster atomic.Pointer[cluster] // set once it is up
-	watcher atomic.Pointer[workloads.PodWatcher]
 
 	mu    sync.Mutex
 	pace  float64 // pods/s; negative: no pacer at work

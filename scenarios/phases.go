@@ -94,6 +94,9 @@ func (x *execution) work(ctx context.Context, name string) (*workloads.PhaseResu
 		result, err = x.density.Fill(ctx)
 		x.expectRunning(ctx, name)
 	case phaseHold:
+		if x.density == nil {
+			return nil, x.holdManifest(ctx)
+		}
 		result, err = x.density.Hold(ctx)
 		x.expectRunning(ctx, name)
 		if planned := int64(x.plan.pods()); err == nil && result.RunningLeast < planned {
@@ -113,7 +116,7 @@ func (x *execution) work(ctx context.Context, name string) (*workloads.PhaseResu
 // register starts the nodes, and with them prepares the namespaces of the
 // load: neither belongs into the time of the fill.
 func (x *execution) register(ctx context.Context) error {
-	if err := x.cluster.nodes.Start(ctx); err != nil {
+	if err := x.cluster.startNodes(ctx); err != nil {
 		return err
 	}
 	if x.density == nil {

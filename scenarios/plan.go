@@ -23,7 +23,9 @@ type Plan struct {
 	Density  *workloads.DensityPlan `json:"density,omitempty"`
 	Manifest *ManifestPlan          `json:"manifest,omitempty"`
 	// Phases are the names of the phases, in their order.
-	Phases        []string       `json:"phases"`
+	Phases []string `json:"phases"`
+	// Hold is that of a manifest alone; a density load has its own.
+	Hold          Duration       `json:"hold,omitempty"`
 	Interventions []Intervention `json:"interventions,omitempty"`
 
 	members int // of the store
@@ -89,6 +91,10 @@ func (p *Plan) addLoad(o Options) error {
 			return err
 		}
 	}
+	if o.Hold > 0 && o.Pods == 0 {
+		p.Hold = o.Hold
+		p.Phases = append(p.Phases, phaseHold)
+	}
 	if o.Drain {
 		p.Phases = append(p.Phases, phaseDrain)
 	}
@@ -141,10 +147,14 @@ func (p *Plan) pods() int {
 // demand is what the plan asks of the machine.
 func (p *Plan) demand() results.Demand {
 	watches := map[string]int{"lean": 1, "kubelet": 4}
+	collectors := map[string]results.GC{}
+	for name, g := range p.World.GC {
+		collectors[name] = results.GC{Percent: g.Percent, Limit: g.MemoryLimit}
+	}
 	return results.Demand{
 		Nodes: p.World.Nodes, Pods: p.pods(), WatchesPerNode: watches[p.World.Profile],
 		OwnConnections: p.World.Connections == ownConnections,
-		Servers:        p.World.APIServers, Members: p.members,
+		Servers:        p.World.APIServers, Members: p.members, GC: collectors,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/planecheck/planecheck/apiserver"
 	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/results"
@@ -55,6 +56,9 @@ func (r *Runner) Run(ctx context.Context, s Scenario, o Options) (*Report, error
 	if err := estimate.Fits(host); err != nil && !o.Force {
 		return report, Usagef("%v", err)
 	}
+	if err := check(ctx, plan); err != nil {
+		return report, err
+	}
 	dir, err := results.Create(o.RunsDir, s.Name)
 	if err != nil {
 		return report, Usagef("--runs: %v", err)
@@ -69,6 +73,16 @@ func (r *Runner) Run(ctx context.Context, s Scenario, o Options) (*Report, error
 	err = r.execute(ctx, x, o)
 	report.Outcome = x.run.Verdict.Outcome
 	return report, err
+}
+
+// check refuses what the control plane would refuse at its start, while there
+// is nothing to undo yet.
+func check(ctx context.Context, p *Plan) error {
+	cfg := planeConfig(p.World, p.Seed, "", nil, nil)
+	if err := apiserver.Check(ctx, cfg); err != nil {
+		return Usagef("%v", err)
+	}
+	return nil
 }
 
 // execute runs the plan, with the display, and writes and prints the result.

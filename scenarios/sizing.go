@@ -3,7 +3,6 @@ package scenarios
 import (
 	"fmt"
 	"maps"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -63,10 +62,10 @@ type gcShare struct {
 func gcShares() []gcShare {
 	const mib = 1 << 20
 	return []gcShare{
-		{"kube-apiserver", 400, 0.42, 600 * mib},
-		{harness, 200, 0.21, 600 * mib},
-		{"kube-scheduler", 300, 0.06, 300 * mib},
-		{"kube-controller-manager", 300, 0.06, 300 * mib},
+		{"kube-apiserver", 400, 0.40, 600 * mib},
+		{harness, 400, 0.15, 600 * mib},
+		{"kube-scheduler", 400, 0.10, 300 * mib},
+		{"kube-controller-manager", 400, 0.10, 300 * mib},
 	}
 }
 
@@ -102,22 +101,4 @@ func (w *World) fillGC(h results.Host) {
 		filled[s.component] = g
 	}
 	w.GC = filled
-}
-
-// memoryLimits is the sum of all limits, in bytes.
-func (w *World) memoryLimits() int64 {
-	sum := int64(0)
-	for _, name := range slices.Sorted(maps.Keys(w.GC)) {
-		n := 1
-		switch name {
-		case "kube-apiserver":
-			n = w.APIServers
-		case "kube-scheduler":
-			n = w.Schedulers
-		case "kube-controller-manager":
-			n = w.ControllerManagers
-		}
-		sum += int64(n) * w.GC[name].MemoryLimit
-	}
-	return sum
 }

@@ -29,6 +29,9 @@ func (r *Runner) Up(ctx context.Context, o Options) (err error) {
 	if err := estimate.Fits(host); err != nil && !o.Force {
 		return Usagef("%v", err)
 	}
+	if err := check(ctx, plan); err != nil {
+		return err
+	}
 	dir, err := results.Create(o.RunsDir, "up")
 	if err != nil {
 		return Usagef("--runs: %v", err)
@@ -57,11 +60,11 @@ func (r *Runner) up(ctx context.Context, plan *Plan, dir *results.Dir) (err erro
 	fmt.Fprintf(r.Out, "starting %d kube-apiserver on %s, %d nodes...\n", plan.World.APIServers, plan.World.Backend, plan.World.Nodes)
 	c, err := startControlPlane(ctx, plan.World, plan.Seed, dir.Path, hooks{}, log)
 	if err != nil {
-		return startError(context.Cause(ctx), err)
+		return errors.Join(context.Cause(ctx), err)
 	}
 	defer func() { err = errors.Join(err, c.stop()) }()
 	go watchDeaths(ctx, c, cancel)
-	if err := c.nodes.Start(ctx); err != nil {
+	if err := c.startNodes(ctx); err != nil {
 		return errors.Join(context.Cause(ctx), err)
 	}
 	fmt.Fprintf(r.Out, "\n  export KUBECONFIG=%s\n  kubectl get nodes\n\nCtrl-C tears it down; logs are in %s\n",

@@ -305,7 +305,7 @@ func TestTruncated(t *testing.T) {
 
 // TestWrongWireType gives a varint where a message belongs.
 func TestWrongWireType(t *testing.T) {
-	if p, err := wire.ScanPod([]byte{1<<3 | 0, 5}); err == nil {
+	if p, err := wire.ScanPod([]byte{1 << 3, 5}); err == nil {
 		t.Errorf("metadata as a varint gave %+v", p)
 	}
 	if s, err := wire.ScanStatus([]byte{6<<3 | 2, 1, 'x'}); err == nil {
