@@ -57,9 +57,9 @@ func TestOwnBinary(t *testing.T) {
 	check(plain, "it is not executable")
 	check(garbage, "exec format error")
 	check(script(t, component("Kubernetes v1.37.1", KubeScheduler)), "it is a kube-scheduler")
-	check(script(t, component("etcd Version: 3.7.3", "etcd")), "not Kubernetes v...")
+	check(script(t, component("etcd Version: 3.7.3", "etcd")), "not a Kubernetes version")
 	check(script(t, "echo one; echo two >&2; exit 4\n"), `exit status 4: "one two"`)
-	check(script(t, ""), "not Kubernetes v...")
+	check(script(t, ""), "not a Kubernetes version")
 }
 
 // A binary that ignores --version and serves must not hold us up.
