@@ -45,10 +45,10 @@ unit: ## the tests without a control plane, with the race detector
 	go test ./apiserver/component
 
 suite: build ## the tests with a real control plane (long ones: make long)
-	go test -ldflags "$(K8S_LDFLAGS)" -timeout 20m ./scenarios -ginkgo.label-filter '!long' -ginkgo.v
+	go test -ldflags "$(K8S_LDFLAGS)" -v -timeout 20m ./scenarios -ginkgo.label-filter '!long'
 
 long: build ## the long specs too
-	go test -ldflags "$(K8S_LDFLAGS)" -timeout 120m ./scenarios -ginkgo.v
+	go test -ldflags "$(K8S_LDFLAGS)" -v -timeout 120m ./scenarios
 
 kwok: ## measure the simulation beside KWOK v0.8.0; NODES= PODS= ROUNDS=
 	@mkdir -p build
