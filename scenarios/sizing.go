@@ -31,7 +31,7 @@ func raiseFileLimit() error {
 // the memory holds it and within the limits that Kubernetes itself supports.
 const (
 	nodesPerCPU = 500
-	podsPerCPU  = 10_000
+	podsPerCPU  = 4_000
 	podsPerGiB  = 5_000
 	nodesMost   = 5_000
 	podsMost    = 150_000

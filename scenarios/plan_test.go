@@ -1,0 +1,172 @@
+package scenarios
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/results"
+	"github.com/planecheck/planecheck/workloads"
+)
+
+// These are plain units: they start nothing.
+
+func testHost() results.Host { return results.Host{CPUs: 2, MemoryBytes: 24 << 30} }
+
+func mustPlan(t *testing.T, s Scenario, o Options) *Plan {
+	t.Helper()
+	p, err := NewPlan(s, o, testHost())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// A plan is a function of the scenario, the options, the seed and the machine.
+func TestPlanIsDeterministic(t *testing.T) {
+	o := DefaultOptions()
+	o.World.Nodes, o.Pods, o.Churn.Pods = 100, 3000, 500
+	encode := func(seed uint64) string {
+		o.Seed = seed
+		b, err := mustPlan(t, Registry()[0], o).encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	if diff := cmp.Diff(encode(1), encode(1)); diff != "" {
+		t.Errorf("the same seed gives another plan:\n%s", diff)
+	}
+	if encode(1) == encode(2) {
+		t.Error("another seed gives the same plan")
+	}
+}
+
+func TestPlanPhases(t *testing.T) {
+	f := func(want string, adjust func(*Options)) {
+		t.Helper()
+		o := DefaultOptions()
+		o.World.Nodes, o.Pods = 10, 100
+		adjust(&o)
+		if got := strings.Join(mustPlan(t, Scenario{Name: "t"}, o).Phases, " "); got != want {
+			t.Errorf("phases %q, want %q", got, want)
+		}
+	}
+	f("register fill hold drain", func(*Options) {})
+	f("register fill", func(o *Options) { o.Hold, o.Drain = 0, false })
+	f("register fill hold churn drain", func(o *Options) { o.Churn.Pods = 10 })
+	f("register manifest hold drain", func(o *Options) { o.Pods, o.Manifest = 0, "testdata/shop.yaml" })
+	f("register manifest fill hold drain", func(o *Options) { o.Manifest = "testdata/shop.yaml" })
+}
+
+func TestScenarioWinsOverThePerson(t *testing.T) {
+	o := DefaultOptions()
+	o.World.Nodes, o.Pods, o.World.APIServers = 10, 100, 1
+	two, err := Find("scale/two-apiservers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := mustPlan(t, two[0], o).World.APIServers; got != 2 {
+		t.Errorf("%d API servers, want 2", got)
+	}
+}
+
+// The limits of all Go runtimes together leave room for the rest of the machine.
+func TestMemoryLimitsFitTheMachine(t *testing.T) {
+	f := func(servers int) {
+		t.Helper()
+		o := DefaultOptions()
+		o.World.Nodes, o.Pods, o.World.APIServers = 10, 100, servers
+		sum := int64(0)
+		for name, g := range mustPlan(t, Scenario{Name: "t"}, o).World.GC {
+			n := int64(1)
+			if name == "kube-apiserver" {
+				n = int64(servers)
+			}
+			sum += n * g.MemoryLimit
+		}
+		if most := testHost().MemoryBytes * 3 / 4; sum > most {
+			t.Errorf("%d API servers: limits sum to %d, above %d", servers, sum, most)
+		}
+	}
+	f(1)
+	f(3)
+}
+
+func TestExitStatus(t *testing.T) {
+	f := func(want int, outcome checkers.Outcome, err error) {
+		t.Helper()
+		if got := ExitStatus(outcome, err); got != want {
+			t.Errorf("ExitStatus(%q, %v) = %d, want %d", outcome, err, got, want)
+		}
+	}
+	fault := errors.New("disk full")
+	f(ExitPass, checkers.Pass, nil)
+	f(ExitFail, checkers.Fail, nil)
+	f(ExitFail, checkers.Fail, fault)
+	f(ExitUndecided, checkers.Unknown, nil)
+	f(ExitUndecided, checkers.Invalid, nil)
+	f(ExitUndecided, "", nil) // nothing judged is no pass
+	f(ExitHarness, checkers.Invalid, fault)
+	f(ExitHarness, checkers.Pass, fault)
+	f(ExitUsage, checkers.Pass, fmt.Errorf("scale: %w", Usagef("--nodes")))
+	f(ExitSLOMissed, checkers.Pass, ErrSLOMissed)
+	f(ExitFail, checkers.Fail, ErrSLOMissed)
+	f(ExitInterrupted, checkers.Invalid, ErrInterrupted)
+	f(ExitInterrupted, checkers.Invalid, fmt.Errorf("fill: %w", context.Canceled))
+}
+
+func TestDurationReadsWhatItWrites(t *testing.T) {
+	b, err := json.Marshal(seconds(90))
+	if err != nil || string(b) != `"1m30s"` {
+		t.Fatalf("wrote %s, %v", b, err)
+	}
+	var d Duration
+	if err := json.Unmarshal(b, &d); err != nil || d != seconds(90) {
+		t.Errorf("read %v, %v", d, err)
+	}
+	for _, bad := range []string{`"soon"`, `90`} {
+		if json.Unmarshal([]byte(bad), &d) == nil {
+			t.Errorf("%s was read as a duration", bad)
+		}
+	}
+}
+
+func TestPaceOf(t *testing.T) {
+	change := func(rate float64) workloads.PaceChange {
+		return workloads.PaceChange{Decision: workloads.Decision{Rate: rate}}
+	}
+	plan := &Plan{Density: &workloads.DensityPlan{}}
+	got := paceOf(plan, &workloads.PhaseResult{
+		Phase: "fill", Pace: []workloads.PaceChange{change(50), change(80), change(0), change(60), change(70)},
+		Sustained: workloads.Sustained{PodsPerSecond: 66},
+	})
+	want := &results.Pace{Mode: "auto", Sustained: 66, Last: 70, Highest: 80, Raises: 3, Backoffs: 1}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("pace (-want +got):\n%s", diff)
+	}
+	if paceOf(plan, nil) != nil {
+		t.Error("a phase without a pacer has a pace")
+	}
+}
+
+func TestRateMeter(t *testing.T) {
+	var m rateMeter
+	if m.perSecond() != 0 {
+		t.Error("a rate without samples")
+	}
+	for i := range 20 {
+		m.add(history.Time(int64(i)*1e9), int64(i*i)) // it speeds up
+	}
+	// The window is the last five seconds: (19² - 14²) / 5.
+	if got := m.perSecond(); got != 33 {
+		t.Errorf("rate %v, want 33", got)
+	}
+}
