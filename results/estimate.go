@@ -11,6 +11,7 @@ type Demand struct {
 	Nodes          int
 	Pods           int
 	WatchesPerNode int // by the profile of the simulation: lean 1, kubelet 4
+	ChangesPerPod  int // writes of a pod's object over its life: lean 3, kubelet 8
 	OwnConnections bool
 	Servers        int // kube-apiservers
 	Members        int // of etcd
@@ -61,19 +62,19 @@ func (g GC) peak(live int64) int64 {
 // in bytes.
 type cost struct {
 	base, perNode, perPod, perWatch int64
-	// perRecentPod is for the first recentPods only: what watch caches and
-	// queues keep of recent changes does not grow with the cluster for ever.
-	perRecentPod int64
+	// perChange is for the first recentChanges only: a watch cache keeps both
+	// versions of the objects that changed lately.
+	perChange int64
 }
 
-const recentPods = 3000
+const recentChanges = 55_000
 
 // costs are fitted to runs on 2 CPUs and 24 GiB of 21 November 2026, without
 // mapped files and with the live heap taken as the peak divided by 1 + GOGC:
-// 100 nodes and 3,000 pods (kubelet), 1,000 and 10,000 (lean), 5,000 and
-// 20,000 (lean). A pod in the watch cache of an API server is some 10 KB.
+// 100 nodes and 3,000 pods (kubelet), 1,000 and 8,000 (kubelet), 1,000 and
+// 10,000 (lean), 5,000 and 20,000 (lean). A pod in a watch cache is some 10 KB.
 var costs = struct{ apiserver, scheduler, controllerManager, harness, member cost }{
-	apiserver:         cost{base: 60 * mib, perNode: 160 * kib, perPod: 10 * kib, perWatch: 75 * kib, perRecentPod: 140 * kib},
+	apiserver:         cost{base: 60 * mib, perNode: 160 * kib, perPod: 10 * kib, perWatch: 75 * kib, perChange: 17 * kib},
 	scheduler:         cost{base: 35 * mib, perNode: 30 * kib, perPod: 5 * kib},
 	controllerManager: cost{base: 50 * mib, perNode: 28 * kib, perPod: 5 * kib},
 	harness:           cost{base: 60 * mib, perNode: 15 * kib, perPod: 3 * kib / 2, perWatch: 10 * kib},
@@ -82,7 +83,7 @@ var costs = struct{ apiserver, scheduler, controllerManager, harness, member cos
 
 func (c cost) of(d Demand, watches int64) int64 {
 	return c.base + c.perNode*int64(d.Nodes) + c.perPod*int64(d.Pods) + c.perWatch*watches +
-		c.perRecentPod*int64(min(d.Pods, recentPods))
+		c.perChange*int64(min(d.Pods*d.ChangesPerPod, recentChanges))
 }
 
 // Disk per member of etcd: two write-ahead logs that are preallocated, and 7 KB

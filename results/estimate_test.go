@@ -25,9 +25,9 @@ func TestEstimateAgreesWithWhatWasMeasured(t *testing.T) {
 			}
 		}
 	}
-	f(Demand{Nodes: 100, Pods: 3000, WatchesPerNode: 4}, 2660, 229, 292, 358)
-	f(Demand{Nodes: 1000, Pods: 10_000, WatchesPerNode: 1}, 4200, 555, 610, 410)
-	f(Demand{Nodes: 5000, Pods: 20_000, WatchesPerNode: 1}, 9520, 1229, 1229, 759)
+	f(Demand{Nodes: 100, Pods: 3000, WatchesPerNode: 4, ChangesPerPod: 8}, 2660, 229, 292, 358)
+	f(Demand{Nodes: 1000, Pods: 10_000, WatchesPerNode: 1, ChangesPerPod: 3}, 4200, 555, 610, 410)
+	f(Demand{Nodes: 5000, Pods: 20_000, WatchesPerNode: 1, ChangesPerPod: 3}, 9520, 1229, 1229, 759)
 }
 
 func TestLimitBoundsTheEstimate(t *testing.T) {

@@ -147,12 +147,13 @@ func (p *Plan) pods() int {
 // demand is what the plan asks of the machine.
 func (p *Plan) demand() results.Demand {
 	watches := map[string]int{"lean": 1, "kubelet": 4}
+	changes := map[string]int{"lean": 3, "kubelet": 8}
 	collectors := map[string]results.GC{}
 	for name, g := range p.World.GC {
 		collectors[name] = results.GC{Percent: g.Percent, Limit: g.MemoryLimit}
 	}
 	return results.Demand{
-		Nodes: p.World.Nodes, Pods: p.pods(), WatchesPerNode: watches[p.World.Profile],
+		Nodes: p.World.Nodes, Pods: p.pods(), WatchesPerNode: watches[p.World.Profile], ChangesPerPod: changes[p.World.Profile],
 		OwnConnections: p.World.Connections == ownConnections,
 		Servers:        p.World.APIServers, Members: p.members, GC: collectors,
 	}

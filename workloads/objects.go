@@ -51,7 +51,9 @@ func namespaceBody(name string) ([]byte, error) {
 }
 
 // deploymentBody builds a Deployment. What a person would leave out is left
-// out here, too, so that the API server's defaulting does its work.
+// out here, too, so that the API server's defaulting does its work. No token is
+// mounted, as in the official load test: the projected volume with its three
+// sources, and its mounts in spec and status, would make up a third of the pod.
 func deploymentBody(cfg DensityConfig, d PlannedDeployment, revision int) ([]byte, error) {
 	labels := map[string]string{nameLabel: d.Name, partLabel: partValue}
 	selector := map[string]string{nameLabel: d.Name}
@@ -77,6 +79,7 @@ func deploymentBody(cfg DensityConfig, d PlannedDeployment, revision int) ([]byt
 				},
 				Spec: corev1.PodSpec{
 					TerminationGracePeriodSeconds: &grace,
+					AutomountServiceAccountToken:  new(bool), // see deploymentBody
 					Containers:                    containers(cfg),
 				},
 			},
@@ -99,8 +102,6 @@ func containers(cfg DensityConfig) []corev1.Container {
 		list[i] = corev1.Container{
 			Name:      name,
 			Image:     cfg.Image,
-			Ports:     []corev1.ContainerPort{{ContainerPort: int32(8080 + i)}},
-			Env:       []corev1.EnvVar{{Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}}},
 			Resources: corev1.ResourceRequirements{Requests: requests},
 		}
 	}
