@@ -53,7 +53,7 @@ func namespaceBody(name string) ([]byte, error) {
 // deploymentBody builds a Deployment. What a person would leave out is left
 // out here, too, so that the API server's defaulting does its work. No token is
 // mounted, as in the official load test: the projected volume with its three
-// sources, and its mounts in spec and status, would make up a third of the pod.
+// sources, and its mounts in spec and status, would add a sixth to the pod.
 func deploymentBody(cfg DensityConfig, d PlannedDeployment, revision int) ([]byte, error) {
 	labels := map[string]string{nameLabel: d.Name, partLabel: partValue}
 	selector := map[string]string{nameLabel: d.Name}
