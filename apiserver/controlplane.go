@@ -106,7 +106,7 @@ func (c *ControlPlane) prepare(ctx context.Context) error {
 		return err
 	}
 	for _, name := range c.names() {
-		if c.ports[name], err = link.ReservePort(); err != nil {
+		if c.ports[name], err = link.ReservePort(0); err != nil {
 			return err
 		}
 	}

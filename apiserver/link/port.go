@@ -25,25 +25,25 @@ type Port struct {
 	once   sync.Once
 }
 
-// ReservePort reserves a free port.
-func ReservePort() (*Port, error) {
+// ReservePort reserves the port with that number, or any free one for 0.
+func ReservePort(number int) (*Port, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("reserve a port: %w", os.NewSyscallError("socket", err))
+		return nil, fmt.Errorf("reserve 127.0.0.1:%d: %w", number, os.NewSyscallError("socket", err))
 	}
-	number, err := bindLoopback(fd)
+	bound, err := bindLoopback(fd, number)
 	if err != nil {
 		_ = unix.Close(fd)
-		return nil, fmt.Errorf("reserve a port: %w", err)
+		return nil, fmt.Errorf("reserve 127.0.0.1:%d: %w", number, err)
 	}
-	return &Port{Number: number, fd: fd}, nil
+	return &Port{Number: bound, fd: fd}, nil
 }
 
-func bindLoopback(fd int) (int, error) {
+func bindLoopback(fd, number int) (int, error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return 0, os.NewSyscallError("setsockopt", err)
 	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: number, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		return 0, os.NewSyscallError("bind", err)
 	}
 	bound, err := unix.Getsockname(fd)
@@ -60,6 +60,10 @@ func bindLoopback(fd int) (int, error) {
 // Addr is the address to listen on and to connect to, host:port.
 func (p *Port) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.Number)) }
 
-// Release gives the port back. A server that listens on it goes on. The second
+// Listen listens on the port, which may be done again after the listener is
+// closed.
+func (p *Port) Listen() (net.Listener, error) { return net.Listen("tcp4", p.Addr()) }
+
+// Release gives the port back; its number stays known. A server that listens on it goes on. The second
 // Release does nothing.
 func (p *Port) Release() { p.once.Do(func() { _ = unix.Close(p.fd) }) }

@@ -154,8 +154,8 @@ func (e *etcdCluster) publish() {
 	peers := make(types.URLsMap)
 	var ports []string
 	for _, m := range e.members {
-		peers[m.name] = types.URLs{url.URL{Scheme: "http", Host: m.peer.address()}}
-		ports = append(ports, m.client.url())
+		peers[m.name] = types.URLs{url.URL{Scheme: "http", Host: m.peer.Addr()}}
+		ports = append(ports, "http://"+m.client.Addr())
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

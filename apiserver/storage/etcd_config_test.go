@@ -12,6 +12,8 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/features"
 	"go.uber.org/zap"
+
+	"github.com/planecheck/planecheck/apiserver/link"
 )
 
 // A member must be configured as embed, and so the etcd binary, would
@@ -54,12 +56,12 @@ func TestServerConfigIsStock(t *testing.T) {
 // reservedURL is the URL of a port that is held for the length of the test.
 func reservedURL(t *testing.T) types.URLs {
 	t.Helper()
-	p, err := reservePort(0)
+	p, err := link.ReservePort(0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.release)
-	return types.URLs{url.URL{Scheme: "http", Host: p.address()}}
+	t.Cleanup(p.Release)
+	return types.URLs{url.URL{Scheme: "http", Host: p.Addr()}}
 }
 
 func TestSettings(t *testing.T) {

@@ -16,6 +16,8 @@ import (
 	"go.etcd.io/etcd/tests/v3/framework/integration"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+
+	"github.com/planecheck/planecheck/apiserver/link"
 )
 
 // launchBound and closeBound bound the start and the stop of one member. Both
@@ -36,7 +38,7 @@ type etcdMember struct {
 	logPath string
 	hook    *exitHook
 
-	client, peer *port // reserved from the first start on
+	client, peer *link.Port // reserved from the first start on
 	logFile      *os.File
 	log          *zap.Logger
 
@@ -54,12 +56,12 @@ type memberRun struct {
 
 // reserve takes the member's ports: those it had before, or any.
 func (m *etcdMember) reserve() error {
-	for _, p := range []**port{&m.client, &m.peer} {
+	for _, p := range []**link.Port{&m.client, &m.peer} {
 		number := 0
 		if *p != nil {
-			number = (*p).number
+			number = (*p).Number
 		}
-		reserved, err := reservePort(number)
+		reserved, err := link.ReservePort(number)
 		if err != nil {
 			return fmt.Errorf("etcd member %s: %w", m.name, err)
 		}
@@ -121,15 +123,15 @@ func (m *etcdMember) explain(err error) error {
 // framework would start there keeps a record of every request in memory for
 // as long as it runs (grpctesting.GRPCRecorder).
 func (m *etcdMember) serve(c *embed.Config, peers types.URLsMap, opts []grpc.ServerOption) (*memberRun, error) {
-	peerListener, err := m.peer.listen()
+	peerListener, err := m.peer.Listen()
 	if err != nil {
 		return nil, err
 	}
-	clientListener, err := m.client.listen()
+	clientListener, err := m.client.Listen()
 	if err != nil {
 		return nil, errors.Join(err, peerListener.Close())
 	}
-	clientURL := types.URLs{url.URL{Scheme: "http", Host: m.client.address()}}
+	clientURL := types.URLs{url.URL{Scheme: "http", Host: m.client.Addr()}}
 	im := &integration.Member{
 		ServerConfig:  serverConfig(c, m.name, m.dataDir, clientURL, peers, m.log),
 		PeerListeners: []net.Listener{peerListener},
@@ -205,9 +207,9 @@ func (m *etcdMember) close() error {
 
 // release gives back ports and log file of a member that is down.
 func (m *etcdMember) release() error {
-	for _, p := range []*port{m.client, m.peer} {
+	for _, p := range []*link.Port{m.client, m.peer} {
 		if p != nil {
-			p.release()
+			p.Release()
 		}
 	}
 	if m.logFile == nil {
