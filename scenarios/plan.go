@@ -3,6 +3,7 @@ package scenarios
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -127,14 +128,7 @@ func (p *Plan) addDensity(o Options) error {
 }
 
 // has says whether the plan contains a phase.
-func (p *Plan) has(phase string) bool {
-	for _, name := range p.Phases {
-		if name == phase {
-			return true
-		}
-	}
-	return false
-}
+func (p *Plan) has(phase string) bool { return slices.Contains(p.Phases, phase) }
 
 // pods is the number of pods of the density load.
 func (p *Plan) pods() int {

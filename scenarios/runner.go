@@ -39,33 +39,19 @@ type Report struct {
 // a UsageError, ErrInterrupted, ErrSLOMissed, or a fault of the harness.
 func (r *Runner) Run(ctx context.Context, s Scenario, o Options) (*Report, error) {
 	report := &Report{Scenario: s.Name, Seed: o.Seed}
-	if err := raiseFileLimit(); err != nil {
-		return report, err
-	}
-	host, err := results.ReadHost(o.RunsDir)
+	p, err := prepare(s, o)
 	if err != nil {
 		return report, err
 	}
-	plan, err := NewPlan(s, o, host)
+	fmt.Fprint(r.Out, p.plan)
+	fmt.Fprintf(r.Out, "  estimate: %s\n", gib(p.estimate.Memory()))
+	dir, err := p.admit(ctx, o)
 	if err != nil {
 		return report, err
-	}
-	estimate := results.EstimateRun(plan.demand())
-	fmt.Fprint(r.Out, plan)
-	fmt.Fprintf(r.Out, "  estimate: %s\n", gib(estimate.Memory()))
-	if err := estimate.Fits(host); err != nil && !o.Force {
-		return report, Usagef("%v", err)
-	}
-	if err := check(ctx, plan); err != nil {
-		return report, err
-	}
-	dir, err := results.Create(o.RunsDir, s.Name)
-	if err != nil {
-		return report, Usagef("--runs: %v", err)
 	}
 	report.Dir = dir.Path
 	fmt.Fprintf(r.Out, "  run directory: %s\n\n", dir.Path)
-	x, err := newExecution(plan, dir, r.describe(plan, host, estimate))
+	x, err := newExecution(p.plan, dir, r.describe(p))
 	if err != nil {
 		return report, err
 	}
@@ -75,14 +61,43 @@ func (r *Runner) Run(ctx context.Context, s Scenario, o Options) (*Report, error
 	return report, err
 }
 
-// check refuses what the control plane would refuse at its start, while there
-// is nothing to undo yet.
-func check(ctx context.Context, p *Plan) error {
-	cfg := planeConfig(p.World, p.Seed, "", nil, nil)
-	if err := apiserver.Check(ctx, cfg); err != nil {
-		return Usagef("%v", err)
+// prepared is a run that has not touched anything yet.
+type prepared struct {
+	host     results.Host
+	plan     *Plan
+	estimate results.Estimate
+}
+
+func prepare(s Scenario, o Options) (*prepared, error) {
+	if err := raiseFileLimit(); err != nil {
+		return nil, err
 	}
-	return nil
+	host, err := results.ReadHost(o.RunsDir)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := NewPlan(s, o, host)
+	if err != nil {
+		return nil, err
+	}
+	return &prepared{host: host, plan: plan, estimate: results.EstimateRun(plan.demand())}, nil
+}
+
+// admit refuses a run that does not fit, or that the control plane would
+// refuse at its start, while there is nothing to undo yet. Then it makes the
+// run directory.
+func (p *prepared) admit(ctx context.Context, o Options) (*results.Dir, error) {
+	if err := p.estimate.Fits(p.host); err != nil && !o.Force {
+		return nil, Usagef("%v", err)
+	}
+	if err := apiserver.Check(ctx, planeConfig(p.plan.World, p.plan.Seed, "", nil, nil)); err != nil {
+		return nil, Usagef("%v", err)
+	}
+	dir, err := results.Create(o.RunsDir, p.plan.Scenario)
+	if err != nil {
+		return nil, Usagef("--runs: %v", err)
+	}
+	return dir, nil
 }
 
 // execute runs the plan, with the display, and writes and prints the result.
@@ -108,15 +123,15 @@ func (r *Runner) execute(ctx context.Context, x *execution, o Options) error {
 }
 
 // describe begins the record of a run with all that is known before it.
-func (r *Runner) describe(p *Plan, host results.Host, estimate results.Estimate) *results.Run {
+func (r *Runner) describe(p *prepared) *results.Run {
 	info, _ := debug.ReadBuildInfo()
 	versions := map[string]string{}
 	for _, v := range LinkedVersions(r.Planecheck, info) {
 		versions[v.Name] = v.Version
 	}
 	return &results.Run{
-		Name: p.Scenario, Seed: p.Seed, Profile: p.World.Profile, Nodes: p.World.Nodes,
-		Started: time.Now(), Versions: versions, Host: host, Estimate: &estimate,
+		Name: p.plan.Scenario, Seed: p.plan.Seed, Profile: p.plan.World.Profile, Nodes: p.plan.World.Nodes,
+		Started: time.Now(), Versions: versions, Host: p.host, Estimate: &p.estimate,
 	}
 }
 

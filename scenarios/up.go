@@ -13,35 +13,21 @@ import (
 // something dies. An interruption is how it is meant to end, so it is no
 // error.
 func (r *Runner) Up(ctx context.Context, o Options) (err error) {
-	if err := raiseFileLimit(); err != nil {
-		return err
-	}
-	host, err := results.ReadHost(o.RunsDir)
-	if err != nil {
-		return err
-	}
 	o.Pods, o.Drain = 1, false // the load of a person is not known
-	plan, err := NewPlan(Scenario{Name: "up"}, o, host)
+	p, err := prepare(Scenario{Name: "up"}, o)
 	if err != nil {
 		return err
 	}
-	estimate := results.EstimateRun(plan.demand())
-	if err := estimate.Fits(host); err != nil && !o.Force {
-		return Usagef("%v", err)
-	}
-	if err := check(ctx, plan); err != nil {
-		return err
-	}
-	dir, err := results.Create(o.RunsDir, "up")
+	dir, err := p.admit(ctx, o)
 	if err != nil {
-		return Usagef("--runs: %v", err)
+		return err
 	}
 	defer func() {
 		if !o.KeepData && err == nil {
 			err = os.RemoveAll(dir.Path)
 		}
 	}()
-	err = r.up(ctx, plan, dir)
+	err = r.up(ctx, p.plan, dir)
 	if errors.Is(context.Cause(ctx), ErrInterrupted) {
 		fmt.Fprintln(r.Out, "stopped")
 		return nil
