@@ -34,6 +34,14 @@ type Signals struct {
 // are created in one go, so Created may run ahead of Due.
 func (s Signals) asked() int64 { return max(s.Due, s.Created) }
 
+// backlog is the pods that wait, as far as they weigh. A pod that waits for its
+// creation has no start-up time yet, and on a machine that shares its CPU fairly
+// it takes nothing from those that have: it counts in part.
+func (s Signals) backlog() float64 {
+	toCreate := s.asked() - s.Created
+	return max(0, float64(s.Created-s.Running)+uncreatedWeight*float64(toCreate))
+}
+
 // stage names the part of the control plane where most of the backlog waits.
 func (s Signals) stage() string {
 	toCreate, toBind, toStart := s.asked()-s.Created, s.Created-s.Bound, s.Bound-s.Running
@@ -61,6 +69,8 @@ const (
 	// A healthy pipeline holds some pods, too. Above the least that was seen,
 	// the pacer wants between none and calmBacklog of queue and cuts at
 	// longBacklog.
+	uncreatedWeight = 0.5
+
 	calmBacklog  = 0.75 // s
 	longBacklog  = 1.75 // s
 	leastBase    = 0.5  // s
@@ -78,6 +88,7 @@ const (
 	probeStep    = 0.02 // of the pace, by which probing raises it at first
 	probeGain    = 0.01 // more with each step that nothing objects to
 	probeMost    = 0.12
+	mostAhead    = 1.3             // of the throughput: more was not carried yet
 	settle       = 3 * time.Second // a step shows in the throughput only after the start-up time
 
 	// Lateness of heartbeats: leases end after 40 s, but a renewal is a mutating
@@ -231,7 +242,7 @@ func (s *PaceState) observe(sig Signals) view {
 		now: sig.At, sig: sig,
 		throughput: s.throughput(s.window()),
 		fresh:      s.throughput(3 * time.Second),
-		backlog:    float64(max(0, sig.asked()-sig.Running)),
+		backlog:    sig.backlog(),
 		errors:     sig.Errors - last.Errors,
 	}
 	if sig.Running > last.Running || v.backlog < s.few() {

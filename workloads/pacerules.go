@@ -154,6 +154,9 @@ func raiseRule(s *PaceState, v view) (Decision, bool) {
 		s.changed = v.now
 		return because(startFactor*s.rate, v, "raise: slow start, the last step is carried")
 	}
+	if s.rate > mostAhead*v.carried()+s.batch/5 {
+		return Decision{}, false
+	}
 	// The longer nothing objects the bolder, since the capacity may have grown
 	// a lot; and the nearer to a queue the more timid.
 	step := min(probeStep+probeGain*float64(s.raises), probeMost) * (1 - v.wait/s.calm(v))
