@@ -9,7 +9,7 @@ import "fmt"
 // have found a violation proves nothing and must not read as success.
 type Outcome string
 
-// The four outcomes, from best to worst for the reader's peace of mind.
+// The outcomes, from best to worst for the reader's peace of mind.
 const (
 	// Pass means that the guarantee was judged and held.
 	Pass Outcome = "Pass"
@@ -20,10 +20,20 @@ const (
 	Invalid Outcome = "Invalid"
 	// Fail means that the guarantee was broken; Detail holds the evidence.
 	Fail Outcome = "Fail"
+	// NotExercised means that the plan did nothing to put the guarantee to the
+	// test. It is listed, so that nobody takes it for judged, and does not count.
+	NotExercised Outcome = "Not exercised"
 )
+
+// AreaStore marks the guarantees of the store, seen where the API servers talk
+// to it.
+const AreaStore = "store"
 
 // Verdict is the judgement of one named guarantee.
 type Verdict struct {
+	// Area is what the guarantee is about, as Area constants say; empty: the
+	// run itself.
+	Area      string  `json:"area,omitempty"`
 	Guarantee string  `json:"guarantee"`
 	Outcome   Outcome `json:"outcome"`
 	// Statement is the guarantee in one sentence.
@@ -48,14 +58,18 @@ var severity = map[Outcome]int{Pass: 0, Unknown: 1, Invalid: 2, Fail: 3}
 // Worst folds verdicts into the outcome of the whole run. No verdict at all is
 // Invalid, because nothing was judged.
 func Worst(verdicts []Verdict) Outcome {
-	if len(verdicts) == 0 {
-		return Invalid
-	}
-	worst := Pass
+	worst, judged := Pass, false
 	for _, v := range verdicts {
+		if v.Outcome == NotExercised {
+			continue
+		}
+		judged = true
 		if severity[v.Outcome] > severity[worst] {
 			worst = v.Outcome
 		}
+	}
+	if !judged {
+		return Invalid
 	}
 	return worst
 }

@@ -18,4 +18,7 @@ func TestWorst(t *testing.T) {
 	f(Unknown, Pass, Unknown)
 	f(Invalid, Unknown, Invalid, Pass)
 	f(Fail, Pass, Fail, Invalid)
+	f(Pass, NotExercised, Pass)
+	f(Invalid, NotExercised)
+	f(Fail, NotExercised, Fail)
 }

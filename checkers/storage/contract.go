@@ -1,0 +1,87 @@
+package storage
+
+import "time"
+
+// Contract is what a backend promises beyond the etcd API itself. What it does
+// not promise is not judged, and is printed with the verdict.
+type Contract struct {
+	Name string
+	// Dense: revisions have no gaps.
+	Dense bool
+	// HashKV: members can be compared by a hash at a revision.
+	HashKV bool
+	// LocalHeaders: the revision of a header is committed, also in answers that
+	// a member gives on its own (Status, serializable reads, keep-alives).
+	LocalHeaders bool
+	// CompactsOnRequest: old revisions go when and only when a client asks.
+	CompactsOnRequest bool
+	// LeaseIDIsTTL: leases of one time to live share one ID, and their keys
+	// expire one by one, counted from their last put.
+	LeaseIDIsTTL bool
+	// LeaseOverrun is how long a key may outlive its lease. etcd looks for
+	// expired leases every 500 ms and revokes at most 1,000 a second
+	// (lease/lessor.go), but a new leader starts every lease anew (Promote): the
+	// bound is one time to live more than this.
+	LeaseOverrun time.Duration
+}
+
+// Etcd returns the contract of etcd, read from go.etcd.io/etcd/server/v3@v3.7.3.
+// Automatic compaction must be off.
+func Etcd() Contract {
+	return Contract{
+		Name: "etcd", Dense: true, HashKV: true, LocalHeaders: true, CompactsOnRequest: true,
+		LeaseOverrun: 10 * time.Second,
+	}
+}
+
+// Kine returns the contract of kine: revisions are the IDs of rows and have
+// gaps, it compacts when it sees fit, there is no hash, and a lease is its time
+// to live in seconds.
+func Kine() Contract {
+	return Contract{Name: "kine", LeaseIDIsTTL: true, LeaseOverrun: 30 * time.Second}
+}
+
+// exceptions lists what the contract does not promise.
+func (c Contract) exceptions() []string {
+	var list []string
+	add := func(promised bool, text string) {
+		if !promised {
+			list = append(list, text)
+		}
+	}
+	add(c.Dense, "revisions may have gaps")
+	add(c.HashKV, "members have no hash")
+	add(c.LocalHeaders, "headers of local answers mean nothing")
+	add(c.CompactsOnRequest, "it compacts by itself")
+	add(!c.LeaseIDIsTTL, "a lease is its time to live")
+	return list
+}
+
+// Floors are the least amounts of evidence below which a guarantee is Invalid
+// rather than Pass. A zero field means its default, a negative one none.
+type Floors struct {
+	Operations  int64 // calls with an answer, for every guarantee; default 1,000
+	Conflicts   int64 // transactions whose comparison failed, for Replay; default 50
+	Compactions int64 // that succeeded, for CompactionHonest; default 5
+	Leases      int64 // that were given to keys, for LeaseHonest; default 5
+	Refusals    int64 // definite failures of writes, for DefiniteFailureInert; default none
+	// Members is the number of members whose whole key space was read, for
+	// MembersAgree; default: every member that was called at all. Hashes must
+	// have been compared in any case, where the contract has them.
+	Members int64
+}
+
+func (f Floors) withDefaults() Floors {
+	set := func(v *int64, def int64) {
+		if *v == 0 {
+			*v = def
+		}
+		*v = max(*v, 0)
+	}
+	set(&f.Operations, 1000)
+	set(&f.Conflicts, 50)
+	set(&f.Compactions, 5)
+	set(&f.Leases, 5)
+	set(&f.Refusals, 0)
+	return f
+}

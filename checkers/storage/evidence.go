@@ -1,0 +1,237 @@
+package storage
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/timeline"
+)
+
+// evidence is a counter-example: a sentence and a table of what happened, with
+// times relative to the first row.
+type evidence struct {
+	why  string
+	rows []row
+}
+
+// row is one operation or event. Times are 0 where there was none.
+type row struct {
+	from, to  history.Time
+	what, who string
+	text      string
+}
+
+func because(format string, args ...any) *evidence {
+	return &evidence{why: fmt.Sprintf(format, args...)}
+}
+
+// op adds a call.
+func (e *evidence) op(op *history.StoreOp) *evidence {
+	if op != nil {
+		who := fmt.Sprintf("client %d at %s", op.Client, op.Member)
+		e.rows = append(e.rows, row{op.Called, op.Returned, fmt.Sprintf("#%d", op.ID), who, request(op) + " -> " + answer(op)})
+	}
+	return e
+}
+
+// state adds what a revision did to keys.
+func (e *evidence) state(rev int64, changes []timeline.Change) *evidence {
+	for i, c := range changes {
+		if i == 4 {
+			e.rows = append(e.rows, row{what: "", text: fmt.Sprintf("and %d more keys", len(changes)-i)})
+			break
+		}
+		text := "put " + describe(c.KV)
+		if c.Delete {
+			text = "delete " + show(c.Key)
+		}
+		e.rows = append(e.rows, row{what: fmt.Sprintf("revision %d", rev), text: text + ", before: " + describe(c.Prev)})
+	}
+	return e
+}
+
+// event adds what a watch of a member showed.
+func (e *evidence) event(member string, at history.Time, rev int64, changes []timeline.Change) *evidence {
+	if len(changes) == 0 {
+		e.rows = append(e.rows, row{at, 0, fmt.Sprintf("revision %d", rev), "watch at " + member, "no event"})
+	}
+	for _, c := range changes[:min(len(changes), 4)] {
+		text := "PUT " + describe(c.KV)
+		if c.Delete {
+			text = "DELETE " + show(c.Key)
+		}
+		e.rows = append(e.rows, row{at, 0, fmt.Sprintf("revision %d", rev), "watch at " + member, text})
+	}
+	return e
+}
+
+func (e *evidence) note(what, text string) *evidence {
+	e.rows = append(e.rows, row{what: what, text: text})
+	return e
+}
+
+// String renders the sentence and the table.
+func (e *evidence) String() string {
+	var first history.Time
+	for _, r := range e.rows {
+		if r.from != 0 && (first == 0 || r.from < first) {
+			first = r.from
+		}
+	}
+	var b strings.Builder
+	b.WriteString(e.why)
+	if len(e.rows) == 0 {
+		return b.String()
+	}
+	b.WriteByte('\n')
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, r := range e.rows {
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", relative(r.from, first), relative(r.to, first), r.what, r.who, r.text)
+	}
+	_ = w.Flush() // a strings.Builder takes everything
+	return strings.TrimRight(b.String(), "\n")
+}
+
+func relative(t, first history.Time) string {
+	if t == 0 {
+		return ""
+	}
+	return "+" + t.Sub(first).Round(time.Microsecond).String()
+}
+
+func show(key string) string {
+	if key == "" || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return fmt.Sprintf("%q", key)
+	}
+	return key
+}
+
+// describe is a key in a few words.
+func describe(kv history.StoreKV) string {
+	if kv.Version == 0 {
+		return "nothing"
+	}
+	text := fmt.Sprintf("%s mod %d create %d version %d value %08x", show(kv.Key), kv.Mod, kv.Create, kv.Version, kv.Value>>32)
+	if kv.Lease != 0 {
+		text += fmt.Sprintf(" lease %x", kv.Lease)
+	}
+	return text
+}
+
+func span(key, end string) string {
+	switch end {
+	case "":
+		return show(key)
+	case "\x00":
+		return "[" + show(key) + ", ...)"
+	}
+	return "[" + show(key) + ", " + show(end) + ")"
+}
+
+// request is a call's request in a few words.
+func request(op *history.StoreOp) string {
+	var b strings.Builder
+	b.WriteString(string(op.Method))
+	for i, c := range op.Compares {
+		b.WriteString([]string{" if ", " and "}[min(i, 1)])
+		fmt.Fprintf(&b, "%s(%s) %s %d", c.Target, span(c.Key, c.End), c.Op, c.Number)
+	}
+	actions(&b, op.Then, " then", len(op.Compares) > 0)
+	actions(&b, op.Else, " else", true)
+	if op.Revision != 0 {
+		fmt.Fprintf(&b, " revision %d", op.Revision)
+	}
+	if op.Lease != 0 {
+		fmt.Fprintf(&b, " lease %x", op.Lease)
+	}
+	if op.TTL != 0 {
+		fmt.Fprintf(&b, " ttl %ds", op.TTL)
+	}
+	return b.String()
+}
+
+func actions(b *strings.Builder, list []history.StoreAction, word string, named bool) {
+	if len(list) > 0 && named {
+		b.WriteString(word)
+	}
+	for _, a := range list {
+		fmt.Fprintf(b, " %s %s", a.Kind, span(a.Key, a.End))
+		if a.Kind == history.ActionPut {
+			fmt.Fprintf(b, "=%08x", a.Value>>32)
+		}
+		if a.Lease != 0 {
+			fmt.Fprintf(b, " lease %x", a.Lease)
+		}
+		if a.Revision != 0 {
+			fmt.Fprintf(b, " at %d", a.Revision)
+		}
+		if a.Limit != 0 {
+			fmt.Fprintf(b, " limit %d", a.Limit)
+		}
+		flag(b, a.Serializable, " serializable")
+		flag(b, a.CountOnly, " count")
+		flag(b, a.KeysOnly, " keys")
+		flag(b, a.Sorted, " sorted")
+	}
+}
+
+func flag(b *strings.Builder, set bool, text string) {
+	if set {
+		b.WriteString(text)
+	}
+}
+
+// answer is a call's answer in a few words.
+func answer(op *history.StoreOp) string {
+	switch {
+	case op.Error.Kind != history.ErrorNone:
+		return "error " + string(op.Error.Kind)
+	case op.Returned == 0:
+		return "no answer"
+	}
+	text := fmt.Sprintf("revision %d", op.Header)
+	if op.Method == history.MethodTxn {
+		text += map[bool]string{true: " yes", false: " no"}[op.Succeeded]
+	}
+	for i, r := range op.Results {
+		if i == 3 {
+			return text + " ..."
+		}
+		text += result(r)
+	}
+	if op.GrantedLease != 0 {
+		text += fmt.Sprintf(" lease %x ttl %ds", op.GrantedLease, op.GrantedTTL)
+	}
+	if op.Method == history.MethodHashKV {
+		text += fmt.Sprintf(" hash %08x compacted %d", op.Hash, op.CompactRevision)
+	}
+	return text
+}
+
+func result(r history.StoreResult) string {
+	var b strings.Builder
+	b.WriteString("; ")
+	if r.Deleted > 0 {
+		fmt.Fprintf(&b, "deleted %d ", r.Deleted)
+	}
+	for i, kv := range r.KVs {
+		if i == 3 {
+			b.WriteString("... ")
+			break
+		}
+		b.WriteString(describe(kv) + ", ")
+	}
+	if len(r.Chunks) > 0 {
+		fmt.Fprintf(&b, "%d chunks ", len(r.Chunks))
+	}
+	if r.Count > 0 {
+		fmt.Fprintf(&b, "count %d", r.Count)
+	}
+	if r.More {
+		b.WriteString(" more")
+	}
+	return strings.TrimRight(b.String(), ", ;")
+}

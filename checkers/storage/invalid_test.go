@@ -1,0 +1,155 @@
+package storage
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/storage/storetest"
+)
+
+func TestInvalid(t *testing.T) {
+	a := func() call { return create("a", 1).at(0, 1).ok(2) }
+	f := func(want string, change func(*Checker)) {
+		t.Helper()
+		c := New(Options{Floors: noFloors, Start: 1})
+		c.StoreOp(a().StoreOp)
+		change(c)
+		for _, v := range c.Finish() {
+			if v.Outcome != checkers.Invalid || !strings.Contains(v.Detail, want) {
+				t.Errorf("%s, want Invalid because of %q", v, want)
+			}
+		}
+	}
+	f("unknown methods", func(c *Checker) { c.StoreOp(newCall(history.MethodUnknown).at(0, 1).StoreOp) })
+	f("within transactions", func(c *Checker) {
+		c.StoreOp(newCall(history.MethodTxn, history.StoreAction{Kind: history.ActionOther}).at(0, 1).StoreOp)
+	})
+	f("lost records", func(c *Checker) { c.Lost(3) })
+	f("before they were made", func(c *Checker) { c.StoreOp(get("a").at(5, 1).ok(2, found()).StoreOp) })
+	f("incomplete record", func(c *Checker) { c.StoreOp(get("a").at(5, 6).ok(2, found(), found()).StoreOp) })
+	f("incomplete record", func(c *Checker) { c.StoreOp(newCall(history.MethodRange).at(5, 6).StoreOp) })
+}
+
+// TestUnfitOutweighsViolations: with records missing a violation is a guess.
+func TestUnfitOutweighsViolations(t *testing.T) {
+	c := New(Options{Floors: noFloors, Start: 1})
+	c.StoreOp(create("a", 1).at(0, 1).ok(3).StoreOp)
+	c.Lost(1)
+	for _, v := range c.Finish() {
+		if v.Outcome != checkers.Invalid {
+			t.Errorf("%s", v)
+		}
+		if v.Guarantee == Order && !strings.Contains(v.Detail, "it seems that") {
+			t.Errorf("Order does not name the suspicion: %s", v.Detail)
+		}
+	}
+}
+
+func TestFloors(t *testing.T) {
+	outcomes := func(f Floors) map[string]checkers.Outcome {
+		m := map[string]checkers.Outcome{}
+		for _, v := range judge(storetest.Generate(1, storetest.Config{Ops: 1500, CompactEvery: 300 * time.Millisecond}), Options{Floors: f}) {
+			m[v.Guarantee] = v.Outcome
+		}
+		return m
+	}
+	for name, outcome := range outcomes(Floors{}) {
+		if outcome != checkers.Pass {
+			t.Errorf("%s is %s with 1,500 calls", name, outcome)
+		}
+	}
+	for name, f := range map[string]Floors{
+		Replay: {Conflicts: 1 << 20}, CompactionHonest: {Compactions: 1 << 20}, LeaseHonest: {Leases: 1 << 20},
+		DefiniteFailureInert: {Refusals: 1 << 20}, MembersAgree: {Members: 9},
+	} {
+		for other, outcome := range outcomes(f) {
+			if (outcome == checkers.Invalid) != (other == name) {
+				t.Errorf("%s is %s below the floor of %s", other, outcome, name)
+			}
+		}
+	}
+	for name, outcome := range outcomes(Floors{Operations: 1 << 20}) {
+		if outcome != checkers.Invalid {
+			t.Errorf("%s is %s with too few operations", name, outcome)
+		}
+	}
+}
+
+// TestAmbiguousGuess: two unknown writes may have made the missing revision, and
+// nothing tells which. A contradiction may then be the guess's.
+func TestAmbiguousGuess(t *testing.T) {
+	s := tell(
+		create("a", 1).at(0, 1).ok(2),
+		create("b", 2).at(2, 3).err(history.ErrorUnknown),
+		create("c", 3).at(2, 3).err(history.ErrorUnknown),
+		get("b").at(4, 5).ok(3, found()),
+	)
+	v := s.judge()
+	if v[Reads].Outcome != checkers.Unknown || v[Order].Outcome != checkers.Pass {
+		t.Errorf("%s, %s", v[Reads], v[Order])
+	}
+}
+
+// TestEvidence: a counter-example is a sentence and a table of a few rows with
+// relative times, keys and revisions.
+func TestEvidence(t *testing.T) {
+	v := tell(
+		create("/registry/a", 1).at(0, 1).ok(2),
+		update("/registry/a", 2, 2).at(2, 3).ok(3),
+		get("/registry/a").on("m2").at(4, 5).ok(2, found(kv("/registry/a", 2, 2, 1, 1))),
+	).judge()[RealTime]
+	lines := strings.Split(v.Detail, "\n")
+	if len(lines) != 3 {
+		t.Fatalf("%d lines:\n%s", len(lines), v.Detail)
+	}
+	for i, wants := range [][]string{
+		{"#3 was called after revision 3 had been returned"},
+		{"+0s", "+1ms", "#2", "revision 3"},
+		{"+2ms", "+3ms", "#3", "m2", "/registry/a", "revision 2"},
+	} {
+		for _, want := range wants {
+			if !strings.Contains(lines[i], want) {
+				t.Errorf("line %d has no %q: %s", i+1, want, lines[i])
+			}
+		}
+	}
+	if !strings.Contains(v.Statement, "https://etcd.io/docs/") {
+		t.Errorf("no link in %q", v.Statement)
+	}
+}
+
+func FuzzChecker(f *testing.F) {
+	f.Add(uint64(1), uint16(3), uint8(0), int64(5))
+	f.Add(uint64(9), uint16(40), uint8(4), int64(-7))
+	f.Fuzz(func(t *testing.T, seed uint64, at uint16, what uint8, by int64) {
+		h := storetest.Generate(seed, storetest.Config{Ops: 60}).Clone()
+		op := h.Ops[int(at)%len(h.Ops)]
+		switch what % 8 {
+		case 0:
+			op.Header += by
+		case 1:
+			op.Returned += history.Time(by)
+		case 2:
+			op.Results = nil
+		case 3:
+			op.Then = nil
+		case 4:
+			op.Revision += by
+			for i := range op.Then {
+				op.Then[i].Revision += by
+			}
+		case 5:
+			op.Error.Kind = history.ErrorCompacted
+		case 6:
+			op.Succeeded = !op.Succeeded
+		case 7:
+			if len(op.Results) > 0 {
+				op.Results[0].KVs, op.Results[0].Count = nil, by
+			}
+		}
+		judge(h, Options{}) // must neither panic nor hang
+	})
+}

@@ -1,0 +1,102 @@
+package watch
+
+import (
+	"fmt"
+
+	"github.com/planecheck/planecheck/checkers"
+)
+
+// verdicts renders what was found. A violation that was seen stays one in a
+// history that is otherwise too small or incomplete.
+func (c *Checker) verdicts() []checkers.Verdict {
+	var verdicts []checkers.Verdict
+	for _, g := range Guarantees() {
+		v := checkers.Verdict{
+			Guarantee: string(g), Outcome: checkers.Pass, Statement: c.statement(g), Checked: c.checked(g),
+		}
+		if f := c.found[g]; f != nil {
+			v.Outcome, v.Detail = checkers.Fail, c.detail(f)
+		} else if reason := c.invalid(g); reason != "" {
+			v.Outcome, v.Detail = checkers.Invalid, reason
+		}
+		verdicts = append(verdicts, v)
+	}
+	return verdicts
+}
+
+func (c *Checker) statement(g Guarantee) string {
+	s := statements[g]
+	if g == Fresh {
+		s += fmt.Sprintf(" The bound here is %v.", c.opt.Bound)
+	}
+	return s
+}
+
+// floor is one thing that a history must hold enough of.
+type floor struct {
+	have, want int64
+	what       string
+}
+
+func (c *Checker) floors(g Guarantee) []floor {
+	n, f := &c.counts, &c.opt.Floors
+	switch g {
+	case Atomic:
+		return []floor{{n.multi, f.Multi, "revisions with several events for a watch"}}
+	case Resumable:
+		return []floor{{n.resumed, f.Resumed, "resumed watches that had a past to read"}}
+	case PrevKV:
+		return []floor{{n.previous, f.Previous, "events whose previous version was asked for"}}
+	case IsCreate:
+		return []floor{{n.creations, f.Creations, "events of creations"}, {n.updates, f.Creations, "events of updates"}}
+	case Bookmarkable:
+		return []floor{{n.progress, f.Progress, "progress of watches"}}
+	case CompactedCancel:
+		return []floor{{c.compact.acked, f.Compactions, "compactions"}}
+	case Fresh:
+		return []floor{{n.timed, f.Events, "events whose commit has a time"}}
+	default:
+		return []floor{{n.events - n.unjudged, f.Events, "events"}}
+	}
+}
+
+// invalid says why a guarantee that was not seen broken cannot pass.
+func (c *Checker) invalid(g Guarantee) string {
+	if c.malformed != "" {
+		return "the history is not complete: " + c.malformed
+	}
+	if g == Fresh && !c.timesFresh() {
+		return "no times of commits, or no moment from which on the run caused no faults"
+	}
+	for _, f := range c.floors(g) {
+		if f.have < f.want {
+			return fmt.Sprintf("%d %s, of which at least %d are needed", f.have, f.what, f.want)
+		}
+	}
+	return ""
+}
+
+// checked says what a verdict rests on, and the floor.
+func (c *Checker) checked(g Guarantee) string {
+	n := &c.counts
+	text := fmt.Sprintf("%d watches, %d events in %d answers", n.watches, n.events, n.answers)
+	if n.unjudged > 0 {
+		text += fmt.Sprintf(" (%d of revisions that the timeline lacks)", n.unjudged)
+	}
+	switch g {
+	case Atomic:
+		text += fmt.Sprintf(", %d fragments", n.fragments)
+	case Resumable:
+		text += fmt.Sprintf(", %d resumed watches", n.resumedAny)
+	case Bookmarkable:
+		text += fmt.Sprintf(", %d progress messages of whole streams", n.progressAll)
+	case CompactedCancel:
+		text += fmt.Sprintf(", %d watches canceled by compaction", n.compacted)
+	}
+	for _, f := range c.floors(g) {
+		if f.want > 0 {
+			text += fmt.Sprintf(", %d %s (floor %d)", f.have, f.what, f.want)
+		}
+	}
+	return text
+}
