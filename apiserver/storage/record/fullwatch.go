@@ -1,0 +1,286 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+)
+
+// How a FullWatch behaves towards a member that is down or behind.
+const (
+	watchRetry  = 100 * time.Millisecond // between two streams
+	progressAsk = 100 * time.Millisecond // between two requests of Await, as kube-apiserver asks
+	dialWait    = time.Second            // at most, between two attempts to connect
+)
+
+// FullWatchOptions are what a FullWatch needs to know.
+type FullWatchOptions struct {
+	Endpoint string                           // host:port, or a URL
+	TLS      credentials.TransportCredentials // nil: plain text
+	// From is the first revision wanted; 0: 1, the first of any store.
+	From int64
+	// Recorder records the stream; nil where the endpoint does so itself, as a
+	// recorded member and the proxy do.
+	Recorder *Recorder
+	// Events is told of every answer with events, in order, each revision once
+	// and whole, on one goroutine. It may keep the answer. Nil: nobody is told.
+	Events func(*pb.WatchResponse)
+}
+
+// FullWatch watches all keys of one member, with previous values, for as long
+// as it runs. When the stream breaks it goes on from the revision after the
+// last event, so that what it sees is without gaps and in order. Fragments are
+// not asked for, so that a revision never comes in pieces.
+//
+// It does not ask for a leader: a member that is cut off is watched too.
+type FullWatch struct {
+	opt    FullWatchOptions
+	conn   *grpc.ClientConn
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the watch has ended
+
+	mu      sync.Mutex
+	next    int64         // the revision to go on from
+	seen    int64         // everything up to here has come
+	err     error         // why the watch ended
+	changed chan struct{} // closed when seen grows
+	ask     func() error  // asks for progress; nil while there is no watch
+}
+
+// GapError says that a watch cannot be whole: the store has compacted
+// revisions that it had not shown.
+type GapError struct {
+	Next, Compacted int64 // wanted, and the oldest that there is
+}
+
+func (e *GapError) Error() string {
+	return fmt.Sprintf("watch all keys: revision %d is wanted, but those before %d are compacted", e.Next, e.Compacted)
+}
+
+// RefusedError says that a member does not let us watch.
+type RefusedError struct{ Reason string }
+
+func (e *RefusedError) Error() string { return "watch all keys: refused: " + e.Reason }
+
+// StartFullWatch begins to watch. It does not wait for the member, which may be
+// down; the watch begins when it is up.
+func StartFullWatch(opt FullWatchOptions) (*FullWatch, error) {
+	if opt.TLS == nil {
+		opt.TLS = insecure.NewCredentials()
+	}
+	conn, err := grpc.NewClient("passthrough:///"+hostPort(opt.Endpoint),
+		grpc.WithTransportCredentials(opt.TLS), grpc.WithNoProxy(), grpc.WithDisableRetry(),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: watchRetry, Multiplier: 1.6, Jitter: 0.2, MaxDelay: dialWait},
+			MinConnectTimeout: dialWait,
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("watch all keys of %s: %w", opt.Endpoint, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &FullWatch{
+		opt: opt, conn: conn, cancel: cancel,
+		done: make(chan struct{}), changed: make(chan struct{}), next: max(opt.From, 1),
+	}
+	w.seen = w.next - 1
+	go w.run(ctx)
+	return w, nil
+}
+
+func hostPort(endpoint string) string {
+	if _, rest, ok := strings.Cut(endpoint, "://"); ok {
+		return rest
+	}
+	return endpoint
+}
+
+// Seen is the revision up to which everything has come.
+func (w *FullWatch) Seen() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen
+}
+
+// Done is closed when the watch has ended: after Stop, or for a reason that
+// Stop then returns.
+func (w *FullWatch) Done() <-chan struct{} { return w.done }
+
+// Await returns when everything up to revision has come. It asks the member
+// for its progress, because a revision without events would never show.
+func (w *FullWatch) Await(ctx context.Context, revision int64) error {
+	tick := time.NewTicker(progressAsk)
+	defer tick.Stop()
+	for {
+		w.mu.Lock()
+		seen, changed, ask := w.seen, w.changed, w.ask
+		w.mu.Unlock()
+		if seen >= revision {
+			return nil
+		}
+		if ask != nil {
+			_ = ask() // the stream's own end is seen by run
+		}
+		select {
+		case <-changed:
+		case <-tick.C:
+		case <-w.done:
+			return fmt.Errorf("await revision %d of all keys of %s: the watch has ended at %d: %w",
+				revision, w.opt.Endpoint, seen, errors.Join(w.failure(), context.Canceled))
+		case <-ctx.Done():
+			return fmt.Errorf("await revision %d of all keys of %s: it is at %d: %w", revision, w.opt.Endpoint, seen, ctx.Err())
+		}
+	}
+}
+
+// Stop ends the watch and returns the error that it had ended with before, a
+// *GapError or *RefusedError: then it has not seen everything.
+func (w *FullWatch) Stop() error {
+	w.cancel()
+	<-w.done
+	return errors.Join(w.failure(), w.conn.Close())
+}
+
+func (w *FullWatch) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+func (w *FullWatch) run(ctx context.Context) {
+	defer close(w.done)
+	for {
+		err := w.stream(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if isFinal(err) {
+			w.mu.Lock()
+			w.err = err
+			w.mu.Unlock()
+			return
+		}
+		pause := time.NewTimer(watchRetry)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		}
+	}
+}
+
+func isFinal(err error) bool {
+	if _, gap := errors.AsType[*GapError](err); gap {
+		return true
+	}
+	_, refused := errors.AsType[*RefusedError](err)
+	return refused
+}
+
+// stream watches until the stream ends. It always returns an error.
+func (w *FullWatch) stream(ctx context.Context) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := pb.NewWatchClient(w.conn).Watch(ctx, grpc.WaitForReady(true))
+	if err != nil {
+		return err
+	}
+	call := w.opt.Recorder.Begin(stream.Context(), pb.Watch_Watch_FullMethodName)
+	defer func() { call.End(err) }()
+	var sending sync.Mutex
+	send := func(req *pb.WatchRequest) error {
+		sending.Lock()
+		defer sending.Unlock()
+		call.Request(req)
+		return stream.Send(req)
+	}
+	if err := send(w.createRequest()); err != nil {
+		return err
+	}
+	defer w.setAsk(nil)
+	for {
+		resp, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		call.Answer(resp)
+		if err := w.take(resp, send); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *FullWatch) createRequest() *pb.WatchRequest {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return &pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: &pb.WatchCreateRequest{
+		Key: []byte{0}, RangeEnd: []byte{0}, StartRevision: w.next, PrevKv: true, ProgressNotify: true,
+	}}}
+}
+
+func (w *FullWatch) setAsk(ask func() error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ask = ask
+}
+
+// take handles one answer. Only events move the point to go on from, never a
+// progress: should the store be wrong about its progress, nothing is skipped.
+func (w *FullWatch) take(resp *pb.WatchResponse, send func(*pb.WatchRequest) error) error {
+	switch {
+	case resp.GetCompactRevision() != 0:
+		return &GapError{Next: w.next, Compacted: resp.GetCompactRevision()}
+	case resp.GetCanceled() && resp.GetCreated():
+		return &RefusedError{Reason: resp.GetCancelReason()}
+	case resp.GetCanceled():
+		return fmt.Errorf("watch all keys of %s: canceled: %s", w.opt.Endpoint, resp.GetCancelReason())
+	case resp.GetCreated():
+		w.setAsk(func() error {
+			return send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_ProgressRequest{ProgressRequest: &pb.WatchProgressRequest{}}})
+		})
+	case len(resp.GetEvents()) > 0:
+		w.events(resp)
+	default:
+		w.advance(0, resp.GetHeader().GetRevision())
+	}
+	return nil
+}
+
+// events hands on what is new. A member must not send a revision again on one
+// stream; if it does, the record shows it, and the listener is spared.
+func (w *FullWatch) events(resp *pb.WatchResponse) {
+	last := resp.GetEvents()[len(resp.GetEvents())-1].GetKv().GetModRevision()
+	for len(resp.Events) > 0 && resp.Events[0].GetKv().GetModRevision() < w.next {
+		resp.Events = resp.Events[1:]
+	}
+	if len(resp.Events) > 0 && w.opt.Events != nil {
+		w.opt.Events(resp)
+	}
+	w.advance(last+1, last)
+}
+
+// advance moves on. Only the goroutine of run writes next, so that it may read
+// it without the lock.
+func (w *FullWatch) advance(next, seen int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.next = max(w.next, next)
+	if seen > w.seen {
+		w.seen = seen
+		close(w.changed)
+		w.changed = make(chan struct{})
+	}
+}
