@@ -16,6 +16,8 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/types"
 	"go.etcd.io/etcd/server/v3/embed"
 	"google.golang.org/grpc"
+
+	"github.com/planecheck/planecheck/apiserver/storage/record"
 )
 
 const etcdName = "etcd"
@@ -41,6 +43,7 @@ type etcdCluster struct {
 	members []*etcdMember
 	grpc    []grpc.ServerOption
 	deaths  chan error
+	numbers record.Numbers // of the history
 
 	op      sync.Mutex // held during Start, Stop, StopMember, RestartMember
 	started bool       // guarded by op
@@ -169,7 +172,13 @@ func (e *etcdCluster) peerURLs() types.URLsMap {
 }
 
 func (e *etcdCluster) launch(m *etcdMember) error {
-	return m.launch(e.config, e.peerURLs(), e.grpc)
+	if m.recorder == nil {
+		m.recorder = record.New(record.Options{
+			Member: m.name, Sink: e.opt.History, Numbers: &e.numbers,
+			Inside: recorderLabels, Outside: storeLabels,
+		})
+	}
+	return m.launch(e.config, e.peerURLs(), slices.Concat(e.grpc, m.recorder.ServerOptions()))
 }
 
 // each runs f for all members at once and joins what went wrong.
@@ -227,6 +236,8 @@ func (e *etcdCluster) stop() error {
 	err := e.each((*etcdMember).close)
 	for _, m := range e.members {
 		err = errors.Join(err, m.release())
+		m.recorder.Close()
+		m.recorder = nil // another start is another part of the history
 	}
 	return err
 }

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/planecheck/planecheck/apiserver/link"
+	"github.com/planecheck/planecheck/apiserver/storage/record"
 )
 
 // launchBound and closeBound bound the start and the stop of one member. Both
@@ -37,6 +38,8 @@ type etcdMember struct {
 	dataDir string
 	logPath string
 	hook    *exitHook
+	// recorder outlives restarts of the member; nil: nothing is recorded.
+	recorder *record.Recorder
 
 	client, peer *link.Port // reserved from the first start on
 	logFile      *os.File

@@ -49,7 +49,11 @@ type Options struct {
 	// on the store's own goroutines, concurrently and before the writer has
 	// its answer, so it must be quick. Nil: nobody is told, at no cost.
 	OnCommit func(history.Commit)
-	Log      *slog.Logger // nil: nothing is logged
+	// History takes the storage history: every call and every watch message
+	// that the members answer. Nil: nothing is recorded, at no cost. Calls that
+	// were never answered are handed over when the backend stops.
+	History history.StoreSink
+	Log     *slog.Logger // nil: nothing is logged
 }
 
 // Member is one server of a backend.

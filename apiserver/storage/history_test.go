@@ -1,0 +1,109 @@
+package storage
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"go.etcd.io/etcd/client/v3/kubernetes"
+
+	"github.com/planecheck/planecheck/apiserver/storage/record"
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
+	checker "github.com/planecheck/planecheck/checkers/storage"
+)
+
+// historyLog is a StoreSink in memory.
+type historyLog struct {
+	mu      sync.Mutex
+	ops     []*history.StoreOp
+	watches []*history.StoreWatch
+}
+
+func (l *historyLog) StoreOp(op *history.StoreOp) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ops = append(l.ops, op)
+}
+
+func (l *historyLog) StoreWatch(w *history.StoreWatch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.watches = append(l.watches, w)
+}
+
+func (l *historyLog) judge() map[string]checkers.Verdict {
+	c := checker.New(checker.Options{Start: 1, Floors: checker.Floors{Operations: 50, Conflicts: 5}})
+	for _, op := range l.ops {
+		c.StoreOp(op)
+	}
+	for _, w := range l.watches {
+		c.StoreWatch(w)
+	}
+	verdicts := map[string]checkers.Verdict{}
+	for _, v := range c.Finish() {
+		verdicts[v.Guarantee] = v
+	}
+	return verdicts
+}
+
+// The history of a real cluster, of which a member is restarted, is one that
+// the checkers can judge and find good; with one answer changed, they do not.
+func TestHistoryOfACluster(t *testing.T) {
+	log := &historyLog{}
+	e := start(t, "etcd:members=3", Options{History: log})
+	watch, err := record.StartFullWatch(record.FullWatchOptions{Endpoint: e.Members()[0].Endpoint})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(round int) {
+		t.Helper()
+		client := dial(t, e.Members()[0].Endpoint, e.Members()[1].Endpoint)
+		for i := range 20 {
+			key := fmt.Sprintf("/registry/configmaps/ns/%d-%d", round, i)
+			rev := mustPut(t, client, key, "one", 0)
+			mustPut(t, client, key, "two", rev)
+			if resp, err := client.OptimisticPut(t.Context(), key, []byte("three"), rev, kubernetes.PutOptions{GetOnFailure: true}); err != nil || resp.Succeeded {
+				t.Fatalf("a put on an old revision: %+v, %v", resp, err)
+			}
+		}
+	}
+	write(1)
+	if err := e.StopMember(t.Context(), e.Members()[2].Name); err != nil {
+		t.Fatal(err)
+	}
+	awaitLeader(t, e)
+	write(2)
+	if err := e.RestartMember(t.Context(), e.Members()[2].Name); err != nil {
+		t.Fatal(err)
+	}
+	revision, err := Audit(bounded(t), e.Members())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := watch.Await(bounded(t), revision); err != nil {
+		t.Fatal(err)
+	}
+	if err := watch.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	for name, v := range log.judge() {
+		judged := name != checker.CompactionHonest && name != checker.LeaseHonest
+		if judged && v.Outcome != checkers.Pass || v.Outcome == checkers.Fail {
+			t.Errorf("%s (%s)", v, v.Checked)
+		}
+	}
+	for _, op := range log.ops {
+		if op.Method == history.MethodHashKV {
+			op.Hash++
+			break
+		}
+	}
+	if v := log.judge()[checker.MembersAgree]; v.Outcome != checkers.Fail {
+		t.Errorf("with another hash of one member: %s", v)
+	}
+}
