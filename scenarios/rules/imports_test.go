@@ -30,7 +30,7 @@ const (
 
 func table() []row {
 	return []row{
-		{pkg: "checkers/history", without: []string{"k8s.io", "go.etcd.io"}},
+		{pkg: "checkers/history", imports: []string{"checkers/history"}, without: []string{"k8s.io", "go.etcd.io"}},
 		{pkg: "checkers", imports: []string{"checkers"}, without: []string{kubernetes, etcdServer}},
 		{pkg: "apiserver/link", imports: []string{"checkers/history"}, without: []string{"k8s.io", "go.etcd.io"}},
 		{pkg: "apiserver/client", imports: []string{"checkers/history"}, without: []string{kubernetes, etcdServer}},

@@ -1,0 +1,182 @@
+// Package judge turns the histories in a directory into verdicts. It sees
+// nothing but the histories, so it comes to the same verdicts right after a run
+// and a year later on another machine.
+package judge
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/history/archive"
+	"github.com/planecheck/planecheck/checkers/storage"
+	"github.com/planecheck/planecheck/checkers/storage/watch"
+	"github.com/planecheck/planecheck/checkers/timeline"
+)
+
+// Options say what the run that made the histories was about.
+type Options struct {
+	// Claimed are the guarantees that the plan puts to the test. Any other one
+	// whose evidence is below its floors is "Not exercised" instead of Invalid;
+	// a violation of it counts all the same. Nil: all are claimed.
+	Claimed []string `json:"claimed"`
+	// Large says that the key space is too large to be read whole at the end:
+	// hashes alone compare the members then.
+	Large bool `json:"large,omitempty"`
+	// Contract is what the store promises. Default: etcd's.
+	Contract storage.Contract `json:"-"`
+}
+
+// Judgement is what a history came to.
+type Judgement struct {
+	Verdicts []checkers.Verdict `json:"verdicts"`
+	// What was read: calls of the store, messages and events on its watches,
+	// and the revisions of the order that they gave.
+	Operations int64 `json:"operations"`
+	Messages   int64 `json:"messages"`
+	Events     int64 `json:"events"`
+	Revisions  int64 `json:"revisions"`
+	// Took is how long the judgement took.
+	Took time.Duration `json:"took_ns"`
+}
+
+// horizon is how much later than its own time a record may come in an archive:
+// an operation comes when it has returned, a message at once.
+const horizon = 30 * time.Second
+
+// step is the number of records between two rounds of judgement.
+const step = 1 << 15
+
+// Directory judges the storage history in dir. An incomplete history is judged
+// as far as it goes, and every verdict of it is Invalid. The error is for what
+// cannot be judged at all: no history, one of another schema version, a disk
+// that does not read.
+func Directory(dir string, opt Options) (*Judgement, error) {
+	began := history.Now()
+	r, err := archive.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("judge the history in %s: %w", dir, err)
+	}
+	j := newJudge(opt)
+	incomplete := r.Complete()
+	for rec, err := range archive.ReadStore(r) {
+		if err != nil {
+			if !errors.Is(err, archive.ErrIncomplete) {
+				return nil, fmt.Errorf("judge the history in %s: %w", dir, err)
+			}
+			incomplete = err
+			break
+		}
+		j.add(rec)
+	}
+	result := j.finish(incomplete)
+	result.Took = history.Since(began)
+	return result, nil
+}
+
+// judge feeds the two checkers of the storage history.
+type judge struct {
+	opt     Options
+	calls   *storage.Checker
+	watches *watch.Checker
+	commits commits
+	newest  history.Time
+	read    int64
+	result  Judgement
+}
+
+func newJudge(opt Options) *judge {
+	if opt.Contract.Name == "" {
+		opt.Contract = storage.Etcd()
+	}
+	j := &judge{opt: opt}
+	// A run starts a store of its own, whose first revision is 1.
+	floors := storage.Floors{}
+	if opt.Large {
+		floors.Members = -1
+	}
+	j.calls = storage.New(storage.Options{Contract: opt.Contract, Floors: floors, Start: 1, Horizon: horizon})
+	j.watches = watch.NewChecker(j.calls.Timeline(), watch.Options{Commit: j.commits.of})
+	return j
+}
+
+func (j *judge) add(rec archive.StoreRecord) {
+	j.newest = max(j.newest, rec.At())
+	if rec.Op != nil {
+		op := rec.Op.Clone() // the archive uses its own again
+		j.result.Operations++
+		j.commits.add(op)
+		j.calls.StoreOp(op)
+		j.watches.AddOp(op)
+	} else {
+		w := rec.Watch.Clone()
+		j.result.Messages++
+		j.result.Events += int64(len(w.Events))
+		j.calls.StoreWatch(w)
+		j.watches.Add(w)
+	}
+	if j.read++; j.read%step == 0 {
+		_, last := j.calls.Timeline().Bounds()
+		j.watches.Advance(last, j.newest.Add(-horizon))
+	}
+}
+
+func (j *judge) finish(incomplete error) *Judgement {
+	verdicts := j.calls.Finish() // completes the timeline that the watches need
+	verdicts = append(verdicts, j.watches.Finish()...)
+	first, last := j.calls.Timeline().Bounds()
+	j.result.Revisions = last - first
+	for i := range verdicts {
+		j.settle(&verdicts[i], incomplete)
+	}
+	j.result.Verdicts = verdicts
+	return &j.result
+}
+
+// settle makes of a checker's verdict the one that counts for this run.
+func (j *judge) settle(v *checkers.Verdict, incomplete error) {
+	v.Area = checkers.AreaStore
+	claimed := j.opt.Claimed == nil || slices.Contains(j.opt.Claimed, v.Guarantee)
+	switch {
+	case incomplete != nil:
+		// With a part missing, what is there may look broken and be whole.
+		if v.Outcome == checkers.Fail {
+			v.Detail = "the history is incomplete; what is there seems to show: " + v.Detail
+		} else {
+			v.Detail = incomplete.Error()
+		}
+		v.Outcome = checkers.Invalid
+	case v.Outcome == checkers.Invalid && !claimed:
+		v.Outcome = checkers.NotExercised
+	}
+}
+
+// commits knows when the revisions were made.
+type commits struct {
+	times []watch.Interval // by revision
+}
+
+// add takes note of a call that made a revision.
+func (c *commits) add(op *history.StoreOp) {
+	if op.Returned == 0 || op.Header <= 0 || !timeline.Changed(op) {
+		return
+	}
+	const most = 1 << 26 // revisions of one history; more is a broken record
+	if op.Header >= most {
+		return
+	}
+	for int64(len(c.times)) <= op.Header {
+		c.times = append(c.times, watch.Interval{})
+	}
+	c.times[op.Header] = watch.Interval{Called: op.Called, Returned: op.Returned}
+}
+
+func (c *commits) of(rev int64) (watch.Interval, bool) {
+	if rev < 0 || rev >= int64(len(c.times)) || c.times[rev].Called == 0 {
+		return watch.Interval{}, false
+	}
+	return c.times[rev], true
+}

@@ -1,0 +1,140 @@
+package judge
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/history/archive"
+	"github.com/planecheck/planecheck/checkers/storage/storetest"
+)
+
+// write puts a history where Directory finds it.
+func write(t *testing.T, h storetest.History) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "history")
+	w, err := archive.Create(dir, archive.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink, err := archive.NewStoreWriter(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Feed(sink)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func mustJudge(t *testing.T, dir string, opt Options) *Judgement {
+	t.Helper()
+	j, err := Directory(dir, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func outcomes(j *Judgement, want checkers.Outcome) []string {
+	var names []string
+	for _, v := range j.Verdicts {
+		if v.Outcome == want {
+			names = append(names, v.Guarantee)
+		}
+	}
+	return names
+}
+
+func TestCleanHistory(t *testing.T) {
+	h := storetest.Generate(1, storetest.Config{Ops: 6000})
+	j := mustJudge(t, write(t, h), Options{Claimed: []string{"Order", "Reads", "RealTime", "Reliable"}})
+	if bad := append(outcomes(j, checkers.Fail), outcomes(j, checkers.Invalid)...); len(bad) > 0 {
+		t.Errorf("alarms of a good history: %+v", bad)
+	}
+	passed := outcomes(j, checkers.Pass)
+	for _, name := range []string{"Order", "Replay", "Reads", "RealTime", "NoPhantom", "Ordered", "Unique", "Reliable"} {
+		if !slices.Contains(passed, name) {
+			t.Errorf("%s did not pass: passed %q, not exercised %q", name, passed, outcomes(j, checkers.NotExercised))
+		}
+	}
+	if j.Operations != int64(len(h.Ops)) || j.Messages != int64(len(h.Watches)) || j.Revisions == 0 || j.Events == 0 {
+		t.Errorf("read %d operations of %d, %d messages of %d", j.Operations, len(h.Ops), j.Messages, len(h.Watches))
+	}
+}
+
+// What nobody claims is listed below its floors, and fails when it is broken.
+func TestClaims(t *testing.T) {
+	short := storetest.Generate(2, storetest.Config{Ops: 50})
+	j := mustJudge(t, write(t, short), Options{Claimed: []string{"Order"}})
+	if got := outcomes(j, checkers.Invalid); !slices.Equal(got, []string{"Order"}) {
+		t.Errorf("Invalid %q, want the claimed one only", got)
+	}
+	if j := mustJudge(t, write(t, short), Options{}); len(outcomes(j, checkers.NotExercised)) > 0 {
+		t.Error("with everything claimed, something is not exercised")
+	}
+
+	broken := storetest.Generate(2, storetest.Config{Ops: 6000})
+	i := slices.IndexFunc(broken.Watches, func(w *history.StoreWatch) bool { return len(w.Events) == 1 && w.Watch > 0 })
+	broken.Watches[i].Events[0].KV.Value++
+	j = mustJudge(t, write(t, broken), Options{Claimed: []string{"Order"}})
+	if failed := outcomes(j, checkers.Fail); !slices.Contains(failed, "Reliable") {
+		t.Errorf("failed %q, want Reliable among them", failed)
+	}
+}
+
+// A history with a part missing proves nothing, neither way.
+func TestIncompleteHistory(t *testing.T) {
+	dir := write(t, storetest.Generate(3, storetest.Config{Ops: 3000}))
+	segments, err := filepath.Glob(filepath.Join(dir, "store-ops-*.parquet"))
+	if err != nil || len(segments) == 0 {
+		t.Fatalf("no segments: %v", err)
+	}
+	data, err := os.ReadFile(segments[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, damage := range map[string]func() error{
+		"truncated": func() error { return os.WriteFile(segments[0], data[:len(data)/2], 0o644) },
+		"missing":   func() error { return os.Remove(segments[0]) },
+	} {
+		if err := damage(); err != nil {
+			t.Fatal(err)
+		}
+		j := mustJudge(t, dir, Options{Claimed: []string{"Order"}})
+		if got := outcomes(j, checkers.Invalid); len(got) != len(j.Verdicts) {
+			t.Errorf("%s: Invalid %q, want all", what, got)
+		}
+		if detail := j.Verdicts[0].Detail; !strings.Contains(detail, "store-ops") {
+			t.Errorf("%s: the reason does not name the segment: %s", what, detail)
+		}
+	}
+}
+
+func TestNoHistory(t *testing.T) {
+	if _, err := Directory(t.TempDir(), Options{}); err == nil {
+		t.Error("an empty directory was judged")
+	}
+	dir := write(t, storetest.Generate(4, storetest.Config{Ops: 100}))
+	manifest := filepath.Join(dir, "manifest.json")
+	data, err := os.ReadFile(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(manifest, data[:10], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	j, err := Directory(dir, Options{})
+	if err == nil && checkers.Worst(j.Verdicts) != checkers.Invalid {
+		t.Errorf("a broken manifest: %+v", j.Verdicts[0])
+	}
+	if err != nil && errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a broken manifest reads as none: %v", err)
+	}
+}
