@@ -96,7 +96,7 @@ func newJudge(opt Options) *judge {
 	// A run starts a store of its own, whose first revision is 1.
 	floors := storage.Floors{}
 	if opt.Large {
-		floors.Members = -1
+		floors.Members, floors.Hashes = -1, 1
 	}
 	j.calls = storage.New(storage.Options{Contract: opt.Contract, Floors: floors, Start: 1, Horizon: horizon})
 	j.watches = watch.NewChecker(j.calls.Timeline(), watch.Options{Commit: j.commits.of})

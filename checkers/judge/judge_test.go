@@ -138,3 +138,21 @@ func TestNoHistory(t *testing.T) {
 		t.Errorf("a broken manifest reads as none: %v", err)
 	}
 }
+
+// A key space that is too large to be read whole is compared by hashes, which
+// must then be there.
+func TestLargeHistory(t *testing.T) {
+	h := storetest.Generate(5, storetest.Config{Ops: 6000})
+	h.Ops = slices.DeleteFunc(h.Ops, func(op *history.StoreOp) bool { return op.Method == history.MethodHashKV })
+	dir := write(t, h)
+	f := func(large bool, reason string) {
+		t.Helper()
+		for _, v := range mustJudge(t, dir, Options{Large: large}).Verdicts {
+			if v.Guarantee == "MembersAgree" && (v.Outcome != checkers.Invalid || !strings.Contains(v.Detail, reason)) {
+				t.Errorf("large %v: %s", large, v)
+			}
+		}
+	}
+	f(true, "0 pairs of hashes")
+	f(false, "no hashes")
+}

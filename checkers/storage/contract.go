@@ -66,9 +66,12 @@ type Floors struct {
 	Leases      int64 // that were given to keys, for LeaseHonest; default 5
 	Refusals    int64 // definite failures of writes, for DefiniteFailureInert; default none
 	// Members is the number of members whose whole key space was read, for
-	// MembersAgree; default: every member that was called at all. Hashes must
-	// have been compared in any case, where the contract has them.
+	// MembersAgree; default: every member that was called at all.
 	Members int64
+	// Hashes is the number of pairs of members whose hashes at one revision were
+	// compared; it counts where Members is negative, because a large key space
+	// is not read whole. Default none.
+	Hashes int64
 }
 
 func (f Floors) withDefaults() Floors {

@@ -65,11 +65,14 @@ func (c *Checker) judgeHash(op *history.StoreOp) {
 
 // shortOfMembers says what is missing for a judgement of MembersAgree.
 func (c *Checker) shortOfMembers() string {
+	if f := c.opts.Floors; f.Members < 0 {
+		if int64(c.members.compared) < f.Hashes {
+			return fmt.Sprintf("%d pairs of hashes, the floor is %d", c.members.compared, f.Hashes)
+		}
+		return ""
+	}
 	if len(c.members.called) > 1 && c.opts.Contract.HashKV && c.members.compared == 0 {
 		return "no hashes of two members at one revision"
-	}
-	if c.opts.Floors.Members < 0 {
-		return ""
 	}
 	want := c.opts.Floors.Members
 	if want == 0 {
