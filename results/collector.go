@@ -13,8 +13,10 @@ type Collector struct {
 	Recorder *Recorder
 	Pods     *PodLife
 	Leases   *Leases
-	Sampler  *Sampler
-	Servers  *Servers
+	// Operators is nil without simulated controllers.
+	Operators *Operators
+	Sampler   *Sampler
+	Servers   *Servers
 
 	phase *Phase
 	begun history.Time
@@ -35,11 +37,18 @@ func NewCollector(sampler *Sampler, leaseDuration time.Duration) *Collector {
 	}
 }
 
+// WithOperators makes the Collector measure simulated controllers as well. It
+// is called before the first phase.
+func (c *Collector) WithOperators() { c.Operators = NewOperators(betweenPhases) }
+
 func (c *Collector) startPhase(name string) {
 	c.Recorder.StartPhase(name)
 	c.Pods.StartPhase(name)
 	c.Leases.StartPhase(name)
 	c.Sampler.StartPhase(name)
+	if c.Operators != nil {
+		c.Operators.StartPhase(name)
+	}
 }
 
 // Begin starts a phase. scrapes are those of its beginning, by component; nil
@@ -81,6 +90,9 @@ func (c *Collector) End(scrapes map[string]*Scrape) Phase {
 	p.API = c.Recorder.Phase(p.Name)
 	p.Leases = c.Leases.Phase(p.Name)
 	p.Usage = c.Sampler.Phase(p.Name)
+	if c.Operators != nil {
+		p.Operators = c.Operators.Phase(p.Name)
+	}
 	p.Servers = c.Servers.End(p.Duration, scrapes)
 	p.ChurnPerSecond = p.churn()
 	p.SLOs = EvaluateSLOs(&p)

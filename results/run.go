@@ -36,8 +36,10 @@ type Run struct {
 	Peak     *Peak           `json:"peak,omitempty"`
 	Phases   []Phase         `json:"phases,omitempty"`
 	// Calls are the latencies of what sim and workloads sent, over all phases.
-	Calls   []CallFigures `json:"calls,omitempty"`
-	Verdict Verdict       `json:"verdict"`
+	Calls []CallFigures `json:"calls,omitempty"`
+	// History is what was recorded and judged, nil if nothing was.
+	History *History `json:"history,omitempty"`
+	Verdict Verdict  `json:"verdict"`
 }
 
 // Phase is one phase of a run with all its figures. What was not measured is
@@ -56,6 +58,7 @@ type Phase struct {
 	API            APIFigures       `json:"api"`
 	Servers        ServerFigures    `json:"servers"`
 	Leases         LeaseFigures     `json:"leases"`
+	Operators      *OperatorFigures `json:"operators,omitempty"` // nil without simulated controllers
 	Usage          map[string]Usage `json:"usage,omitempty"`
 	Profile        *ProfileSplit    `json:"profile,omitempty"` // of the harness
 	SLOs           []SLO            `json:"slos,omitempty"`
@@ -72,6 +75,17 @@ type Pace struct {
 	Highest   float64 `json:"highest_pods_per_second"`
 	Raises    int     `json:"raises"`
 	Backoffs  int     `json:"backoffs"`
+}
+
+// History sums up the storage history of a run and its judgement.
+type History struct {
+	Operations int64   `json:"operations"` // calls of the store
+	Messages   int64   `json:"messages"`   // of its watches
+	Events     int64   `json:"events"`     // in these
+	Revisions  int64   `json:"revisions"`
+	Lost       uint64  `json:"lost"` // records that could not be kept
+	Bytes      int64   `json:"bytes"`
+	Judged     Seconds `json:"judged_seconds"` // how long that took
 }
 
 // Verdict is the judgement of a run.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/planecheck/planecheck/checkers"
 )
 
 // Render writes the closing summary of a run as text of at most 110 columns.
@@ -14,6 +16,7 @@ import (
 func Render(r *Run) string {
 	var b strings.Builder
 	b.WriteString(renderHead(r))
+	section(&b, "Guarantees of the store", renderStore(r))
 	section(&b, "Pods by phase", renderPhases(r))
 	for i := range r.Phases {
 		p := &r.Phases[i]
@@ -25,6 +28,7 @@ func Render(r *Run) string {
 	section(&b, "Failed requests (sim and workloads)", renderErrors(r))
 	section(&b, "Committed writes at the store", renderWrites(r))
 	section(&b, "Leases", renderLeases(r))
+	section(&b, "Simulated controllers (lag: from a pod's commit to the operator's note of it)", renderOperators(r))
 	section(&b, "CPU seconds and peak memory", renderUsage(r))
 	return b.String()
 }
@@ -46,16 +50,7 @@ func renderHead(r *Run) string {
 		fmt.Fprintf(&b, " (%s)", r.Verdict.Reason)
 	}
 	b.WriteString("\n")
-	for _, g := range r.Verdict.Guarantees {
-		fmt.Fprintf(&b, "  %-7s  %s", dash(string(g.Outcome)), g.Guarantee)
-		if g.Checked != "" {
-			fmt.Fprintf(&b, " (%s)", g.Checked)
-		}
-		if g.Detail != "" {
-			b.WriteString(": " + g.Detail)
-		}
-		b.WriteString("\n")
-	}
+	b.WriteString(renderGuarantees(r))
 	b.WriteString(renderThroughput(r))
 	fmt.Fprintf(&b, "  seed %d", r.Seed)
 	if r.Nodes > 0 {
@@ -70,6 +65,26 @@ func renderHead(r *Run) string {
 	b.WriteString("\n")
 	for _, name := range slices.Sorted(maps.Keys(r.Versions)) {
 		fmt.Fprintf(&b, "  %s %s\n", name, r.Versions[name])
+	}
+	return b.String()
+}
+
+// renderGuarantees lists the verdicts on the run itself, and those violations
+// that were found in its histories.
+func renderGuarantees(r *Run) string {
+	var b strings.Builder
+	for _, g := range r.Verdict.Guarantees {
+		if g.Area != "" && g.Outcome != checkers.Fail {
+			continue // in a section of its own
+		}
+		fmt.Fprintf(&b, "  %-7s  %s", dash(string(g.Outcome)), g.Guarantee)
+		if g.Checked != "" {
+			fmt.Fprintf(&b, " (%s)", g.Checked)
+		}
+		if g.Detail != "" {
+			b.WriteString(": " + g.Detail)
+		}
+		b.WriteString("\n")
 	}
 	return b.String()
 }

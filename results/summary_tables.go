@@ -240,6 +240,23 @@ func renderLeases(r *Run) string {
 	return t.String()
 }
 
+func renderOperators(r *Run) string {
+	t := table{align: "lr"}
+	t.row("phase", "changes seen", "lag p50", "p90", "p99", "max", "unpaired", "status writes", "conflicts", "errors")
+	for _, p := range r.Phases {
+		o := p.Operators
+		if o == nil {
+			continue
+		}
+		cells := append([]string{p.Name, number(o.Lag.Count)}, latencyCells(o.Lag)[1:]...)
+		t.row(append(cells, number(o.Unpaired), number(o.Writes), number(o.Conflicts), number(o.Errors))...)
+	}
+	if len(t.rows) == 1 {
+		return ""
+	}
+	return t.String()
+}
+
 func renderUsage(r *Run) string {
 	if r.Peak == nil || len(r.Peak.Components) == 0 {
 		return ""
