@@ -18,40 +18,55 @@ import (
 // hooks are the ears of the measurement; a nil one hears nothing.
 type hooks struct {
 	observer history.Observer
-	commit   func(history.Commit)
-	podSeen  func(namespace, name string, at history.Time)
-	lease    func(history.Lease)
+	// recording keeps the storage history; nil: it is not kept.
+	recording *recording
+	commit    func(history.Commit)
+	podSeen   func(namespace, name string, at history.Time)
+	lease     func(history.Lease)
+	// operatorSaw hears of every version of a pod that a simulated controller
+	// has taken note of.
+	operatorSaw func(namespace, name, resourceVersion string, at history.Time)
 }
 
 // cluster is everything that a World starts, in the order in which it starts.
 type cluster struct {
 	world   World
 	seed    uint64
+	hooks   hooks
+	log     *slog.Logger
 	backend storage.Backend
 	plane   *apiserver.ControlPlane
 	layer   *client.Layer
 	nodes   *sim.Cluster
 	// operators are the simulated controllers, nil if there are none.
 	operators *controllers.Controllers
-	// restoreGC undoes the collector settings of this process.
-	restoreGC func()
+	// restore undoes the settings of this process: garbage collector, CPU policy.
+	restore []func()
 }
 
 // startControlPlane starts the store and the Kubernetes components and opens
 // the client layer. A failed start leaves nothing behind.
 func startControlPlane(ctx context.Context, w World, seed uint64, dir string, h hooks, log *slog.Logger) (_ *cluster, err error) {
-	c := &cluster{world: w, seed: seed, restoreGC: applyGC(w.GC[harness])}
+	c := &cluster{world: w, seed: seed, hooks: h, log: log, restore: []func(){applyGC(w.GC[harness])}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.stop())
 		}
 	}()
-	c.backend, err = storage.Open(w.Backend, storage.Options{Dir: dir, OnCommit: h.commit, Log: log})
+	restorePolicy, err := applyCPUPolicy(w.CPUPolicy)
+	if err != nil {
+		return nil, err
+	}
+	c.restore = append(c.restore, restorePolicy)
+	c.backend, err = storage.Open(w.Backend, storage.Options{Dir: dir, OnCommit: h.commit, History: h.recording.sink(), Log: log})
 	if err != nil {
 		return nil, err
 	}
 	if err = c.backend.Start(ctx); err != nil {
 		return nil, fmt.Errorf("start backend %s: %w", w.Backend, err)
+	}
+	if err = h.recording.follow(c.backend.Members()); err != nil {
+		return nil, err
 	}
 	c.plane, err = apiserver.Start(ctx, planeConfig(w, seed, dir, c.backend.Endpoints(), log))
 	if err != nil {
@@ -89,8 +104,18 @@ func (c *cluster) startNodes(ctx context.Context) error {
 	if err := controllers.Install(ctx, admin); err != nil {
 		return fmt.Errorf("install simulated controllers: %w", err)
 	}
-	c.operators = controllers.New(controllers.Config{Operators: c.world.Controllers, Layer: c.layer, Seed: c.seed})
+	c.operators = controllers.New(controllers.Config{
+		Operators: c.world.Controllers, Layer: c.layer, Seed: c.seed, Seen: c.hooks.operatorSaw, Log: c.log,
+	})
 	return c.operators.Start(ctx)
+}
+
+// operatorStats are the totals of the simulated controllers, zero without any.
+func (c *cluster) operatorStats() controllers.Stats {
+	if c.operators == nil {
+		return controllers.Stats{}
+	}
+	return c.operators.Stats()
 }
 
 // ownConnections is the setting with a TLS connection per node.
@@ -160,9 +185,13 @@ func (c *cluster) stop() error {
 		errs = append(errs, c.plane.Stop())
 	}
 	if c.backend != nil {
+		c.hooks.recording.finish(c.backend.Members())
 		errs = append(errs, c.backend.Stop())
 	}
-	c.restoreGC()
+	c.hooks.recording.close()
+	for _, restore := range c.restore {
+		restore()
+	}
 	return errors.Join(errs...)
 }
 

@@ -60,6 +60,12 @@ var _ = Describe("Bad input", func() {
 		Entry("a component without a collector", "no component", args("scale", "--gogc", "kubelet=100")),
 	)
 
+	It("names a directory that holds no run to judge", func() {
+		out, status := planecheck("check", dir)
+		Expect(status).To(Equal(scenarios.ExitUsage), out)
+		Expect(out).To(And(ContainSubstring("no run directory"), HavePrefix("planecheck: ")))
+	})
+
 	It("names a run directory that cannot be written", func() {
 		file := filepath.Join(dir, "file")
 		Expect(os.WriteFile(file, nil, 0o600)).To(Succeed())

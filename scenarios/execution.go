@@ -39,6 +39,9 @@ type execution struct {
 	violation error
 	// interrupted is set when a person or a fault of ours cut the run short.
 	interrupted bool
+	acts        interventions
+	// recording keeps the histories.
+	recording *recording
 	// shortfalls are planned pods that were not Running when they should be.
 	shortfalls []string
 }
@@ -52,7 +55,10 @@ func newExecution(plan *Plan, dir *results.Dir, run *results.Run) (*execution, e
 	if run.Plan, err = plan.encode(); err != nil {
 		return nil, err
 	}
-	if x.m, err = newMeasurement(dir, log); err != nil {
+	if x.recording, err = newRecording(dir.Path, log); err != nil {
+		return nil, err
+	}
+	if x.m, err = newMeasurement(dir, plan.World.Controllers > 0, log); err != nil {
 		return nil, err
 	}
 	return x, dir.Save(run) // the plan is on disk before anything starts
@@ -68,7 +74,7 @@ func (x *execution) execute(parent context.Context) (err error) {
 	go x.m.collector.Sampler.Run(sampling)
 
 	x.m.setPhase("start")
-	x.cluster, err = startControlPlane(ctx, x.plan.World, x.plan.Seed, x.dir.Path, x.m.hooks(), x.log)
+	x.cluster, err = startControlPlane(ctx, x.plan.World, x.plan.Seed, x.dir.Path, x.hooks(), x.log)
 	if err != nil {
 		return x.startFailed(ctx, err)
 	}
@@ -89,6 +95,13 @@ func (x *execution) execute(parent context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// hooks are all ears of the run.
+func (x *execution) hooks() hooks {
+	h := x.m.hooks()
+	h.recording = x.recording
+	return h
 }
 
 // watchDeaths cancels everything when something dies that nobody stopped.
@@ -201,42 +214,6 @@ func (x *execution) recordSettings() error {
 		x.run.Versions[component] = version
 	}
 	return x.dir.Save(x.run)
-}
-
-// intervene does what the plan does to components, when its time has come.
-func (x *execution) intervene(ctx context.Context) {
-	for _, i := range x.plan.Interventions {
-		if err := x.interveneOnce(ctx, i); err != nil && ctx.Err() == nil {
-			x.log.Error("intervention failed", "component", i.Component, "err", err)
-		}
-	}
-}
-
-// interventionPoll is how often progress is looked at for a trigger.
-const interventionPoll = 20 * time.Millisecond
-
-func (x *execution) interveneOnce(ctx context.Context, i Intervention) error {
-	ticker := time.NewTicker(interventionPoll)
-	defer ticker.Stop()
-	for x.m.collector.Pods.Counts().Running < i.AfterRunning {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	if err := x.cluster.plane.Signal(i.Component, stopSignal); err != nil {
-		return err
-	}
-	x.m.series.Event(history.Now(), "freeze", i.Component, nil)
-	timer := time.NewTimer(time.Duration(i.For))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done(): // the thaw comes all the same: a frozen process cannot stop
-	}
-	x.m.series.Event(history.Now(), "thaw", i.Component, nil)
-	return x.cluster.plane.Signal(i.Component, continueSignal)
 }
 
 // stop ends the world, keeping the size of the store's data.

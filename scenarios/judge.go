@@ -2,9 +2,12 @@ package scenarios
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/judge"
+	"github.com/planecheck/planecheck/results"
 )
 
 // judge writes the verdict. runErr is how the execution ended.
@@ -16,12 +19,16 @@ func (x *execution) judge(runErr error) {
 	if x.plan.Density != nil {
 		verdicts = append(verdicts, x.judgePods())
 	}
+	if len(x.plan.Interventions) > 0 {
+		verdicts = append(verdicts, x.judgeInterventions())
+	}
 	verdicts = append(verdicts, x.judgeLeases(), x.judgeComponents())
+	verdicts = append(verdicts, x.judgeHistory()...)
 	v := &x.run.Verdict
 	v.Guarantees = verdicts
 	v.Outcome = checkers.Worst(verdicts)
 	for _, g := range verdicts {
-		if g.Outcome != checkers.Pass {
+		if g.Outcome != checkers.Pass && g.Outcome != checkers.NotExercised {
 			v.Reason = g.Detail
 			break
 		}
@@ -108,6 +115,53 @@ func (x *execution) judgeComponents() checkers.Verdict {
 		v.Outcome, v.Detail = checkers.Fail, x.violation.Error()
 	}
 	return v
+}
+
+// judgeHistory judges what was recorded of the store, from the disk alone, so
+// that `planecheck check` comes to the same verdicts.
+func (x *execution) judgeHistory() []checkers.Verdict {
+	dir := x.dir.File(historyDir)
+	j, err := judge.Directory(dir, x.plan.Judge)
+	if err != nil {
+		return []checkers.Verdict{unjudged(err)}
+	}
+	bytes, err := dirBytes(dir)
+	if err != nil {
+		x.log.Warn("cannot measure the history", "err", err)
+	}
+	x.run.History = historyFigures(j)
+	x.run.History.Lost, x.run.History.Bytes = x.recording.store.Lost(), bytes
+	return j.Verdicts
+}
+
+func historyFigures(j *judge.Judgement) *results.History {
+	return &results.History{
+		Operations: j.Operations, Messages: j.Messages, Events: j.Events, Revisions: j.Revisions,
+		Judged: results.Seconds(j.Took),
+	}
+}
+
+// unjudged stands for all verdicts on a history that cannot be read.
+func unjudged(err error) checkers.Verdict {
+	return checkers.Verdict{
+		Area: checkers.AreaStore, Guarantee: "StorageHistory", Statement: "the storage history can be judged",
+		Outcome: checkers.Invalid, Detail: err.Error(),
+	}
+}
+
+func dirBytes(dir string) (sum int64, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			return sum, err
+		}
+		sum += info.Size()
+	}
+	return sum, nil
 }
 
 func (x *execution) phaseDone(name string) bool {

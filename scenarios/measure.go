@@ -35,7 +35,7 @@ type measurement struct {
 	rates rateMeter
 }
 
-func newMeasurement(dir *results.Dir, log *slog.Logger) (*measurement, error) {
+func newMeasurement(dir *results.Dir, operators bool, log *slog.Logger) (*measurement, error) {
 	m := &measurement{dir: dir, started: history.Now(), log: log, pace: -1}
 	var err error
 	if m.series, err = results.CreateSeries(dir.File("series.jsonl"), m.started); err != nil {
@@ -44,17 +44,28 @@ func newMeasurement(dir *results.Dir, log *slog.Logger) (*measurement, error) {
 	sampler := results.NewSampler(m.series, m.values, log)
 	sampler.Set(results.HarnessName, os.Getpid())
 	m.collector = results.NewCollector(sampler, leaseDuration)
+	if operators {
+		m.collector.WithOperators()
+	}
 	return m, nil
 }
 
 // hooks are where the measurement listens.
 func (m *measurement) hooks() hooks {
-	return hooks{
+	h := hooks{
 		observer: m.collector.Recorder,
 		commit:   m.collector.Pods.Commit,
 		podSeen:  m.collector.Pods.Saw,
 		lease:    m.collector.Leases.Lease,
 	}
+	if operators := m.collector.Operators; operators != nil {
+		h.commit = func(c history.Commit) {
+			m.collector.Pods.Commit(c)
+			operators.Commit(c)
+		}
+		h.operatorSaw = func(_, _, version string, at history.Time) { operators.Saw(version, at) }
+	}
+	return h
 }
 
 // attach names the processes to sample, once they run.

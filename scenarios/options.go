@@ -21,6 +21,8 @@ type Options struct {
 	Hold  Duration
 	Churn Churn
 	Drain bool
+	// Idle plans no load at all: the cluster is for a person to use (`up`).
+	Idle bool
 	// Manifest is a file of objects to apply, Copies times.
 	Manifest string
 	Copies   int
@@ -67,6 +69,10 @@ type World struct {
 	KCMArgs       []string `json:"kcmArgs,omitempty"`
 	FeatureGates  string   `json:"featureGates,omitempty"`
 
+	// CPUPolicy is the Linux scheduling policy of all processes: batch
+	// (SCHED_BATCH) or other (Linux's default).
+	CPUPolicy string `json:"cpuPolicy"`
+
 	// GC holds GOGC and GOMEMLIMIT by component; "harness" is this process
 	// with its etcd members. What is missing is filled in from the machine.
 	GC map[string]GC `json:"gc"`
@@ -90,6 +96,7 @@ func DefaultOptions() Options {
 			Schedulers:         1,
 			ControllerManagers: 1,
 			SchedulerSetting:   "throughput",
+			CPUPolicy:          cpuBatch,
 			GC:                 map[string]GC{},
 		},
 		PodsPerDeployment: 50,
@@ -118,7 +125,7 @@ func (o *Options) Validate() error {
 		return nil
 	}
 	leastPods := 1
-	if o.Manifest != "" {
+	if o.Manifest != "" || o.Idle {
 		leastPods = 0
 	}
 	for _, err := range []error{
@@ -134,6 +141,7 @@ func (o *Options) Validate() error {
 		atLeast("controllers", w.Controllers, 0),
 		oneOf("profile", w.Profile, "lean", "kubelet"),
 		oneOf("connections", w.Connections, "shared", "own"),
+		oneOf("cpu-policy", w.CPUPolicy, cpuBatch, cpuOther),
 		oneOf("scheduler", w.SchedulerSetting, "default", "throughput"),
 		readable("manifest", o.Manifest),
 		readable("scheduler-config", w.SchedulerConfigFile),
@@ -165,7 +173,6 @@ func (o *Options) validateTimes() error {
 const podsPerNode = 110
 
 // validateCapacity refuses a load that the scheduler could never place.
-
 func (o *Options) validateCapacity() error {
 	if capacity := o.World.Nodes * podsPerNode; o.Pods > capacity {
 		return Usagef("%d pods do not fit on %d nodes of %d pods each; add nodes (--nodes %d)",

@@ -39,11 +39,16 @@ func (x *execution) phase(ctx context.Context, name string) error {
 	marked := make(chan struct{})
 	go func() { defer close(marked); x.markWindows(marking) }()
 
+	operators := x.cluster.operatorStats()
 	result, phaseErr := x.work(ctx, name)
 
 	stopMarking()
 	<-marked
 	p := x.m.collector.End(x.scrape(context.WithoutCancel(ctx)))
+	if o := p.Operators; o != nil {
+		now := x.cluster.operatorStats()
+		o.Writes, o.Conflicts, o.Errors = now.Writes-operators.Writes, now.Conflicts-operators.Conflicts, now.Errors-operators.Errors
+	}
 	if stopProfile != nil {
 		if split, err := stopProfile(); err == nil {
 			p.Profile = &split

@@ -7,7 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/planecheck/planecheck/apiserver/storage"
+	backends "github.com/planecheck/planecheck/apiserver/storage"
+	"github.com/planecheck/planecheck/checkers/judge"
+	"github.com/planecheck/planecheck/checkers/storage"
+	"github.com/planecheck/planecheck/checkers/storage/watch"
 	"github.com/planecheck/planecheck/results"
 	"github.com/planecheck/planecheck/workloads"
 )
@@ -28,6 +31,8 @@ type Plan struct {
 	// Hold is that of a manifest alone; a density load has its own.
 	Hold          Duration       `json:"hold,omitempty"`
 	Interventions []Intervention `json:"interventions,omitempty"`
+	// Judge says which guarantees the run puts to the test.
+	Judge judge.Options `json:"judge"`
 
 	members int // of the store
 }
@@ -52,13 +57,13 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	if o.World.Nodes == 0 {
 		o.World.Nodes = nodes
 	}
-	if o.Pods == 0 && o.Manifest == "" {
+	if o.Pods == 0 && o.Manifest == "" && !o.Idle {
 		o.Pods = min(pods, o.World.Nodes*podsPerNode)
 	}
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	backend, err := storage.Open(o.World.Backend, storage.Options{Dir: o.RunsDir})
+	backend, err := backends.Open(o.World.Backend, backends.Options{Dir: o.RunsDir})
 	if err != nil {
 		return nil, Usagef("--backend: %v", err)
 	}
@@ -70,6 +75,7 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	if s.Interventions != nil {
 		p.Interventions = s.Interventions(o)
 	}
+	p.Judge = judge.Options{Claimed: p.claims(), Large: p.pods() > largePods}
 	for _, i := range p.Interventions {
 		if err := i.validate(); err != nil {
 			return nil, fmt.Errorf("plan %s: %w", s.Name, err)
@@ -80,6 +86,9 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 
 func (p *Plan) addLoad(o Options) error {
 	p.Phases = []string{phaseRegister}
+	if o.Idle {
+		return nil
+	}
 	if o.Manifest != "" {
 		var err error
 		if p.Manifest, err = planManifest(o.Manifest, o.Copies); err != nil {
@@ -125,6 +134,26 @@ func (p *Plan) addDensity(o Options) error {
 		p.Phases = append(p.Phases, phaseChurn)
 	}
 	return nil
+}
+
+// fewPods is a load whose history falls short of the floors of evidence, and
+// largePods one whose key space is not read whole at the end.
+const (
+	fewPods   = 300
+	largePods = 15_000
+)
+
+// claims are the guarantees of the store that a load puts to the test for sure.
+// Others are judged as well, and pass if there happens to be enough evidence.
+func (p *Plan) claims() []string {
+	if p.pods() < fewPods {
+		return []string{}
+	}
+	return []string{
+		storage.Order, storage.Reads, storage.RealTime, storage.NoPhantom, storage.MembersAgree,
+		string(watch.Ordered), string(watch.Unique), string(watch.Reliable), string(watch.Filtered),
+		string(watch.PrevKV), string(watch.IsCreate),
+	}
 }
 
 // has says whether the plan contains a phase.

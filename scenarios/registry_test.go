@@ -66,6 +66,10 @@ func runSmall(ctx SpecContext, s scenarios.Scenario, adjust func(*scenarios.Opti
 	Expect(err).NotTo(HaveOccurred())
 	run, err := results.Load(report.Dir)
 	Expect(err).NotTo(HaveOccurred(), "the record of the run must be readable")
+	By("judging the history again, from the directory alone")
+	outcome, err := runner.Check(report.Dir)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(outcome).To(BeEquivalentTo(checkers.Pass))
 	return run
 }
 
@@ -90,6 +94,21 @@ func expectComplete(run *results.Run) {
 	Expect(run.Peak.Components).To(And(haveUsed(results.HarnessName), haveUsed("kube-apiserver-0"),
 		haveUsed("kube-scheduler-0"), haveUsed("kube-controller-manager-0")))
 	Expect(run.Peak.DiskBytes).To(BeNumerically(">", 0))
+	expectJudged(run)
+}
+
+// expectJudged holds that the history of the store was recorded whole, and that
+// what every load puts to the test was judged.
+func expectJudged(run *results.Run) {
+	GinkgoHelper()
+	Expect(run.History).NotTo(BeNil())
+	Expect(run.History.Lost).To(BeZero())
+	Expect(run.History.Operations).To(BeNumerically(">", 1000))
+	Expect(run.History.Events).To(BeNumerically(">", 1000))
+	for _, name := range []string{"Order", "Reads", "RealTime", "NoPhantom", "MembersAgree", "Ordered", "Unique", "Reliable", "PrevKV"} {
+		Expect(run.Verdict.Guarantees).To(ContainElement(And(
+			HaveField("Area", checkers.AreaStore), HaveField("Guarantee", name), HaveField("Outcome", checkers.Pass))))
+	}
 }
 
 func haveUsed(component string) types.GomegaMatcher {

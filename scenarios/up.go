@@ -13,7 +13,7 @@ import (
 // something dies. An interruption is how it is meant to end, so it is no
 // error.
 func (r *Runner) Up(ctx context.Context, o Options) (err error) {
-	o.Pods, o.Drain = 1, false // the load of a person is not known
+	o.Pods, o.Idle = 0, true // the load of a person is not known
 	p, err := prepare(Scenario{Name: "up"}, o)
 	if err != nil {
 		return err

@@ -1,0 +1,143 @@
+package scenarios
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
+)
+
+const (
+	// interventionPoll is how often progress is looked at for a trigger, and
+	// a process for the state that it was sent into.
+	interventionPoll = 20 * time.Millisecond
+	// effectBound is how long a signal may take to show in the process.
+	effectBound = 2 * time.Second
+)
+
+// interventions are the plan's, as far as they have come.
+type interventions struct {
+	mu     sync.Mutex
+	done   int
+	failed []string
+}
+
+// intervene does what the plan does to components, when its time has come.
+func (x *execution) intervene(ctx context.Context) {
+	for _, i := range x.plan.Interventions {
+		err := x.interveneOnce(ctx, i)
+		if ctx.Err() != nil {
+			return
+		}
+		x.acts.mu.Lock()
+		if err == nil {
+			x.acts.done++
+		} else {
+			x.acts.failed = append(x.acts.failed, fmt.Sprintf("%s of %s: %v", i.Kind, i.Component, err))
+		}
+		x.acts.mu.Unlock()
+	}
+}
+
+func (x *execution) interveneOnce(ctx context.Context, i Intervention) error {
+	if err := x.awaitRunning(ctx, i.AfterRunning); err != nil {
+		return err
+	}
+	if err := x.cluster.plane.Signal(i.Component, stopSignal); err != nil {
+		return err
+	}
+	x.m.series.Event(history.Now(), "freeze", i.Component, nil)
+	effect := x.awaitStopped(ctx, i.Component)
+	timer := time.NewTimer(time.Duration(i.For))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done(): // the thaw comes all the same: a frozen process cannot stop
+	}
+	x.m.series.Event(history.Now(), "thaw", i.Component, nil)
+	if err := x.cluster.plane.Signal(i.Component, continueSignal); err != nil {
+		return err
+	}
+	return effect
+}
+
+// awaitRunning waits for the trigger of an intervention. Its bound is that of
+// the phase, whose end ends ctx.
+func (x *execution) awaitRunning(ctx context.Context, pods int64) error {
+	ticker := time.NewTicker(interventionPoll)
+	defer ticker.Stop()
+	for x.m.collector.Pods.Counts().Running < pods {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// awaitStopped looks from outside whether the component really stands still:
+// a signal that was sent is no evidence that it took effect.
+func (x *execution) awaitStopped(ctx context.Context, component string) error {
+	return await(ctx, component+" to stand still", func() bool {
+		for _, c := range x.cluster.plane.Components() {
+			if c.Name == component {
+				return stopped(c.PID)
+			}
+		}
+		return false
+	})
+}
+
+// await waits for at most effectBound until cond holds.
+func await(ctx context.Context, what string, cond func() bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, effectBound, fmt.Errorf("it had %v", effectBound))
+	defer cancel()
+	ticker := time.NewTicker(interventionPoll)
+	defer ticker.Stop()
+	for !cond() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w", what, context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// stopped says whether /proc shows a process as stopped by a signal (state T,
+// proc_pid_stat(5)).
+func stopped(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	// The name before the state stands in parentheses and may hold any byte.
+	_, rest, ok := bytes.Cut(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" "))
+	return ok && len(rest) > 0 && rest[0] == 'T'
+}
+
+// judgeInterventions makes a run Invalid whose plan was to disturb the control
+// plane and did not: what it shows is a run without the disturbance.
+func (x *execution) judgeInterventions() checkers.Verdict {
+	x.acts.mu.Lock()
+	defer x.acts.mu.Unlock()
+	planned := len(x.plan.Interventions)
+	v := checkers.Verdict{
+		Guarantee: "Intervened", Statement: "every intervention of the plan took effect, as seen from outside",
+		Checked: fmt.Sprintf("%d of %d interventions", x.acts.done, planned),
+		Outcome: checkers.Pass,
+	}
+	switch {
+	case len(x.acts.failed) > 0:
+		v.Outcome, v.Detail = checkers.Invalid, x.acts.failed[0]
+	case x.acts.done < planned:
+		v.Outcome, v.Detail = checkers.Invalid, "the run ended before its time had come"
+	}
+	return v
+}

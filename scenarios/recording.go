@@ -1,0 +1,94 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/planecheck/planecheck/apiserver/storage"
+	"github.com/planecheck/planecheck/apiserver/storage/record"
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/history/archive"
+)
+
+// historyDir is the folder of a run directory that holds its histories.
+const historyDir = "history"
+
+// auditBound bounds what is asked of the store after everything else has
+// stopped, for the history to end with.
+const auditBound = time.Minute
+
+// recording is the storage history of a run on its way to the disk.
+type recording struct {
+	archive *archive.Writer
+	store   *archive.StoreWriter
+	watch   *record.FullWatch // of all keys of one member, nil before follow
+	log     *slog.Logger
+}
+
+func newRecording(runDir string, log *slog.Logger) (*recording, error) {
+	// The members of etcd sync to the same disk for every write: an archive
+	// that synced, too, would slow them down. What a crash of the machine
+	// leaves behind reads as incomplete.
+	w, err := archive.Create(filepath.Join(runDir, historyDir), archive.Options{NoSync: true})
+	if err != nil {
+		return nil, err
+	}
+	store, err := archive.NewStoreWriter(w)
+	if err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return &recording{archive: w, store: store, log: log}, nil
+}
+
+// sink takes the records; nil if nothing is recorded.
+func (r *recording) sink() history.StoreSink {
+	if r == nil {
+		return nil
+	}
+	return r.store
+}
+
+// follow begins to watch all keys of the store's first member, which gives the
+// order of everything, also of what nobody has acknowledged.
+func (r *recording) follow(members []storage.Member) (err error) {
+	if r == nil {
+		return nil
+	}
+	r.watch, err = record.StartFullWatch(record.FullWatchOptions{Endpoint: members[0].Endpoint})
+	return err
+}
+
+// finish asks the store, of which nobody else asks any more, for what the
+// history must end with. What fails here, because the store is broken, say, is
+// missing in the history, and the checkers say so; it is no fault of the
+// harness.
+func (r *recording) finish(members []storage.Member) {
+	if r == nil || r.watch == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeoutCause(context.Background(), auditBound, fmt.Errorf("it had %v", auditBound))
+	defer cancel()
+	revision, err := storage.Audit(ctx, members)
+	if err == nil {
+		err = r.watch.Await(ctx, revision)
+	}
+	if err = errors.Join(err, r.watch.Stop()); err != nil {
+		r.log.Warn("the storage history ends without an audit", "err", err)
+	}
+	r.watch = nil
+}
+
+// close ends the history. An error means that the history is incomplete, which
+// its reader will find out as well.
+func (r *recording) close() {
+	if r == nil {
+		return
+	}
+	if err := r.archive.Close(); err != nil {
+		r.log.Error("the history is incomplete", "err", err)
+	}
+}
