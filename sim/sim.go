@@ -37,8 +37,9 @@ type Config struct {
 	ObserverToken string
 	// RegisterPerSecond is the pace at which kubelets start. Default 250.
 	RegisterPerSecond int
-	// ReadyTimeout bounds Start. Default: one minute and twice the time that
-	// RegisterPerSecond needs.
+	// ReadyTimeout bounds Start. Default: one minute and twelve times what
+	// RegisterPerSecond needs, because a busy machine registers at half the pace
+	// of a quiet one, and a run that gives up there has measured nothing.
 	ReadyTimeout time.Duration
 
 	PodsPerNode int // capacity of a node, 1 to 250. Default 110
@@ -81,7 +82,7 @@ func (c *Config) withDefaults() Config {
 	}
 	if d.ReadyTimeout == 0 && d.RegisterPerSecond > 0 {
 		pace := time.Second * time.Duration(d.Nodes) / time.Duration(d.RegisterPerSecond)
-		d.ReadyTimeout = time.Minute + 2*pace
+		d.ReadyTimeout = time.Minute + 12*pace
 	}
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
