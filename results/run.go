@@ -86,6 +86,19 @@ type History struct {
 	Lost       uint64  `json:"lost"` // records that could not be kept
 	Bytes      int64   `json:"bytes"`
 	Judged     Seconds `json:"judged_seconds"` // how long that took
+	// Deliveries are the times from a commit until the store handed the event
+	// to a watch, by resource.
+	Deliveries []Delivery `json:"deliveries,omitempty"`
+}
+
+// Delivery is the distribution of one resource's delivery times.
+type Delivery struct {
+	Resource string  `json:"resource"`
+	Count    int64   `json:"count"`
+	P50      Seconds `json:"p50_seconds"`
+	P99      Seconds `json:"p99_seconds"`
+	P999     Seconds `json:"p999_seconds"`
+	Max      Seconds `json:"max_seconds"`
 }
 
 // Verdict is the judgement of a run.

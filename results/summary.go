@@ -17,6 +17,7 @@ func Render(r *Run) string {
 	var b strings.Builder
 	b.WriteString(renderHead(r))
 	section(&b, "Guarantees of the store", renderStore(r))
+	section(&b, "Delivery of events (from the commit until the store hands it to a watch)", renderDeliveries(r))
 	section(&b, "Pods by phase", renderPhases(r))
 	for i := range r.Phases {
 		p := &r.Phases[i]

@@ -63,3 +63,21 @@ func wrap(text string, width int) []string {
 	}
 	return lines
 }
+
+// mostDeliveries is how many resources the summary shows; run.json has all.
+const mostDeliveries = 8
+
+func renderDeliveries(r *Run) string {
+	if r.History == nil || len(r.History.Deliveries) == 0 {
+		return ""
+	}
+	t := table{align: "lr"}
+	t.row("resource", "events", "p50", "p99", "p99.9", "max")
+	for i, d := range r.History.Deliveries {
+		if i == mostDeliveries {
+			break
+		}
+		t.row(d.Resource, number(d.Count), d.P50.String(), d.P99.String(), d.P999.String(), d.Max.String())
+	}
+	return t.String()
+}

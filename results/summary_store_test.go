@@ -46,3 +46,17 @@ func TestWrap(t *testing.T) {
 	f("a bc d", 4, "a bc", "d")
 	f("abcdef g", 3, "abcdef", "g")
 }
+
+func TestRenderDeliveries(t *testing.T) {
+	if got := renderDeliveries(&Run{History: &History{}}); got != "" {
+		t.Errorf("without deliveries: %q", got)
+	}
+	h := &History{}
+	for range mostDeliveries + 3 {
+		h.Deliveries = append(h.Deliveries, Delivery{Resource: "pods", Count: 1234, P999: Seconds(2e9)})
+	}
+	got := renderDeliveries(&Run{History: h})
+	if strings.Count(got, "pods") != mostDeliveries || !strings.Contains(got, "1,234") || !strings.Contains(got, "2.00s") {
+		t.Errorf("got\n%s", got)
+	}
+}

@@ -135,7 +135,15 @@ func (x *execution) judgeHistory() []checkers.Verdict {
 }
 
 func historyFigures(j *judge.Judgement) *results.History {
+	var deliveries []results.Delivery
+	for _, d := range j.Deliveries {
+		deliveries = append(deliveries, results.Delivery{
+			Resource: d.Resource, Count: d.Count, P50: results.Seconds(d.P50), P99: results.Seconds(d.P99),
+			P999: results.Seconds(d.P999), Max: results.Seconds(d.Max),
+		})
+	}
 	return &results.History{
+		Deliveries: deliveries,
 		Operations: j.Operations, Messages: j.Messages, Events: j.Events, Revisions: j.Revisions,
 		Judged: results.Seconds(j.Took),
 	}

@@ -149,8 +149,12 @@ func (x *execution) expectRunning(ctx context.Context, phase string) {
 	if ctx.Err() != nil {
 		return
 	}
-	running, planned := x.m.collector.Pods.Counts().LiveRun, int64(x.plan.pods())
-	if running < planned {
+	running := func() int64 { return x.m.collector.Pods.Counts().LiveRun }
+	planned := int64(x.plan.pods())
+	// A phase ends with the watch event of its last pod, which may overtake the
+	// store's own report of that commit by some milliseconds.
+	err := await(ctx, "the last commits to be reported", func() bool { return running() >= planned })
+	if running := running(); err != nil && running < planned {
 		x.shortfall(phase, "%d of %d pods were Running at its end", running, planned)
 	}
 }

@@ -75,7 +75,9 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	if s.Interventions != nil {
 		p.Interventions = s.Interventions(o)
 	}
-	p.Judge = judge.Options{Claimed: p.claims(), Large: p.pods() > largePods}
+	p.Judge = judge.Options{
+		Claimed: p.claims(), Large: p.pods() > largePods, Faultless: len(p.Interventions) == 0,
+	}
 	for _, i := range p.Interventions {
 		if err := i.validate(); err != nil {
 			return nil, fmt.Errorf("plan %s: %w", s.Name, err)

@@ -26,6 +26,9 @@ type Options struct {
 	// Large says that the key space is too large to be read whole at the end:
 	// hashes alone compare the members then.
 	Large bool `json:"large,omitempty"`
+	// Faultless says that the run did nothing to the store or its network, so
+	// that watches have to be fresh from the beginning.
+	Faultless bool `json:"faultless,omitempty"`
 	// Contract is what the store promises. Default: etcd's.
 	Contract storage.Contract `json:"-"`
 }
@@ -39,6 +42,8 @@ type Judgement struct {
 	Messages   int64 `json:"messages"`
 	Events     int64 `json:"events"`
 	Revisions  int64 `json:"revisions"`
+	// Deliveries are by resource, the busiest first.
+	Deliveries []Delivery `json:"deliveries"`
 	// Took is how long the judgement took.
 	Took time.Duration `json:"took_ns"`
 }
@@ -60,7 +65,7 @@ func Directory(dir string, opt Options) (*Judgement, error) {
 	if err != nil {
 		return nil, fmt.Errorf("judge the history in %s: %w", dir, err)
 	}
-	j := newJudge(opt)
+	j := newJudge(opt, beginning(r))
 	incomplete := r.Complete()
 	for rec, err := range archive.ReadStore(r) {
 		if err != nil {
@@ -83,23 +88,42 @@ type judge struct {
 	calls   *storage.Checker
 	watches *watch.Checker
 	commits commits
-	newest  history.Time
-	read    int64
-	result  Judgement
+	// deliveries are filled by the watch checker.
+	deliveries deliveries
+	newest     history.Time
+	read       int64
+	result     Judgement
 }
 
-func newJudge(opt Options) *judge {
+// beginning is the time of the first record, 0 if there is none.
+func beginning(r *archive.Reader) history.Time {
+	var first history.Time
+	for _, s := range r.Streams() {
+		for _, segment := range s.Segments {
+			if first == 0 || segment.First < first {
+				first = segment.First
+			}
+		}
+	}
+	return first
+}
+
+func newJudge(opt Options, began history.Time) *judge {
 	if opt.Contract.Name == "" {
 		opt.Contract = storage.Etcd()
 	}
-	j := &judge{opt: opt}
+	j := &judge{opt: opt, deliveries: deliveries{}}
 	// A run starts a store of its own, whose first revision is 1.
 	floors := storage.Floors{}
 	if opt.Large {
 		floors.Members, floors.Hashes = -1, 1
 	}
 	j.calls = storage.New(storage.Options{Contract: opt.Contract, Floors: floors, Start: 1, Horizon: horizon})
-	j.watches = watch.NewChecker(j.calls.Timeline(), watch.Options{Commit: j.commits.of})
+	fresh := watch.Options{Commit: j.commits.of, Observe: j.deliveries.observe}
+	if opt.Faultless {
+		fresh.Calm = began
+	}
+	j.watches = watch.NewChecker(j.calls.Timeline(), fresh)
 	return j
 }
 
@@ -132,7 +156,7 @@ func (j *judge) finish(incomplete error) *Judgement {
 	for i := range verdicts {
 		j.settle(&verdicts[i], incomplete)
 	}
-	j.result.Verdicts = verdicts
+	j.result.Verdicts, j.result.Deliveries = verdicts, j.deliveries.list()
 	return &j.result
 }
 

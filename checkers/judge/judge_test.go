@@ -12,6 +12,7 @@ import (
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/history/archive"
 	"github.com/planecheck/planecheck/checkers/storage/storetest"
+	"github.com/planecheck/planecheck/checkers/storage/watch"
 )
 
 // write puts a history where Directory finds it.
@@ -67,6 +68,21 @@ func TestCleanHistory(t *testing.T) {
 	if j.Operations != int64(len(h.Ops)) || j.Messages != int64(len(h.Watches)) || j.Revisions == 0 || j.Events == 0 {
 		t.Errorf("read %d operations of %d, %d messages of %d", j.Operations, len(h.Ops), j.Messages, len(h.Watches))
 	}
+}
+
+// Only a run that says that it did nothing to the store can ask for freshness.
+func TestFreshness(t *testing.T) {
+	dir := write(t, storetest.Generate(6, storetest.Config{Ops: 6000}))
+	f := func(faultless bool, want checkers.Outcome) {
+		t.Helper()
+		for _, v := range mustJudge(t, dir, Options{Claimed: []string{}, Faultless: faultless}).Verdicts {
+			if v.Guarantee == "Fresh" && v.Outcome != want {
+				t.Errorf("faultless %v: %s, want %s", faultless, v, want)
+			}
+		}
+	}
+	f(true, checkers.Pass)
+	f(false, checkers.NotExercised)
 }
 
 // What nobody claims is listed below its floors, and fails when it is broken.
@@ -155,4 +171,23 @@ func TestLargeHistory(t *testing.T) {
 	}
 	f(true, "0 pairs of hashes")
 	f(false, "no hashes")
+}
+
+func TestDeliveries(t *testing.T) {
+	d := deliveries{}
+	at := func(key string, commit, arrived history.Time, replayed bool) {
+		d.observe(watch.Delivery{Key: key, Commit: watch.Interval{Called: 1, Returned: commit}, Arrived: arrived, Replayed: replayed})
+	}
+	at("/registry/pods/ns/a", 1e9, 3e9, false)
+	at("/registry/pods/ns/b", 5e9, 4e9, false) // overtook the answer
+	at("/registry/pods/ns/c", 1e9, 9e9, true)  // waited for its watch
+	at("/registry/leases/x", 0, 9e9, false)    // nobody knows when it was committed
+	at("other/key", 1e9, 2e9, false)
+	got := d.list()
+	if len(got) != 2 || got[0].Resource != "pods" || got[0].Count != 2 || got[1].Resource != "other" {
+		t.Fatalf("%+v", got)
+	}
+	if max := got[0].Max.Seconds(); max < 1.98 || max > 2.02 {
+		t.Errorf("max %v s, want 2", max)
+	}
 }
