@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Subcommand is the hidden first argument with which this binary is
@@ -25,6 +26,10 @@ const (
 	// stops, which servers on machines of their own never do. A person's own
 	// binary does not know the variable.
 	HostnameEnv = "PLANECHECK_HOSTNAME"
+	// ConsistencyEnv is the period, a Go duration, in which a kube-apiserver
+	// compares its watch caches with the store (k8s.io/apiserver/pkg/storage/
+	// cacher/consistency, CheckPeriod: five minutes). There is no flag for it.
+	ConsistencyEnv = "PLANECHECK_CONSISTENCY_PERIOD"
 )
 
 // serviceRange is kubeadm's default. It has room for 1,048,576 Services; the
@@ -163,7 +168,7 @@ func inherited(name string) bool {
 }
 
 // componentEnv is the whole environment of a component, sorted.
-func componentEnv(parent []string, name, kind string, gc GC) []string {
+func componentEnv(parent []string, name, kind string, gc GC, consistency time.Duration) []string {
 	env := map[string]string{ComponentEnv: "1"}
 	for _, entry := range parent {
 		if key, value, _ := strings.Cut(entry, "="); inherited(key) {
@@ -172,6 +177,9 @@ func componentEnv(parent []string, name, kind string, gc GC) []string {
 	}
 	if kind == KubeAPIServer {
 		env[HostnameEnv] = name
+		if consistency > 0 {
+			env[ConsistencyEnv] = consistency.String()
+		}
 	}
 	if gc.GOGC > 0 {
 		env["GOGC"] = strconv.Itoa(gc.GOGC)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -127,7 +128,7 @@ func TestComponentEnv(t *testing.T) {
 	}
 	check := func(kind string, gc GC, want ...string) {
 		t.Helper()
-		if diff := cmp.Diff(want, componentEnv(parent, kind+"-0", kind, gc)); diff != "" {
+		if diff := cmp.Diff(want, componentEnv(parent, kind+"-0", kind, gc, 0)); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -137,4 +138,10 @@ func TestComponentEnv(t *testing.T) {
 		append([]string{"GODEBUG=a=1", "GOGC=400", "GOMEMLIMIT=1073741824"}, common...)...)
 	check(KubeAPIServer, GC{},
 		append(append([]string{"GODEBUG=a=1"}, common...), "PLANECHECK_HOSTNAME=kube-apiserver-0")...)
+	for kind, want := range map[string]bool{KubeAPIServer: true, KubeScheduler: false} {
+		env := componentEnv(parent, kind+"-0", kind, GC{}, 15*time.Second)
+		if slices.Contains(env, "PLANECHECK_CONSISTENCY_PERIOD=15s") != want {
+			t.Errorf("%s with a period of consistency checks: %q", kind, env)
+		}
+	}
 }

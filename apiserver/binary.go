@@ -95,7 +95,7 @@ func (b *binary) ask(ctx context.Context, argument string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, versionBound)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, b.path, append(b.prefix[:len(b.prefix):len(b.prefix)], argument)...)
-	cmd.Env = componentEnv(os.Environ(), "", "", GC{})
+	cmd.Env = componentEnv(os.Environ(), "", "", GC{}, 0)
 	// A script's own children may hold its output open after it was killed.
 	cmd.WaitDelay = time.Second
 	output, err := cmd.CombinedOutput()

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The kinds of component.
@@ -66,6 +67,11 @@ type Config struct {
 
 	// FeatureGates, "A=true,B=false", go to all components.
 	FeatureGates string
+
+	// ConsistencyPeriod is how often a server compares its watch caches with the
+	// store; 0: as upstream, every five minutes. A person's own binary keeps its
+	// period.
+	ConsistencyPeriod time.Duration
 
 	// Tokens are the identities that may authenticate with a bearer token.
 	Tokens []Identity

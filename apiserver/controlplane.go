@@ -228,7 +228,7 @@ func (c *ControlPlane) spawn(kind, name string) (child, error) {
 	started := child{Component: Component{
 		Name: name, Kind: kind, Addr: addr, LogFile: c.layout.logFile(name), Binary: program.path,
 		Args: slices.Concat(program.prefix, c.args(kind, name, addr)),
-		Env:  componentEnv(os.Environ(), name, kind, c.cfg.GC[kind]),
+		Env:  componentEnv(os.Environ(), name, kind, c.cfg.GC[kind], c.cfg.ConsistencyPeriod),
 	}}
 	var err error
 	started.process, err = startProcess(name, started.LogFile, started.Binary, started.Args, started.Env)

@@ -25,9 +25,12 @@ type ServerFigures struct {
 	TerminatedWatchers map[string]int64 `json:"terminated_watchers,omitempty"`
 	WatchEvents        map[string]int64 `json:"watch_cache_events,omitempty"`
 	OpenWatches        map[string]int64 `json:"open_watches,omitempty"`
-	Inflight           map[string]int64 `json:"inflight,omitempty"`
-	PendingPods        map[string]int64 `json:"pending_pods,omitempty"`
-	ScheduleAttempts   map[string]int64 `json:"schedule_attempts,omitempty"`
+	// ConsistencyChecks counts the servers' own comparisons of their watch
+	// caches with the store, by status (success, failure, error) and resource.
+	ConsistencyChecks map[string]int64 `json:"consistency_checks,omitempty"`
+	Inflight          map[string]int64 `json:"inflight,omitempty"`
+	PendingPods       map[string]int64 `json:"pending_pods,omitempty"`
+	ScheduleAttempts  map[string]int64 `json:"schedule_attempts,omitempty"`
 }
 
 // ServerCall is one kind of request in the servers' histograms.
@@ -166,6 +169,7 @@ func figuresOf(d *Scrape) ServerFigures {
 		TerminatedWatchers: d.counts("apiserver_terminated_watchers_total", 0),
 		WatchEvents:        d.counts("apiserver_watch_cache_events_dispatched_total", 0),
 		OpenWatches:        d.watches(),
+		ConsistencyChecks:  d.counts("apiserver_storage_consistency_checks_total", 0, 2),
 		Inflight:           d.counts("apiserver_current_inflight_requests", 0),
 		PendingPods:        d.counts("scheduler_pending_pods", 0),
 		ScheduleAttempts:   d.counts("scheduler_schedule_attempts_total", 0),

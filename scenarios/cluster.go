@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	"github.com/planecheck/planecheck/apiserver"
 	"github.com/planecheck/planecheck/apiserver/client"
@@ -148,6 +149,7 @@ func planeConfig(w World, seed uint64, dir string, endpoints []string, log *slog
 		SchedulerSetting:      w.SchedulerSetting,
 		SchedulerConfigFile:   w.SchedulerConfigFile,
 		FeatureGates:          w.FeatureGates,
+		ConsistencyPeriod:     time.Duration(w.ConsistencyPeriod),
 		GC:                    map[string]apiserver.GC{},
 		Log:                   log,
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/results"
 )
 
 func TestStopped(t *testing.T) {
@@ -41,4 +42,21 @@ func TestJudgeInterventions(t *testing.T) {
 	f(checkers.Invalid, 1)
 	f(checkers.Invalid, 0)
 	f(checkers.Invalid, 1, "freeze of kube-scheduler-0: no such process")
+}
+
+func TestJudgeCaches(t *testing.T) {
+	f := func(want checkers.Outcome, counts ...map[string]int64) {
+		t.Helper()
+		var phases []results.Phase
+		for _, c := range counts {
+			phases = append(phases, results.Phase{Servers: results.ServerFigures{ConsistencyChecks: c}})
+		}
+		if v := judgeCaches(phases); v.Outcome != want {
+			t.Errorf("%v: %s, want %s", counts, v, want)
+		}
+	}
+	f(checkers.NotExercised)
+	f(checkers.NotExercised, map[string]int64{"error pods": 3})
+	f(checkers.Pass, nil, map[string]int64{"success pods": 1, "error leases": 1})
+	f(checkers.Fail, map[string]int64{"success pods": 9}, map[string]int64{"failure pods": 1})
 }

@@ -23,6 +23,7 @@ func (x *execution) judge(runErr error) {
 		verdicts = append(verdicts, x.judgeInterventions())
 	}
 	verdicts = append(verdicts, x.judgeLeases(), x.judgeComponents())
+	verdicts = append(verdicts, judgeCaches(x.run.Phases))
 	verdicts = append(verdicts, x.judgeHistory()...)
 	v := &x.run.Verdict
 	v.Guarantees = verdicts
@@ -113,6 +114,36 @@ func (x *execution) judgeComponents() checkers.Verdict {
 	}
 	if x.violation != nil {
 		v.Outcome, v.Detail = checkers.Fail, x.violation.Error()
+	}
+	return v
+}
+
+// judgeCaches is a second opinion: what the API servers themselves found when
+// they compared their watch caches with the store. An error, of a cache that
+// was not ready, say, found nothing.
+func judgeCaches(phases []results.Phase) checkers.Verdict {
+	v := checkers.Verdict{
+		Guarantee: "CachesConsistent",
+		Statement: "every comparison of a watch cache with the store that an API server made found them equal " +
+			"(apiserver_storage_consistency_checks_total, KEP-4988)",
+		Outcome: checkers.NotExercised,
+	}
+	counts := map[string]int64{}
+	for _, p := range phases {
+		for key, n := range p.Servers.ConsistencyChecks {
+			status, resource, _ := strings.Cut(key, " ")
+			counts[status] += n
+			if status == "failure" && n > 0 {
+				v.Detail = fmt.Sprintf("in phase %s the cache of %s differed from the store", p.Name, resource)
+			}
+		}
+	}
+	v.Checked = fmt.Sprintf("%d comparisons by the API servers, %d in vain", counts["success"]+counts["failure"], counts["error"])
+	switch {
+	case counts["failure"] > 0:
+		v.Outcome = checkers.Fail
+	case counts["success"] > 0:
+		v.Outcome = checkers.Pass
 	}
 	return v
 }

@@ -73,6 +73,10 @@ type World struct {
 	// (SCHED_BATCH) or other (Linux's default).
 	CPUPolicy string `json:"cpuPolicy"`
 
+	// ConsistencyPeriod is how often the API servers compare their watch caches
+	// with the store; 0: as upstream, every five minutes.
+	ConsistencyPeriod Duration `json:"consistencyPeriod,omitempty"`
+
 	// GC holds GOGC and GOMEMLIMIT by component; "harness" is this process
 	// with its etcd members. What is missing is filled in from the machine.
 	GC map[string]GC `json:"gc"`

@@ -154,7 +154,7 @@ func (x *execution) expectRunning(ctx context.Context, phase string) {
 	// A phase ends with the watch event of its last pod, which may overtake the
 	// store's own report of that commit by some milliseconds.
 	err := await(ctx, "the last commits to be reported", func() bool { return running() >= planned })
-	if running := running(); err != nil && running < planned {
+	if running := running(); err != nil && ctx.Err() == nil && running < planned {
 		x.shortfall(phase, "%d of %d pods were Running at its end", running, planned)
 	}
 }

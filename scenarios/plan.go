@@ -68,6 +68,9 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 		return nil, Usagef("--backend: %v", err)
 	}
 	o.World.fillGC(host)
+	if o.Pods <= consistencyPods {
+		o.World.ConsistencyPeriod = consistencyPeriod
+	}
 	p := &Plan{Scenario: s.Name, Seed: o.Seed, World: o.World, members: len(backend.Members())}
 	if err := p.addLoad(o); err != nil {
 		return nil, err
@@ -143,6 +146,13 @@ func (p *Plan) addDensity(o Options) error {
 const (
 	fewPods   = 300
 	largePods = 15_000
+)
+
+// A comparison lists everything twice, so it is made often only where that is
+// little beside the load, which lasts a minute or two.
+const (
+	consistencyPods   = 3_000
+	consistencyPeriod = Duration(15 * time.Second)
 )
 
 // claims are the guarantees of the store that a load puts to the test for sure.

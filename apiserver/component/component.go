@@ -12,9 +12,11 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 	_ "time/tzdata" // time zones of CronJobs, as upstream's kube-controller-manager has them
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/storage/cacher/consistency"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // what upstream's kubectl links
 	"k8s.io/component-base/cli"
 	"k8s.io/component-base/logs"
@@ -72,6 +74,14 @@ func Run(kind string, args []string) int {
 	os.Args = append([]string{kind}, args...)
 	if name := os.Getenv(apiserver.HostnameEnv); name != "" && kind == apiserver.KubeAPIServer {
 		genericapiserver.SetHostnameFuncForTests(name)
+	}
+	if text := os.Getenv(apiserver.ConsistencyEnv); text != "" && kind == apiserver.KubeAPIServer {
+		period, err := time.ParseDuration(text)
+		if err != nil || period <= 0 {
+			fmt.Fprintf(os.Stderr, "planecheck %s: %s=%q is no period\n", apiserver.Subcommand, apiserver.ConsistencyEnv, text)
+			return exitUsage
+		}
+		consistency.CheckPeriod = period
 	}
 	switch kind {
 	case apiserver.KubeAPIServer:

@@ -3,6 +3,8 @@ package component
 import (
 	"strings"
 	"testing"
+
+	"github.com/planecheck/planecheck/apiserver"
 )
 
 func TestUnknownKind(t *testing.T) {
@@ -14,6 +16,15 @@ func TestUnknownKind(t *testing.T) {
 	}
 	if kind, args := kindAndArgs([]string{"kubectl", "version"}); kind != "kubectl" || len(args) != 1 {
 		t.Errorf("kind and argument: %q %q", kind, args)
+	}
+}
+
+func TestConsistencyPeriod(t *testing.T) {
+	for _, text := range []string{"soon", "-1s", "0s"} {
+		t.Setenv(apiserver.ConsistencyEnv, text)
+		if code := Run(apiserver.KubeAPIServer, []string{"--version"}); code != exitUsage {
+			t.Errorf("period %q: status %d, want %d", text, code, exitUsage)
+		}
 	}
 }
 
