@@ -224,6 +224,7 @@ func (x *execution) stop() error {
 		peak.DiskBytes = bytes
 	}
 	x.run.Peak = &peak
+	x.recording.hurry = x.interrupted
 	if err := x.cluster.stop(); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}

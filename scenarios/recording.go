@@ -26,6 +26,10 @@ type recording struct {
 	archive *archive.Writer
 	store   *archive.StoreWriter
 	watch   *record.FullWatch // of all keys of one member, nil before follow
+	// hurry leaves out the audit, which takes seconds per gigabyte: a person who
+	// has pressed Ctrl-C does not wait for the end of a history that proves
+	// nothing any more.
+	hurry bool
 	log     *slog.Logger
 }
 
@@ -68,6 +72,11 @@ func (r *recording) follow(members []storage.Member) (err error) {
 // harness.
 func (r *recording) finish(members []storage.Member) {
 	if r == nil || r.watch == nil {
+		return
+	}
+	if r.hurry {
+		_ = r.watch.Stop() // it had not seen everything: nobody asks
+		r.watch = nil
 		return
 	}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), auditBound, fmt.Errorf("it had %v", auditBound))
