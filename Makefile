@@ -23,7 +23,7 @@ PODS ?=
 PROFILE ?= kubelet
 ARGS ?=
 
-.PHONY: help build quick scale test unit suite long kwok fidelity lint clean
+.PHONY: help build quick scale test unit suite long kwok known fidelity lint clean
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ kwok: ## measure the simulation beside KWOK v0.8.0; NODES= PODS= ROUNDS=
 	cd sim/kwok/bench && go build -o ../../../build/simulator ./simulator
 	cd sim/kwok/bench && go build -ldflags "$(K8S_LDFLAGS)" -o ../../../build/bench .
 	build/bench --simulator build/simulator --kwok build/kwok $(if $(NODES),--nodes $(NODES)) $(if $(PODS),--pods $(PODS)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+known: ## known bugs of released etcd, bad version and good; KNOWN= repetitions
+	PLANECHECK_KNOWN=$(or $(KNOWN),6) go test -count=1 -v -timeout 20m ./apiserver/storage/known
 
 fidelity: ## compare a simulated node with a hollow kubelet (links the kubelet)
 	cd sim/fidelity && go test -ldflags "$(K8S_LDFLAGS)" -timeout 10m ./...
