@@ -79,11 +79,11 @@ type run struct {
 
 // outcome is what a run came to.
 type outcome struct {
-	verdicts                        []checkers.Verdict
-	told                            int
-	operations, messages, revisions int
-	took                            time.Duration
-	err                             error
+	verdicts             []checkers.Verdict
+	told                 int
+	operations, messages int
+	took                 time.Duration
+	err                  error
 }
 
 func (o *outcome) named(want checkers.Outcome) []string {
