@@ -27,7 +27,7 @@ PODS ?=
 PROFILE ?= kubelet
 ARGS ?=
 
-.PHONY: help build quick scale test unit suite long kwok known fidelity lint clean
+.PHONY: help build quick scale test unit suite long kwok power known fidelity lint clean
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ kwok: ## measure the simulation beside KWOK v0.8.0; NODES= PODS= ROUNDS=
 	cd sim/kwok/bench && go build -o ../../../build/simulator ./simulator
 	cd sim/kwok/bench && go build -ldflags "$(K8S_LDFLAGS)" -o ../../../build/bench .
 	build/bench --simulator build/simulator --kwok build/kwok $(if $(NODES),--nodes $(NODES)) $(if $(PODS),--pods $(PODS)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+power: ## what the checkers see: lies told in histories and live before etcd; MUTANTS= a guarantee, SEEDS= a live lie
+	PLANECHECK_POWER=$(or $(MUTANTS),200) go test -count=1 -v -timeout 60m ./checkers/power -run TestPower
+	PLANECHECK_LIES_SEEDS=$(or $(SEEDS),8) go test -count=1 -v -timeout 60m ./apiserver/storage/lies -run 'TestCatalogue$$'
 
 known: ## known bugs of released etcd, bad version and good; KNOWN= repetitions
 	PLANECHECK_KNOWN=$(or $(KNOWN),6) go test -count=1 -v -timeout 20m ./apiserver/storage/known

@@ -1,0 +1,118 @@
+package power
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/planecheck/planecheck/checkers/storage/storetest"
+)
+
+// size returns how much to run: PLANECHECK_POWER=full is what is published, a
+// number is that many mutants per guarantee.
+func size(t *testing.T) Config {
+	switch v := os.Getenv("PLANECHECK_POWER"); v {
+	case "":
+		return Config{Histories: 10, Clean: 10, Mutants: 15}
+	case "full":
+		return Config{Histories: 20, Clean: 50, Mutants: 240}
+	default:
+		n, err := strconv.Atoi(v)
+		if err != nil || n <= 0 {
+			t.Fatalf("PLANECHECK_POWER=%q is neither full nor a number", v)
+		}
+		return Config{Histories: 10, Clean: 20, Mutants: n}
+	}
+}
+
+// The checkers catch at least 99 % of the mutants of each guarantee, but for the
+// lies that they are known to miss, and raise no alarm without a lie.
+func TestPower(t *testing.T) {
+	cfg := size(t)
+	r, err := Run(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("\n%s", r.Table())
+	for _, alarm := range append(r.FalseAlarms, r.FalseObjections...) {
+		t.Errorf("without a lie: %s", alarm)
+	}
+	for _, g := range Guarantees() {
+		c := r.count(func(m Mutant) bool { return m.Lie.Breaks == g && m.Lie.Missed == "" })
+		if all := r.Guarantee(g); all.Tried() < cfg.Mutants || r.Kinds(g) < 3 {
+			t.Errorf("%s: only %d mutants of %d kinds counted", g, all.Tried(), r.Kinds(g))
+		}
+		if 100*c.Caught < 99*c.Tried() {
+			t.Errorf("%s: caught %d of %d", g, c.Caught, c.Tried())
+		}
+	}
+	for _, m := range r.Mutants {
+		if m.Lie.Missed == "" && (m.Fate == Survived || m.Fate == ByAnother) {
+			t.Log(m)
+		}
+	}
+}
+
+// Equal runs come to equal reports, so that a survivor can be looked at again.
+func TestRunRepeats(t *testing.T) {
+	var tables []string
+	for range 2 {
+		r, err := Run(context.Background(), Config{Histories: 1, Clean: 1, Mutants: 1, Seed: 30})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables = append(tables, r.Table())
+	}
+	if tables[0] != tables[1] {
+		t.Errorf("two runs differ:\n%s\n%s", tables[0], tables[1])
+	}
+}
+
+func TestRunStops(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Run(ctx, Config{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a canceled run ended with %v", err)
+	}
+}
+
+// Each guarantee has its kinds of lies, each with a name of its own.
+func TestCatalogue(t *testing.T) {
+	kinds := map[string]int{}
+	names := map[string]bool{}
+	for _, lie := range Catalogue() {
+		kinds[lie.Breaks]++
+		if names[lie.Breaks+lie.Name] {
+			t.Errorf("%s, %s: twice in the catalogue", lie.Breaks, lie.Name)
+		}
+		names[lie.Breaks+lie.Name] = true
+		if (len(lie.Also) > 0) != (lie.Because != "") {
+			t.Errorf("%s, %s: other guarantees without a reason", lie.Breaks, lie.Name)
+		}
+	}
+	for g, n := range kinds {
+		if n < 3 {
+			t.Errorf("%s: %d kinds of lies", g, n)
+		}
+	}
+}
+
+// The model accepts what storetest makes, whatever its shape.
+func TestModelAccepts(t *testing.T) {
+	f := func(seed uint64, cfg storetest.Config) {
+		t.Helper()
+		for _, why := range objections(storetest.Generate(seed, cfg), etcdBounds()) {
+			t.Errorf("seed %d: %s", seed, why)
+		}
+	}
+	f(101, storetest.Config{})
+	f(102, storetest.Config{Ops: 500, Raw: 0.9})
+	f(103, storetest.Config{Unknown: 0.3})
+	f(104, storetest.Config{Members: 1, Clients: 1})
+	f(105, storetest.Config{Leased: 1, Think: 300 * time.Millisecond})
+	f(106, storetest.Config{CompactEvery: 100 * time.Millisecond, Lag: 200 * time.Millisecond})
+	f(107, storetest.Config{Keys: 90, Streams: 12})
+}
