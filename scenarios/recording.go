@@ -30,7 +30,7 @@ type recording struct {
 	// has pressed Ctrl-C does not wait for the end of a history that proves
 	// nothing any more.
 	hurry bool
-	log     *slog.Logger
+	log   *slog.Logger
 }
 
 func newRecording(runDir string, log *slog.Logger) (*recording, error) {

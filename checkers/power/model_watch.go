@@ -73,7 +73,6 @@ type walk struct {
 	ended    history.Time // when the watch ended
 	canceled bool
 	asked    bool // the client asked for the end
-	partial  bool // a fragment came and the rest is to follow
 }
 
 func (f *facts) checkWatches(b bounds) {
