@@ -2,7 +2,6 @@ package storage
 
 import (
 	"fmt"
-	"sync"
 	"testing"
 
 	"go.etcd.io/etcd/client/v3/kubernetes"
@@ -11,33 +10,18 @@ import (
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/history"
 	checker "github.com/planecheck/planecheck/checkers/storage"
+	"github.com/planecheck/planecheck/checkers/storage/storetest"
 )
 
-// historyLog is a StoreSink in memory.
-type historyLog struct {
-	mu      sync.Mutex
-	ops     []*history.StoreOp
-	watches []*history.StoreWatch
-}
-
-func (l *historyLog) StoreOp(op *history.StoreOp) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ops = append(l.ops, op)
-}
-
-func (l *historyLog) StoreWatch(w *history.StoreWatch) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.watches = append(l.watches, w)
-}
+// historyLog keeps the history of a cluster.
+type historyLog struct{ storetest.Log }
 
 func (l *historyLog) judge() map[string]checkers.Verdict {
 	c := checker.New(checker.Options{Start: 1, Floors: checker.Floors{Operations: 50, Conflicts: 5}})
-	for _, op := range l.ops {
+	for _, op := range l.Ops {
 		c.StoreOp(op)
 	}
-	for _, w := range l.watches {
+	for _, w := range l.Watches {
 		c.StoreWatch(w)
 	}
 	verdicts := map[string]checkers.Verdict{}
@@ -97,7 +81,7 @@ func TestHistoryOfACluster(t *testing.T) {
 			t.Errorf("%s (%s)", v, v.Checked)
 		}
 	}
-	for _, op := range log.ops {
+	for _, op := range log.Ops {
 		if op.Method == history.MethodHashKV {
 			op.Hash++
 			break

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,8 +19,8 @@ import (
 	"github.com/planecheck/planecheck/apiserver/storage/proxy"
 	"github.com/planecheck/planecheck/apiserver/storage/record"
 	"github.com/planecheck/planecheck/checkers"
-	"github.com/planecheck/planecheck/checkers/history"
 	checker "github.com/planecheck/planecheck/checkers/storage"
+	"github.com/planecheck/planecheck/checkers/storage/storetest"
 )
 
 // size is the number of members: one is asked, and two do not need the answer.
@@ -130,36 +129,19 @@ func startFixed(t testing.TB) []storage.Member {
 	return b.Members()
 }
 
-// memory is a StoreSink.
-type memory struct {
-	mu      sync.Mutex
-	ops     []*history.StoreOp
-	watches []*history.StoreWatch
-}
-
-func (s *memory) StoreOp(op *history.StoreOp) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ops = append(s.ops, op)
-}
-
-func (s *memory) StoreWatch(w *history.StoreWatch) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.watches = append(s.watches, w)
-}
+// memory keeps the history of a scenario.
+type memory struct{ storetest.Log }
 
 // judge returns the verdicts by their guarantees. The floors are those of a
 // scenario with one refusal and one compaction; conflicts and leases it has
 // none of, so that Replay and LeaseHonest cannot pass.
 func (s *memory) judge() map[string]checkers.Verdict {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	recorded := s.Recorded()
 	c := checker.New(checker.Options{Start: 1, Floors: checker.Floors{Operations: writes, Compactions: 1}})
-	for _, op := range s.ops {
+	for _, op := range recorded.Ops {
 		c.StoreOp(op)
 	}
-	for _, w := range s.watches {
+	for _, w := range recorded.Watches {
 		c.StoreWatch(w)
 	}
 	verdicts := map[string]checkers.Verdict{}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/planecheck/planecheck/apiserver/storage"
@@ -14,6 +13,7 @@ import (
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/history"
 	checker "github.com/planecheck/planecheck/checkers/storage"
+	"github.com/planecheck/planecheck/checkers/storage/storetest"
 	"github.com/planecheck/planecheck/checkers/storage/watch"
 	"github.com/planecheck/planecheck/checkers/timeline"
 )
@@ -21,24 +21,8 @@ import (
 // runBound ends a run that hangs, for instance on a lie that nobody expected.
 const runBound = time.Minute
 
-// memory is a sink that keeps the history.
-type memory struct {
-	mu      sync.Mutex
-	ops     []*history.StoreOp
-	watches []*history.StoreWatch
-}
-
-func (m *memory) StoreOp(op *history.StoreOp) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.ops = append(m.ops, op)
-}
-
-func (m *memory) StoreWatch(w *history.StoreWatch) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.watches = append(m.watches, w)
-}
+// memory keeps the history of a run.
+type memory struct{ storetest.Log }
 
 // judge asks both checkers, as checkers/judge does. There are no floors: the
 // runs are short, and what they must contain is in Told.
@@ -54,14 +38,14 @@ func (m *memory) judge() []checkers.Verdict {
 			Events: none, Resumed: none, Compactions: none, Progress: none, Multi: none, Previous: none, Creations: none,
 		},
 	})
-	for _, op := range m.ops {
+	for _, op := range m.Ops {
 		if op.Returned != 0 && op.Header > 0 && timeline.Changed(op) {
 			commits[op.Header] = watch.Interval{Called: op.Called, Returned: op.Returned}
 		}
 		c.StoreOp(op)
 		w.AddOp(op)
 	}
-	for _, r := range m.watches {
+	for _, r := range m.Watches {
 		c.StoreWatch(r)
 		w.Add(r)
 	}
@@ -105,7 +89,7 @@ func (r run) live(ctx context.Context, dir string) *outcome {
 	o.err = r.record(ctx, dir, log, o)
 	if o.err == nil {
 		o.verdicts = log.judge()
-		o.operations, o.messages = len(log.ops), len(log.watches)
+		o.operations, o.messages = len(log.Ops), len(log.Watches)
 	}
 	o.took = history.Since(began)
 	return o

@@ -101,7 +101,7 @@ func (s *sim) sendUnknown(c *client, op *history.StoreOp, next func()) {
 	}
 	if effect > 0 {
 		s.after(effect, func() {
-			ghost := cloneOp(op)
+			ghost := op.Clone()
 			ghost.Error = history.StoreError{}
 			s.execute(ghost, c.member)
 		})

@@ -3,22 +3,42 @@ package storetest
 import (
 	"cmp"
 	"slices"
+	"sync"
 
 	"github.com/planecheck/planecheck/checkers/history"
 )
 
-// collector keeps the records of a run.
-type collector struct {
-	ops     []*history.StoreOp
-	watches []*history.StoreWatch
+// Log is a history.StoreSink in memory, for tests.
+type Log struct {
+	mu      sync.Mutex
+	Ops     []*history.StoreOp // in the order in which they were handed over
+	Watches []*history.StoreWatch
 }
 
-func (c *collector) StoreOp(op *history.StoreOp)      { c.ops = append(c.ops, op) }
-func (c *collector) StoreWatch(w *history.StoreWatch) { c.watches = append(c.watches, w) }
+// StoreOp takes a call.
+func (l *Log) StoreOp(op *history.StoreOp) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.Ops = append(l.Ops, op)
+}
 
-func (c *collector) history() History {
-	slices.SortFunc(c.ops, func(a, b *history.StoreOp) int { return cmp.Compare(a.ID, b.ID) })
-	return History{Ops: c.ops, Watches: c.watches}
+// StoreWatch takes a message of a watch stream.
+func (l *Log) StoreWatch(w *history.StoreWatch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.Watches = append(l.Watches, w)
+}
+
+// Recorded returns what has been recorded so far, while more may come.
+func (l *Log) Recorded() History {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return History{Ops: slices.Clone(l.Ops), Watches: slices.Clone(l.Watches)}
+}
+
+func (l *Log) history() History {
+	slices.SortFunc(l.Ops, func(a, b *history.StoreOp) int { return cmp.Compare(a.ID, b.ID) })
+	return History{Ops: l.Ops, Watches: l.Watches}
 }
 
 // byReturn returns the calls in the order of their answers, those without one
@@ -41,25 +61,10 @@ func byReturn(ops []*history.StoreOp) []*history.StoreOp {
 func (h History) Clone() History {
 	var c History
 	for _, op := range h.Ops {
-		c.Ops = append(c.Ops, cloneOp(op))
+		c.Ops = append(c.Ops, op.Clone())
 	}
 	for _, w := range h.Watches {
-		copied := *w
-		copied.Events = slices.Clone(w.Events)
-		c.Watches = append(c.Watches, &copied)
+		c.Watches = append(c.Watches, w.Clone())
 	}
 	return c
-}
-
-func cloneOp(op *history.StoreOp) *history.StoreOp {
-	c := *op
-	c.Compares = slices.Clone(op.Compares)
-	c.Then = slices.Clone(op.Then)
-	c.Else = slices.Clone(op.Else)
-	c.Results = slices.Clone(op.Results)
-	for i := range c.Results {
-		c.Results[i].KVs = slices.Clone(c.Results[i].KVs)
-		c.Results[i].Chunks = slices.Clone(c.Results[i].Chunks)
-	}
-	return &c
 }

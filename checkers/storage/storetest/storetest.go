@@ -106,7 +106,7 @@ func (c Config) withDefaults() Config {
 // Generate returns the valid history of a seed. Equal arguments give equal
 // histories.
 func Generate(seed uint64, cfg Config) History {
-	var kept collector
+	var kept Log
 	Run(seed, cfg, &kept)
 	return kept.history()
 }
