@@ -25,9 +25,17 @@ const (
 	NotExercised Outcome = "Not exercised"
 )
 
-// AreaStore marks the guarantees of the store, seen where the API servers talk
-// to it.
-const AreaStore = "store"
+// The areas of guarantees.
+const (
+	// AreaStore marks the guarantees of the store, seen where the API servers
+	// talk to it.
+	AreaStore = "store"
+	// AreaAPI marks those of the API servers, seen by their clients.
+	AreaAPI = "API"
+	// AreaCluster marks those of the control plane as a whole, seen in the
+	// objects that it leaves in the store.
+	AreaCluster = "cluster"
+)
 
 // Verdict is the judgement of one named guarantee.
 type Verdict struct {

@@ -1,0 +1,100 @@
+package window
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/planecheck/planecheck/checkers/history"
+)
+
+func put(called, returned history.Time, rev int64) *history.StoreOp {
+	return &history.StoreOp{
+		Method: history.MethodPut, Called: called, Returned: returned, Header: rev,
+		Then:    []history.StoreAction{{Kind: history.ActionPut, Key: "k"}},
+		Results: []history.StoreResult{{}},
+	}
+}
+
+func get(called, returned history.Time, rev int64, local bool) *history.StoreOp {
+	return &history.StoreOp{
+		Method: history.MethodRange, Called: called, Returned: returned, Header: rev,
+		Then:    []history.StoreAction{{Kind: history.ActionRange, Key: "k", Serializable: local}},
+		Results: []history.StoreResult{{}},
+	}
+}
+
+func TestWindow(t *testing.T) {
+	b := New()
+	b.StoreOp(put(10, 20, 2))
+	b.StoreOp(put(30, 60, 3))
+	b.StoreOp(get(40, 50, 3, false))
+	b.StoreOp(get(65, 70, 9, true)) // local: its header is a member's own
+	b.StoreOp(&history.StoreOp{Method: history.MethodCompact, Called: 80, Returned: 90, Revision: 2})
+	// Revision 4 was made by nobody's call, and 5 by one.
+	b.StoreWatch(&history.StoreWatch{Events: []history.StoreEvent{{KV: history.StoreKV{Mod: 4}}}})
+	b.StoreOp(put(100, 110, 5))
+	w := b.Window()
+	for _, c := range []struct {
+		at     history.Time
+		lo, hi int64
+	}{
+		{5, 0, 0}, {10, 0, 2}, {20, 0, 2}, {21, 2, 2}, {29, 2, 2},
+		{30, 2, 4}, // the write is called, and what follows it may have happened at once
+		{50, 2, 4}, {51, 3, 4}, {75, 3, 4}, {100, 3, 5}, {111, 5, 5},
+	} {
+		if lo, hi := w.Lo(c.at), w.Hi(c.at); lo != c.lo || hi != c.hi {
+			t.Errorf("at %d: [%d, %d], want [%d, %d]", c.at, lo, hi, c.lo, c.hi)
+		}
+	}
+	for at, want := range map[history.Time][2]int64{79: {0, 0}, 80: {0, 2}, 90: {0, 2}, 91: {2, 2}} {
+		if lo, hi := w.Compacted(at); lo != want[0] || hi != want[1] {
+			t.Errorf("compacted at %d: %d, %d, want %v", at, lo, hi, want)
+		}
+	}
+	if called, returned, ok := w.Commit(3); !ok || called != 30 || returned != 60 {
+		t.Errorf("revision 3 was committed within [%d, %d], %v", called, returned, ok)
+	}
+	if _, _, ok := w.Commit(4); ok {
+		t.Error("revision 4 has no call")
+	}
+}
+
+// TestSound runs a store in which every operation takes effect at one moment
+// between its call and its return, and asks for the window of every moment.
+func TestSound(t *testing.T) {
+	for seed := range uint64(50) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		b := New()
+		at := map[history.Time]int64{} // the revision from a moment on
+		rev := int64(1)
+		const end = 3000
+		for now := history.Time(10); now < end; now += history.Time(1 + rng.IntN(9)) {
+			called := max(1, now-history.Time(rng.IntN(60)))
+			returned := now + 1 + history.Time(rng.IntN(60))
+			switch rng.IntN(5) {
+			case 0:
+				rev++ // nobody's call
+			case 1:
+				rev++
+				b.StoreOp(&history.StoreOp{Method: history.MethodPut, Called: called, Error: history.StoreError{Kind: history.ErrorUnknown}})
+			case 2:
+				b.StoreOp(get(called, returned, rev, false))
+			default:
+				rev++
+				b.StoreOp(put(called, returned, rev))
+			}
+			at[now] = rev
+		}
+		b.StoreWatch(&history.StoreWatch{Events: []history.StoreEvent{{KV: history.StoreKV{Mod: rev}}}})
+		w := b.Window()
+		state := int64(1)
+		for now := history.Time(1); now < end; now++ {
+			if r, ok := at[now]; ok {
+				state = r
+			}
+			if lo, hi := w.Lo(now), w.Hi(now); state > 1 && (lo > state || hi < state) {
+				t.Fatalf("seed %d: at %d the store is at %d, the window is [%d, %d]", seed, now, state, lo, hi)
+			}
+		}
+	}
+}
