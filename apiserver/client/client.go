@@ -225,10 +225,16 @@ type Request struct {
 	Query       url.Values
 	Body        []byte
 	ContentType string // default application/vnd.kubernetes.protobuf when Body != nil
-	Accept      string // default application/vnd.kubernetes.protobuf
+	// Accept is the media type of the answer; default
+	// application/vnd.kubernetes.protobuf. A watch is in protobuf or in JSON:
+	// custom resources have no protobuf.
+	Accept string
 	// Due is when an open-loop sender meant to send the request; zero: not
 	// scheduled.
 	Due history.Time
+	// Marks declare what the write does to the marks of its object, for the
+	// checkers; they are not sent.
+	Marks *history.Marks
 }
 
 // Response is the answer to a Request, its body fully read.

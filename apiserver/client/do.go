@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/planecheck/planecheck/checkers/history"
 )
@@ -60,6 +61,7 @@ func (c *Client) exchange(ctx context.Context, r *Request, record *history.Reque
 	record.Returned = history.Now()
 	record.Status = answer.StatusCode
 	record.ResponseBytes = len(content)
+	record.Answer = content
 	res := &Response{
 		Status:   answer.StatusCode,
 		Body:     content,
@@ -76,6 +78,7 @@ func (c *Client) exchange(ctx context.Context, r *Request, record *history.Reque
 // record begins the record of r. The time is taken here.
 func (c *Client) record(r *Request) history.Request {
 	return history.Request{
+		ID:           attempts.Add(1),
 		Class:        c.id.Class,
 		Identity:     c.id.User,
 		Verb:         r.Verb,
@@ -87,9 +90,16 @@ func (c *Client) record(r *Request) history.Request {
 		Name:         r.Name,
 		Due:          r.Due,
 		RequestBytes: len(r.Body),
+		Query:        r.Query,
+		ContentType:  r.ContentType,
+		Sent:         r.Body,
+		Marks:        r.Marks,
 		Called:       history.Now(),
 	}
 }
+
+// attempts numbers the attempts of all layers of this process.
+var attempts atomic.Uint64
 
 // tell completes the record with how the attempt ended and hands it to the
 // observer.

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/planecheck/planecheck/apiserver/client"
 	"github.com/planecheck/planecheck/checkers/history"
@@ -61,7 +60,7 @@ func TestDo(t *testing.T) {
 		Due: due, Called: res.Called, Returned: res.Returned, Status: 200, Server: "kube-apiserver-3/000000ab",
 		RequestBytes: len("lease"), ResponseBytes: len("answer"),
 	}}
-	if d := cmp.Diff(wantRecord, requests); d != "" {
+	if d := cmp.Diff(wantRecord, requests, lentRequest); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
 }
@@ -290,7 +289,7 @@ func TestCancelledRequest(t *testing.T) {
 		Identity: "u", Verb: "get", Version: "v1", Resource: "pods", Namespace: "default", Name: "p",
 		Err: "context canceled", Server: "kube-apiserver-0/000000ab",
 	}}
-	if d := cmp.Diff(want, requests, cmpopts.IgnoreFields(history.Request{}, "Called", "Returned")); d != "" {
+	if d := cmp.Diff(want, requests, requestTimes, lentRequest); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
 }

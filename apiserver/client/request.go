@@ -13,6 +13,7 @@ import (
 const (
 	protobuf      = "application/vnd.kubernetes.protobuf"
 	protobufWatch = "application/vnd.kubernetes.protobuf;stream=watch"
+	jsonType      = "application/json"
 	userAgent     = "planecheck"
 )
 
@@ -137,7 +138,7 @@ func (c *Client) request(ctx context.Context, r *Request, addr string) *http.Req
 
 func (r *Request) accept() string {
 	switch {
-	case r.Verb == "watch":
+	case r.Verb == "watch" && r.Accept != jsonType:
 		return protobufWatch
 	case r.Accept == "":
 		return protobuf

@@ -40,6 +40,7 @@ func (t roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := t.client
 	r := parseRequest(req.Method, req.URL)
 	record := c.record(&r)
+	record.Opaque = true
 	record.RequestBytes = int(max(req.ContentLength, 0))
 	answer, err := c.forward(req, &record)
 	if err != nil {
@@ -145,6 +146,7 @@ func (s *streamed) end(err error) {
 	}
 	if o := s.client.layer.cfg.Observer; o != nil {
 		o.WatchEvent(&history.WatchEvent{
+			Request:  s.record.ID,
 			Class:    s.record.Class,
 			Identity: s.record.Identity,
 			Resource: s.record.Resource,

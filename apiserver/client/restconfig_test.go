@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -73,7 +72,7 @@ func TestRESTConfig(t *testing.T) {
 
 	base := history.Request{
 		Class: history.ClassController, Identity: "op", Version: "v1", Resource: "pods", Namespace: "ns",
-		Status: 200, Server: "kube-apiserver-0/000000ab", ResponseBytes: len(object),
+		Status: 200, Server: "kube-apiserver-0/000000ab", ResponseBytes: len(object), Opaque: true,
 	}
 	get, missing, update, watch := base, base, base, base
 	get.Verb, get.Name = "get", "p"
@@ -83,14 +82,13 @@ func TestRESTConfig(t *testing.T) {
 	update.RequestBytes = len(object) + 4 // client-go writes the envelope's two empty fields, too
 	watch.Verb, watch.Namespace, watch.ResponseBytes = "watch", "", 0
 	requests, events := j.all()
-	times := cmpopts.IgnoreFields(history.Request{}, "Called", "Returned")
-	if d := cmp.Diff([]history.Request{get, missing, update, watch}, requests, times); d != "" {
+	if d := cmp.Diff([]history.Request{get, missing, update, watch}, requests, requestTimes, lentRequest); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
 	wantEnd := []history.WatchEvent{{
 		Class: history.ClassController, Identity: "op", Resource: "pods", Bytes: len(frame("ADDED", object)),
 	}}
-	if d := cmp.Diff(wantEnd, events, cmpopts.IgnoreFields(history.WatchEvent{}, "Arrived")); d != "" {
+	if d := cmp.Diff(wantEnd, events, lentEvent); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
 }

@@ -26,6 +26,8 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/planecheck/planecheck/apiserver/client"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/history/wire"
@@ -153,6 +155,14 @@ func (j *journal) WatchEvent(e *history.WatchEvent) {
 	defer j.mu.Unlock()
 	j.events = append(j.events, *e)
 }
+
+// Fields that a test of something else leaves aside: the times, and the message
+// itself, which is only lent to the observer.
+var (
+	requestTimes = cmpopts.IgnoreFields(history.Request{}, "Called", "Returned")
+	lentRequest  = cmpopts.IgnoreFields(history.Request{}, "ID", "Query", "ContentType", "Sent", "Answer", "Marks")
+	lentEvent    = cmpopts.IgnoreFields(history.WatchEvent{}, "Request", "Arrived", "Object")
+)
 
 func (j *journal) all() ([]history.Request, []history.WatchEvent) {
 	j.mu.Lock()

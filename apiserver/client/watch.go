@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -56,6 +57,7 @@ type Watch struct {
 	told   history.WatchEvent
 	size   [4]byte
 	buffer *[]byte
+	json   *json.Decoder // nil: the stream is protobuf
 
 	ended atomic.Bool
 }
@@ -63,8 +65,7 @@ type Watch struct {
 // Watch opens a watch and returns when the response headers have arrived. ctx
 // ends the watch, too. If the answer is not 200 the error is a *StatusError.
 //
-// Name asks for one object, by a field selector. Watches are in protobuf, so
-// custom resources, which have none, cannot be watched.
+// Name asks for one object, by a field selector.
 func (c *Client) Watch(ctx context.Context, r *Request) (*Watch, error) {
 	asked := *r
 	asked.Verb = "watch"
@@ -96,25 +97,32 @@ func (c *Client) open(ctx context.Context, r *Request, record *history.Request) 
 	}
 	record.Returned = history.Now()
 	record.Status = answer.StatusCode
-	if err := refused(answer, record); err != nil {
+	if err := refused(answer, r.accept(), record); err != nil {
 		answer.Body.Close()
 		cn.pool.release(cn)
 		return nil, err
 	}
-	return &Watch{
+	w := &Watch{
 		observer: c.layer.cfg.Observer,
 		conn:     cn,
 		body:     answer.Body,
 		about:    r.String(),
-		told:     history.WatchEvent{Class: c.id.Class, Identity: c.id.User, Resource: r.Resource.Plural},
-	}, nil
+		told: history.WatchEvent{
+			Request: record.ID, Class: c.id.Class, Identity: c.id.User, Resource: r.Resource.Plural,
+		},
+	}
+	if r.accept() == jsonType {
+		w.json = json.NewDecoder(answer.Body)
+	}
+	return w, nil
 }
 
 // refused reads why a watch was not opened.
-func refused(answer *http.Response, record *history.Request) error {
+func refused(answer *http.Response, accept string, record *history.Request) error {
 	if answer.StatusCode == http.StatusOK {
-		if t := answer.Header.Get("Content-Type"); !strings.HasPrefix(t, protobuf) {
-			return fmt.Errorf("server streams %q, not protobuf", t)
+		want, _, _ := strings.Cut(accept, ";")
+		if t := answer.Header.Get("Content-Type"); !strings.HasPrefix(t, want) {
+			return fmt.Errorf("server streams %q, not %s", t, want)
 		}
 		return nil
 	}
@@ -124,6 +132,7 @@ func refused(answer *http.Response, record *history.Request) error {
 	}
 	record.Returned = history.Now()
 	record.ResponseBytes = len(content)
+	record.Answer = content
 	return newStatusError(answer.StatusCode, answer.Header, content)
 }
 
@@ -138,17 +147,46 @@ func (w *Watch) Server() string { return w.conn.instance }
 // stream behind it.
 func (w *Watch) Next() (Event, error) {
 	w.recycle()
-	event, err := w.read()
+	event, size, err := w.next()
 	if err == nil {
-		w.tell(event.Type, event.Arrived, len(w.size)+len(*w.buffer))
+		w.tell(&event, size)
 		return event, nil
 	}
 	w.recycle()
-	w.Close()
 	if err == io.EOF {
+		w.end("")
 		return Event{}, io.EOF
 	}
+	w.end(ending(err))
 	return Event{}, fmt.Errorf("%s: %w", w.about, err)
+}
+
+func (w *Watch) next() (event Event, size int, err error) {
+	if w.json != nil {
+		return w.readJSON()
+	}
+	event, err = w.read()
+	if err != nil {
+		return event, 0, err
+	}
+	return event, len(w.size) + len(*w.buffer), nil
+}
+
+// readJSON reads one metav1.WatchEvent of a stream of JSON objects.
+func (w *Watch) readJSON() (Event, int, error) {
+	before := w.json.InputOffset()
+	var frame struct {
+		Type   string
+		Object json.RawMessage
+	}
+	if err := w.json.Decode(&frame); err != nil {
+		return Event{}, 0, err
+	}
+	if frame.Type == "" {
+		return Event{}, 0, errors.New("event without a type")
+	}
+	event := Event{Type: frame.Type, Object: frame.Object, Arrived: history.Now()}
+	return event, int(w.json.InputOffset() - before), nil
 }
 
 // read reads one frame: four bytes of length, big-endian, and a
@@ -188,30 +226,46 @@ func (w *Watch) recycle() {
 	w.buffer = nil
 }
 
-func (w *Watch) tell(typ string, at history.Time, size int) {
+func (w *Watch) tell(event *Event, size int) {
 	if w.observer == nil {
 		return
 	}
-	w.told.Type, w.told.Arrived, w.told.Bytes = typ, at, size
+	w.told.Type, w.told.Arrived, w.told.Bytes, w.told.Object = event.Type, event.Arrived, size, event.Object
 	w.observer.WatchEvent(&w.told)
+	w.told.Object = nil
 }
 
 // Close ends the watch. The observer is told of its end once, however often
 // and by whomever it is closed. The error is always nil.
 func (w *Watch) Close() error {
+	w.end(history.ClosedByClient)
+	return nil
+}
+
+// ending is what the history says of a stream that broke.
+func ending(err error) string {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return history.ClosedByClient
+	}
+	return err.Error()
+}
+
+// end closes the watch, for the reason that the history gives.
+func (w *Watch) end(why string) {
 	if w.ended.Swap(true) {
-		return nil
+		return
 	}
 	w.body.Close()
 	w.conn.pool.release(w.conn)
 	if w.observer != nil {
 		// Next may be using told.
 		w.observer.WatchEvent(&history.WatchEvent{
+			Request:  w.told.Request,
 			Class:    w.told.Class,
 			Identity: w.told.Identity,
 			Resource: w.told.Resource,
 			Arrived:  history.Now(),
+			End:      why,
 		})
 	}
-	return nil
 }

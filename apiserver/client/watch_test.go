@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/planecheck/planecheck/apiserver/client"
 	"github.com/planecheck/planecheck/checkers/history"
@@ -72,7 +71,7 @@ func TestWatch(t *testing.T) {
 		Class: history.ClassKubelet, Identity: "u", Verb: "watch", Version: "v1", Resource: "pods", Namespace: "ns",
 		Status: 200, Server: "kube-apiserver-0/000000ab",
 	}}
-	if d := cmp.Diff(wantRequest, requests, cmpopts.IgnoreFields(history.Request{}, "Called", "Returned")); d != "" {
+	if d := cmp.Diff(wantRequest, requests, requestTimes, lentRequest); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
 	var want []history.WatchEvent
@@ -80,7 +79,7 @@ func TestWatch(t *testing.T) {
 		want = append(want, history.WatchEvent{Class: history.ClassKubelet, Identity: "u", Resource: "pods", Type: types[i], Bytes: len(frames[i])})
 	}
 	want = append(want, history.WatchEvent{Class: history.ClassKubelet, Identity: "u", Resource: "pods"})
-	if d := cmp.Diff(want, events, cmpopts.IgnoreFields(history.WatchEvent{}, "Arrived")); d != "" {
+	if d := cmp.Diff(want, events, lentEvent); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
 }

@@ -97,6 +97,8 @@ type APICall struct {
 	Chunks      []APIChunk  `parquet:"chunks,list"`
 	// Bytes of the answer's body.
 	Bytes int64 `parquet:"bytes"`
+	// Opaque: see Request. Nothing is known of what was sent, either.
+	Opaque bool `parquet:"opaque"`
 }
 
 // Marks are what the sender of a write says that it does to the marks of the

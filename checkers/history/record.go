@@ -4,7 +4,10 @@
 // from these records and from nothing else.
 package history
 
-import "time"
+import (
+	"net/url"
+	"time"
+)
 
 // Class says on whose behalf a request was sent. Figures are kept per class,
 // because a heartbeat that is late and a load request that is late mean
@@ -23,6 +26,10 @@ const (
 // Request is one HTTP attempt, as the client saw it. The client layer makes no
 // retries of its own: a retried request is two records.
 type Request struct {
+	// ID is unique among the attempts of this process, and rises with the time
+	// of the call, as near as concurrent calls have an order.
+	ID uint64
+
 	Class    Class
 	Identity string // the user name, e.g. system:node:node-00042
 
@@ -48,6 +55,18 @@ type Request struct {
 	Server        string // API server instance that answered, "" if unknown
 	RequestBytes  int
 	ResponseBytes int
+
+	// The message itself. It is only valid during the call of the Observer,
+	// which must not change it.
+	Query       url.Values
+	ContentType string // of Sent; "" is protobuf
+	Sent        []byte
+	Answer      []byte // nil without a whole answer, and of a watch that was opened
+	// Opaque says that the answer went to client-go unread: nothing is known of
+	// it but its status and size, and nothing of the events of such a watch.
+	Opaque bool
+	// Marks are what the sender says that the write does; nil: it says nothing.
+	Marks *Marks
 }
 
 // Latency is the time from when the request was due (or called, if it was not
@@ -62,12 +81,18 @@ func (r *Request) Latency() time.Duration {
 // WatchEvent is one event or bookmark that arrived on a watch, or the end of
 // the watch.
 type WatchEvent struct {
+	Request  uint64 // Request.ID of the attempt that opened the watch
 	Class    Class
 	Identity string
 	Resource string
 	Type     string // ADDED, MODIFIED, DELETED, BOOKMARK, ERROR; "" for the end of the stream
 	Arrived  Time
 	Bytes    int
+	// Object is valid only during the call of the Observer.
+	Object []byte
+	// End says of the end of the stream what ended it: "" the server,
+	// ClosedByClient, or what the transport said.
+	End string
 }
 
 // Observer is the one hook of the client layer: it is told of every HTTP
