@@ -19,6 +19,9 @@ import (
 func TestRoundTrip(t *testing.T) {
 	t.Run("operations", func(t *testing.T) { roundTrip(t, StoreOps, randomRecords[history.StoreOp](1, 1500)) })
 	t.Run("watches", func(t *testing.T) { roundTrip(t, StoreWatches, randomRecords[history.StoreWatch](2, 1500)) })
+	t.Run("attempts", func(t *testing.T) { roundTrip(t, APICalls, randomRecords[history.APICall](4, 1500)) })
+	t.Run("API watches", func(t *testing.T) { roundTrip(t, APIWatches, randomRecords[history.APIWatch](5, 1500)) })
+	t.Run("versions", func(t *testing.T) { roundTrip(t, Versions, randomRecords[history.Version](6, 1500)) })
 	t.Run("realistic operations", func(t *testing.T) { roundTrip(t, StoreOps, kubernetesOps(1500)) })
 	t.Run("realistic watches", func(t *testing.T) { roundTrip(t, StoreWatches, kubernetesWatches(1500)) })
 	t.Run("zero operations", func(t *testing.T) { roundTrip(t, StoreOps, make([]history.StoreOp, 3)) })
@@ -314,7 +317,12 @@ func TestInternerIsBounded(t *testing.T) {
 // The columns of the records are what SchemaVersion stands for. If this test
 // fails because a record has changed, raise SchemaVersion and replace the file.
 func TestSchemaVersionNamesTheColumns(t *testing.T) {
-	got := parquet.SchemaOf(history.StoreOp{}).String() + "\n\n" + parquet.SchemaOf(history.StoreWatch{}).String() + "\n"
+	var got string
+	for _, record := range []any{
+		history.StoreOp{}, history.StoreWatch{}, history.APICall{}, history.APIWatch{}, history.Version{},
+	} {
+		got += parquet.SchemaOf(record).String() + "\n\n"
+	}
 	name := fmt.Sprintf("testdata/schema-v%d.txt", SchemaVersion)
 	if os.Getenv("UPDATE_GOLDEN") != "" {
 		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
