@@ -77,18 +77,31 @@ type Pace struct {
 	Backoffs  int     `json:"backoffs"`
 }
 
-// History sums up the storage history of a run and its judgement.
+// History sums up the histories of a run and their judgement.
 type History struct {
-	Operations int64   `json:"operations"` // calls of the store
-	Messages   int64   `json:"messages"`   // of its watches
-	Events     int64   `json:"events"`     // in these
-	Revisions  int64   `json:"revisions"`
-	Lost       uint64  `json:"lost"` // records that could not be kept
-	Bytes      int64   `json:"bytes"`
-	Judged     Seconds `json:"judged_seconds"` // how long that took
+	Operations int64 `json:"operations"` // calls of the store
+	Messages   int64 `json:"messages"`   // of its watches
+	Events     int64 `json:"events"`     // in these
+	Revisions  int64 `json:"revisions"`
+	// Attempts of the simulation and the workloads at the API, and messages on
+	// their watches.
+	Attempts    int64   `json:"attempts"`
+	APIMessages int64   `json:"api_messages"`
+	Versions    int64   `json:"versions"` // rows of the version table
+	Lost        uint64  `json:"lost"`     // records that could not be kept
+	Bytes       int64   `json:"bytes"`
+	Judged      Seconds `json:"judged_seconds"` // how long that took
 	// Deliveries are the times from a commit until the store handed the event
 	// to a watch, by resource.
 	Deliveries []Delivery `json:"deliveries,omitempty"`
+	// APIDeliveries are those from the commit until a client of ours had read
+	// the event on its watch.
+	APIDeliveries []Delivery `json:"api_deliveries,omitempty"`
+}
+
+// Records is the number of all records.
+func (h *History) Records() int64 {
+	return h.Operations + h.Messages + h.Attempts + h.APIMessages + h.Versions
 }
 
 // Delivery is the distribution of one resource's delivery times.

@@ -16,8 +16,11 @@ import (
 func Render(r *Run) string {
 	var b strings.Builder
 	b.WriteString(renderHead(r))
-	section(&b, "Guarantees of the store", renderStore(r))
-	section(&b, "Delivery of events (from the commit until the store hands it to a watch)", renderDeliveries(r))
+	renderAreas(&b, r)
+	if h := r.History; h != nil {
+		section(&b, "Delivery of events (from the commit until the store hands it to a watch)", renderDeliveries(h.Deliveries))
+		section(&b, "Delivery of events (from the commit until a client has read it)", renderDeliveries(h.APIDeliveries))
+	}
 	section(&b, "Pods by phase", renderPhases(r))
 	for i := range r.Phases {
 		p := &r.Phases[i]

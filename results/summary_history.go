@@ -13,15 +13,24 @@ func RenderVerdicts(r *Run, verdicts []checkers.Verdict, h *History) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, seed %d: %s\n", r.Name, r.Seed, judged.Verdict.Outcome)
 	b.WriteString(renderGuarantees(judged))
-	section(&b, "Guarantees of the store", renderStore(judged))
+	renderAreas(&b, judged)
 	return b.String()
 }
 
-// renderStore shows the verdicts on the store, and what each of them rests on.
-func renderStore(r *Run) string {
+// renderAreas shows the verdicts of every area in a section of its own, and
+// what they were judged by.
+func renderAreas(b *strings.Builder, r *Run) {
+	section(b, "Guarantees of the store", renderArea(r, checkers.AreaStore))
+	section(b, "Guarantees of the API", renderArea(r, checkers.AreaAPI))
+	section(b, "Guarantees of the cluster", renderArea(r, checkers.AreaCluster))
+	section(b, "Histories", renderHistory(r))
+}
+
+// renderArea shows the verdicts of one area, and what each of them rests on.
+func renderArea(r *Run, area string) string {
 	var b strings.Builder
 	for _, v := range r.Verdict.Guarantees {
-		if v.Area != checkers.AreaStore {
+		if v.Area != area {
 			continue
 		}
 		text := v.Checked
@@ -35,15 +44,25 @@ func renderStore(r *Run) string {
 			fmt.Fprintf(&b, "%*s%s\n", margin, "", line)
 		}
 	}
-	if b.Len() == 0 {
+	return b.String()
+}
+
+// renderHistory shows what was recorded.
+func renderHistory(r *Run) string {
+	h := r.History
+	if h == nil {
 		return ""
 	}
-	if h := r.History; h != nil {
-		fmt.Fprintf(&b, "  recorded: %s calls, %s watch messages with %s events, %s revisions, %s lost; %s on disk, judged in %s\n",
-			number(h.Operations), number(h.Messages), number(h.Events), number(h.Revisions), number(int64(h.Lost)),
-			bytesText(h.Bytes), h.Judged)
-	}
-	return b.String()
+	t := table{align: "lr"}
+	t.row("recorded", "records")
+	t.row("calls of the store", number(h.Operations))
+	t.row("messages on its watches", number(h.Messages))
+	t.row("attempts of our clients at the API", number(h.Attempts))
+	t.row("messages on their watches", number(h.APIMessages))
+	t.row("versions of objects", number(h.Versions))
+	t.row("lost", number(int64(h.Lost)))
+	return t.String() + fmt.Sprintf("  %s revisions, %s events of the store; %s on disk (%d bytes a record), judged in %s\n",
+		number(h.Revisions), number(h.Events), bytesText(h.Bytes), h.Bytes/max(h.Records(), 1), h.Judged)
 }
 
 // wrap breaks a text at spaces into lines of at most width characters; a word
@@ -67,13 +86,14 @@ func wrap(text string, width int) []string {
 // mostDeliveries is how many resources the summary shows; run.json has all.
 const mostDeliveries = 8
 
-func renderDeliveries(r *Run) string {
-	if r.History == nil || len(r.History.Deliveries) == 0 {
+// renderDeliveries shows the delivery times of the store or of the API servers.
+func renderDeliveries(deliveries []Delivery) string {
+	if len(deliveries) == 0 {
 		return ""
 	}
 	t := table{align: "lr"}
 	t.row("resource", "events", "p50", "p99", "p99.9", "max")
-	for i, d := range r.History.Deliveries {
+	for i, d := range deliveries {
 		if i == mostDeliveries {
 			break
 		}

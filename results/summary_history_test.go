@@ -8,30 +8,45 @@ import (
 	"github.com/planecheck/planecheck/checkers"
 )
 
-func TestRenderStore(t *testing.T) {
-	if got := renderStore(&Run{Verdict: Verdict{Guarantees: []checkers.Verdict{{Guarantee: "PlanComplete"}}}}); got != "" {
+func TestRenderArea(t *testing.T) {
+	if got := renderArea(&Run{Verdict: Verdict{Guarantees: []checkers.Verdict{{Guarantee: "PlanComplete"}}}}, checkers.AreaStore); got != "" {
 		t.Errorf("without verdicts on the store: %q", got)
 	}
 	long := strings.Repeat("operations ", 20)
-	got := renderStore(&Run{
-		History: &History{Operations: 12345},
+	got := renderArea(&Run{
 		Verdict: Verdict{Guarantees: []checkers.Verdict{
 			{Area: checkers.AreaStore, Guarantee: "Order", Outcome: checkers.Pass, Checked: long},
+			{Area: checkers.AreaAPI, Guarantee: "Paged", Outcome: checkers.Pass, Checked: "pages"},
 			{Area: checkers.AreaStore, Guarantee: "LeaseHonest", Outcome: checkers.NotExercised, Checked: "x", Detail: "0 leases"},
 		}},
-	})
-	for _, want := range []string{"Pass           Order", "Not exercised  LeaseHonest           0 leases", "12,345 calls"} {
+	}, checkers.AreaStore)
+	for _, want := range []string{"Pass           Order", "Not exercised  LeaseHonest           0 leases"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in\n%s", want, got)
 		}
 	}
 	for line := range strings.Lines(got) {
-		if len(line) > 111 && !strings.Contains(line, "recorded:") {
+		if len(line) > 111 {
 			t.Errorf("%d columns: %s", len(line), line)
 		}
 	}
+	if strings.Contains(got, "Paged") {
+		t.Errorf("a guarantee of another area:\n%s", got)
+	}
 	if strings.Count(got, "operations") != 20 {
 		t.Errorf("wrapping lost words:\n%s", got)
+	}
+}
+
+func TestRenderHistory(t *testing.T) {
+	if got := renderHistory(&Run{}); got != "" {
+		t.Errorf("without a history: %q", got)
+	}
+	got := renderHistory(&Run{History: &History{Operations: 12345, Attempts: 2, Versions: 1_000, Lost: 7, Bytes: 13_347_000}})
+	for _, want := range []string{"12,345", "1,000", "lost                                      7", "(1000 bytes a record)"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is missing in\n%s", want, got)
+		}
 	}
 }
 
@@ -48,14 +63,14 @@ func TestWrap(t *testing.T) {
 }
 
 func TestRenderDeliveries(t *testing.T) {
-	if got := renderDeliveries(&Run{History: &History{}}); got != "" {
+	if got := renderDeliveries(nil); got != "" {
 		t.Errorf("without deliveries: %q", got)
 	}
-	h := &History{}
+	var d []Delivery
 	for range mostDeliveries + 3 {
-		h.Deliveries = append(h.Deliveries, Delivery{Resource: "pods", Count: 1234, P999: Seconds(2e9)})
+		d = append(d, Delivery{Resource: "pods", Count: 1234, P999: Seconds(2e9)})
 	}
-	got := renderDeliveries(&Run{History: h})
+	got := renderDeliveries(d)
 	if strings.Count(got, "pods") != mostDeliveries || !strings.Contains(got, "1,234") || !strings.Contains(got, "2.00s") {
 		t.Errorf("got\n%s", got)
 	}
