@@ -63,7 +63,8 @@ type ControlPlane struct {
 	stopErr  error
 
 	mu       sync.Mutex
-	children []child // in the order in which they were started
+	children []child // in the order in which they were started; of those of a name the last counts
+	stopping bool    // nothing is started any more
 }
 
 type child struct {
@@ -237,8 +238,15 @@ func (c *ControlPlane) spawn(kind, name string) (child, error) {
 	}
 	started.PID = started.process.pid
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.children = append(c.children, started)
+	stopping := c.stopping
+	if !stopping {
+		c.children = append(c.children, started)
+	}
+	c.mu.Unlock()
+	if stopping { // Stop does not know of it
+		_, err := started.process.stop(0)
+		return child{}, errors.Join(errStopping, err)
+	}
 	return started, nil
 }
 
@@ -290,6 +298,9 @@ func (c *ControlPlane) Stop() error {
 }
 
 func (c *ControlPlane) stop() error {
+	c.mu.Lock()
+	c.stopping = true
+	c.mu.Unlock()
 	err := errors.Join(
 		c.stopWhere(func(kind string) bool { return kind != KubeAPIServer }),
 		c.stopWhere(func(kind string) bool { return kind == KubeAPIServer }),
@@ -413,9 +424,8 @@ func (c *ControlPlane) Versions() map[string]string { return maps.Clone(c.versio
 func (c *ControlPlane) find(component string) *child {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i := range c.children {
-		if c.children[i].Name == component {
-			started := c.children[i]
+	for _, started := range slices.Backward(c.children) {
+		if started.Name == component {
 			return &started
 		}
 	}

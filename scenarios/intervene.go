@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/planecheck/planecheck/checkers"
@@ -48,6 +49,9 @@ func (x *execution) interveneOnce(ctx context.Context, i Intervention) error {
 	if err := x.awaitRunning(ctx, i.AfterRunning); err != nil {
 		return err
 	}
+	if i.Kind == restart {
+		return x.restart(ctx, i.Component)
+	}
 	if err := x.cluster.plane.Signal(i.Component, stopSignal); err != nil {
 		return err
 	}
@@ -64,6 +68,38 @@ func (x *execution) interveneOnce(ctx context.Context, i Intervention) error {
 		return err
 	}
 	return effect
+}
+
+// restart kills a component and starts it anew. The evidence is a new process.
+func (x *execution) restart(ctx context.Context, component string) error {
+	before := x.pid(component)
+	x.m.series.Event(history.Now(), restart, component, nil)
+	if err := x.cluster.plane.Restart(ctx, component, syscall.SIGKILL); err != nil {
+		return err
+	}
+	after := x.pid(component)
+	if after == before || alive(before) {
+		return fmt.Errorf("process %d is still there", before)
+	}
+	x.m.collector.Sampler.Set(component, after)
+	x.m.series.Event(history.Now(), "ready", component, nil)
+	return nil
+}
+
+// pid is the process of a component, 0: there is none of that name.
+func (x *execution) pid(component string) int {
+	for _, c := range x.cluster.plane.Components() {
+		if c.Name == component {
+			return c.PID
+		}
+	}
+	return 0
+}
+
+// alive says whether there is such a process. Ours are reaped as they end.
+func alive(pid int) bool {
+	_, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
+	return err == nil
 }
 
 // awaitRunning waits for the trigger of an intervention. Its bound is that of
@@ -85,12 +121,8 @@ func (x *execution) awaitRunning(ctx context.Context, pods int64) error {
 // a signal that was sent is no evidence that it took effect.
 func (x *execution) awaitStopped(ctx context.Context, component string) error {
 	return await(ctx, component+" to stand still", func() bool {
-		for _, c := range x.cluster.plane.Components() {
-			if c.Name == component {
-				return stopped(c.PID)
-			}
-		}
-		return false
+		pid := x.pid(component)
+		return pid != 0 && stopped(pid)
 	})
 }
 

@@ -213,7 +213,7 @@ func (p *Plan) String() string {
 		fmt.Fprintf(&b, "  manifest %s, %d objects, %d copies\n", m.File, m.Objects, m.Copies)
 	}
 	for _, i := range p.Interventions {
-		fmt.Fprintf(&b, "  %s of %s for %s once %d pods run\n", i.Kind, i.Component, i.For, i.AfterRunning)
+		fmt.Fprintf(&b, "  %s\n", i)
 	}
 	return b.String()
 }

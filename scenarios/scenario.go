@@ -32,13 +32,14 @@ type Scenario struct {
 type Intervention struct {
 	// Component is the instance, e.g. "kube-scheduler-0".
 	Component string `json:"component"`
-	// Kind is "freeze": SIGSTOP, and SIGCONT after For.
+	// Kind is "freeze": SIGSTOP, and SIGCONT after For; or "restart": SIGKILL,
+	// and a new process at once.
 	Kind string `json:"kind"`
 	// AfterRunning is the number of pods that have become Running when the
 	// intervention starts.
 	AfterRunning int64 `json:"afterRunning"`
-	// For is how long it lasts.
-	For Duration `json:"for"`
+	// For is how long a freeze lasts.
+	For Duration `json:"for,omitempty"`
 }
 
 // Registry lists every scenario there is, in the order in which `planecheck
@@ -70,8 +71,11 @@ func Registry() []Scenario {
 	}
 }
 
-// freeze is the Kind of an Intervention that stops a process in its tracks.
-const freeze = "freeze"
+// The kinds of interventions.
+const (
+	freeze  = "freeze"
+	restart = "restart"
+)
 
 // Find returns the scenarios whose whole name matches the regular expression.
 func Find(expr string) ([]Scenario, error) {
@@ -94,12 +98,20 @@ func Find(expr string) ([]Scenario, error) {
 // Labelled says whether the scenario carries the label.
 func (s Scenario) Labelled(label string) bool { return slices.Contains(s.Labels, label) }
 
+func (i Intervention) String() string {
+	text := fmt.Sprintf("%s of %s", i.Kind, i.Component)
+	if i.For > 0 {
+		text += fmt.Sprintf(" for %s", i.For)
+	}
+	return fmt.Sprintf("%s once %d pods run", text, i.AfterRunning)
+}
+
 // validate catches what would make a run meaningless before it starts.
 func (i Intervention) validate() error {
-	if i.Kind != freeze {
+	if i.Kind != freeze && i.Kind != restart {
 		return fmt.Errorf("intervention kind %q is unknown", i.Kind)
 	}
-	if i.For <= 0 {
+	if i.Kind == freeze && i.For <= 0 {
 		return fmt.Errorf("intervention on %s lasts %s", i.Component, i.For)
 	}
 	return nil

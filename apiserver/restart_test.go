@@ -1,0 +1,78 @@
+package apiserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"math/big"
+	"syscall"
+	"testing"
+)
+
+// TestRestart checks that a restarted component is another process at the same
+// address, whose certificate differs, and that nobody takes it for a death.
+func TestRestart(t *testing.T) {
+	cfg, life := servingConfig(t)
+	cfg.Servers = 2
+	c := startServing(t, cfg)
+	const name = "kube-apiserver-1"
+	before := c.find(name)
+	certificate := serial(t, c, before.Addr)
+	ctx, cancel := context.WithTimeout(t.Context(), testBound)
+	defer cancel()
+	if err := c.Restart(ctx, name, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	after := c.find(name)
+	if after.PID == before.PID || after.Addr != before.Addr {
+		t.Errorf("process %d at %s is now %d at %s", before.PID, before.Addr, after.PID, after.Addr)
+	}
+	if serial(t, c, after.Addr).Cmp(certificate) == 0 {
+		t.Error("the certificate is still the same")
+	}
+	if got := len(c.Components()); got != 4 {
+		t.Errorf("%d components, want 4", got)
+	}
+	if stats := c.Balancer().Stats(); len(stats) != 2 {
+		t.Errorf("backends of the balancer: %+v", stats)
+	}
+	select {
+	case died := <-c.Died():
+		t.Errorf("taken for a death: %v", died)
+	default:
+	}
+	if err := c.Restart(ctx, "kube-proxy-0", syscall.SIGKILL); err == nil {
+		t.Error("a component that there is not was restarted")
+	}
+
+	// The new one dies of itself, and that is told.
+	if err := syscall.Kill(after.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if died := <-c.Died(); died.Name != name {
+		t.Errorf("%v died", died)
+	}
+	if err := c.Stop(); err != nil {
+		t.Error(err)
+	}
+	if err := c.Restart(ctx, "kube-scheduler-0", syscall.SIGTERM); err == nil {
+		t.Errorf("a stopped control plane started something, see %s", life)
+	}
+	if _, err := c.spawn(KubeScheduler, "kube-scheduler-0"); !errors.Is(err, errStopping) {
+		t.Errorf("started after Stop: %v", err)
+	}
+}
+
+func serial(t *testing.T, c *ControlPlane, addr string) *big.Int {
+	t.Helper()
+	admin, err := c.keys.cluster.Client(adminUser, adminGroup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{admin.TLS()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	return conn.ConnectionState().PeerCertificates[0].SerialNumber
+}
