@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"strconv"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/history/object"
 	"github.com/planecheck/planecheck/checkers/history/wire"
@@ -95,25 +93,32 @@ func deletion(c *history.APICall, body []byte) {
 	if err != nil {
 		return
 	}
-	each(raw, func(n protowire.Number, value uint64, b []byte) {
-		switch n {
+	f := wire.Walk(raw)
+	for f.Next() {
+		switch f.Number() {
 		case 1:
-			c.Grace = int64(value) + 1
+			c.Grace = int64(f.Integer()) + 1
 		case 2:
-			each(b, func(n protowire.Number, _ uint64, b []byte) {
-				switch n {
-				case 1:
-					c.NeedUID = string(b)
-				case 2:
-					c.NeedVersion = string(b)
-				}
-			})
+			preconditions(c, f.Bytes())
 		case 4:
-			c.Propagation = string(b)
+			c.Propagation = string(f.Bytes())
 		case 5:
+			f.Bytes()
 			c.DryRun = true
 		}
-	})
+	}
+}
+
+func preconditions(c *history.APICall, message []byte) {
+	f := wire.Walk(message)
+	for f.Next() {
+		switch f.Number() {
+		case 1:
+			c.NeedUID = string(f.Bytes())
+		case 2:
+			c.NeedVersion = string(f.Bytes())
+		}
+	}
 }
 
 func deletionJSON(c *history.APICall, body []byte) {
@@ -134,33 +139,4 @@ func deletionJSON(c *history.APICall, body []byte) {
 		c.Propagation = d.PropagationPolicy
 	}
 	c.DryRun = c.DryRun || len(d.DryRun) > 0
-}
-
-// each calls f for every field of a message that is an integer or bytes. It
-// stops where the message is broken: the server will say so.
-func each(message []byte, f func(n protowire.Number, value uint64, b []byte)) {
-	for len(message) > 0 {
-		n, typ, size := protowire.ConsumeTag(message)
-		if size < 0 {
-			return
-		}
-		message = message[size:]
-		var value uint64
-		var b []byte
-		switch typ {
-		case protowire.VarintType:
-			value, size = protowire.ConsumeVarint(message)
-		case protowire.BytesType:
-			b, size = protowire.ConsumeBytes(message)
-		default:
-			size = protowire.ConsumeFieldValue(n, typ, message)
-		}
-		if size < 0 {
-			return
-		}
-		if typ == protowire.VarintType || typ == protowire.BytesType {
-			f(n, value, b)
-		}
-		message = message[size:]
-	}
 }

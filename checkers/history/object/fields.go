@@ -1,0 +1,183 @@
+package object
+
+import (
+	"strconv"
+
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/history/wire"
+)
+
+// The names of Version.Fields that are no field selectors. Those of field
+// selectors are the API's own: spec.nodeName, status.phase.
+const (
+	// FieldReady is "True" where the condition Ready of a pod or node is True.
+	FieldReady = "ready"
+	// FieldHasIP is "True" where a pod has an IP address.
+	FieldHasIP = "hasIP"
+	// FieldTolerates is "True" where a pod tolerates a cordoned node.
+	FieldTolerates = "toleratesUnschedulable"
+	// FieldCPU and FieldMemory are what the scheduler takes a pod to need, in
+	// millicores and bytes.
+	FieldCPU    = "requests.cpu"
+	FieldMemory = "requests.memory"
+	// The capacity of a node: millicores, bytes, pods.
+	FieldAllocatableCPU    = "allocatable.cpu"
+	FieldAllocatableMemory = "allocatable.memory"
+	FieldAllocatablePods   = "allocatable.pods"
+	// FieldSelector is the label selector of a Service, ReplicaSet, Deployment
+	// or StatefulSet, in the form of the labelSelector parameter.
+	FieldSelector = "selector"
+	// FieldPublishNotReady is "true" where a Service has
+	// spec.publishNotReadyAddresses.
+	FieldPublishNotReady = "publishNotReadyAddresses"
+	// FieldEndpoints is, of an EndpointSlice, "<uid of the pod>:<true or
+	// false>", one per endpoint, sorted, joined by ","; the word says whether
+	// it is ready, which no condition at all means too.
+	FieldEndpoints = "endpoints"
+	// FieldService is the Service of an EndpointSlice.
+	FieldService = "service"
+)
+
+// readers read the fields of the kinds that have any, of protobuf objects.
+var readers = map[string]func(*history.Version, []byte) error{
+	"pods":           readPod,
+	"nodes":          readNode,
+	"services":       readService,
+	"secrets":        func(v *history.Version, raw []byte) error { return readText(v, "type", raw, 3) },
+	"namespaces":     func(v *history.Version, raw []byte) error { return readText(v, "status.phase", raw, 3, 1) },
+	"replicasets":    workload{replicas: 1, ready: 4, observed: 3}.read,
+	"deployments":    workload{replicas: 2, ready: 7, observed: 1}.read,
+	"statefulsets":   workload{replicas: 2, ready: 3, observed: 1}.read,
+	"endpointslices": readSlice,
+	"leases":         func(v *history.Version, raw []byte) error { return readText(v, "spec.holderIdentity", raw, 2, 1) },
+}
+
+func readFields(v *history.Version, raw []byte) error {
+	if read := readers[v.Resource]; read != nil {
+		return read(v, raw)
+	}
+	return nil
+}
+
+func set(v *history.Version, name, value string) {
+	if value != "" {
+		v.Fields = append(v.Fields, history.Pair{Name: name, Value: value})
+	}
+}
+
+// readText takes a string at a path of field numbers.
+func readText(v *history.Version, name string, b []byte, path ...int32) (err error) {
+	for _, number := range path {
+		if b, err = text(b, number); err != nil {
+			return err
+		}
+	}
+	set(v, name, word(b))
+	return nil
+}
+
+// workload has the field numbers in the status of a kind that has replicas.
+// Their spec has replicas in field 1 and the selector in field 2.
+type workload struct{ replicas, ready, observed int32 }
+
+func (w workload) read(v *history.Version, raw []byte) error {
+	f := wire.Walk(raw)
+	for f.Next() {
+		switch f.Number() {
+		case 2:
+			f.Nest(w.spec(v, f.Bytes()))
+		case 3:
+			f.Nest(w.status(v, f.Bytes()))
+		}
+	}
+	return f.Err()
+}
+
+func (w workload) spec(v *history.Version, b []byte) error {
+	f := wire.Walk(b)
+	for f.Next() {
+		switch f.Number() {
+		case 1:
+			set(v, "spec.replicas", strconv.Itoa(int(int32(f.Integer()))))
+		case 2:
+			selector, err := labelSelector(f.Bytes())
+			f.Nest(err)
+			set(v, FieldSelector, selector)
+		}
+	}
+	return f.Err()
+}
+
+func (w workload) status(v *history.Version, b []byte) error {
+	f := wire.Walk(b)
+	for f.Next() {
+		switch f.Number() {
+		case w.replicas:
+			set(v, "status.replicas", strconv.Itoa(int(int32(f.Integer()))))
+		case w.ready:
+			set(v, "status.readyReplicas", strconv.Itoa(int(int32(f.Integer()))))
+		case w.observed:
+			set(v, "status.observedGeneration", strconv.FormatInt(int64(f.Integer()), 10))
+		}
+	}
+	return f.Err()
+}
+
+func readNode(v *history.Version, raw []byte) error {
+	var ready bool
+	f := wire.Walk(raw)
+	for f.Next() {
+		switch f.Number() {
+		case 2:
+			unschedulable, err := first(f.Bytes(), 4)
+			f.Nest(err)
+			if unschedulable != 0 {
+				set(v, "spec.unschedulable", "true")
+			}
+		case 3:
+			f.Nest(readNodeStatus(v, f.Bytes(), &ready))
+		}
+	}
+	if ready {
+		set(v, FieldReady, "True")
+	}
+	return f.Err()
+}
+
+func readNodeStatus(v *history.Version, b []byte, ready *bool) error {
+	f := wire.Walk(b)
+	for f.Next() {
+		switch f.Number() {
+		case 2:
+			f.Nest(readAllocatable(v, f.Bytes()))
+		case 4:
+			f.Nest(readReady(f.Bytes(), ready))
+		}
+	}
+	return f.Err()
+}
+
+func readAllocatable(v *history.Version, b []byte) error {
+	name, quantity, err := resource(b)
+	if err != nil {
+		return err
+	}
+	switch string(name) {
+	case "cpu":
+		set(v, FieldAllocatableCPU, strconv.FormatInt(quantity.millis(), 10))
+	case "memory":
+		set(v, FieldAllocatableMemory, strconv.FormatInt(quantity.value(), 10))
+	case "pods":
+		set(v, FieldAllocatablePods, strconv.FormatInt(quantity.value(), 10))
+	}
+	return nil
+}
+
+// readReady sets *ready if b is the condition Ready of a pod or node.
+func readReady(b []byte, ready *bool) error {
+	typ, status, err := entry(b) // both have their type in field 1, their status in field 2
+	if string(typ) == "Ready" {
+		*ready = string(status) == "True"
+	}
+	return err
+}
