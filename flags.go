@@ -55,6 +55,8 @@ func loadFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 	fs.DurationVar((*time.Duration)(&o.Hold), "hold", time.Duration(o.Hold), "how long the full cluster is watched at rest")
 	fs.IntVar(&o.Churn.Pods, "churn-pods", o.Churn.Pods, "pods that the churn replaces; 0: no churn")
 	fs.Float64Var(&o.Churn.Rate, "churn-rate", o.Churn.Rate, "pace of the churn in pods per second")
+	fs.Float64Var(&o.Contract, "contract", o.Contract,
+		"requests/s of contract traffic beside the load, by which the promises of the API are judged; 0: none")
 	fs.BoolVar(&o.Drain, "drain", o.Drain, "delete the load at the end, measured")
 	fs.StringVar(&o.Manifest, "manifest", "", "YAML file of objects to apply instead of (or beside, with --pods) the density load")
 	fs.IntVar(&o.Copies, "copies", o.Copies, "copies of the manifest, each in its own namespace")

@@ -80,6 +80,9 @@ func (r *Recorder) SlowNow() (Call, bool) {
 func (r *Recorder) Request(q *history.Request) {
 	r.requests.Add(1)
 	fate := fateOf(q)
+	if q.Class == history.ClassContract {
+		fate = fateMeant
+	}
 	if fate == fateUnavailable || fate == fateRejected {
 		r.failures.Add(1)
 	}
@@ -108,6 +111,9 @@ const (
 	fateUnavailable
 	// fateCanceled: the sender gave up itself, as at the end of a run.
 	fateCanceled
+	// fateMeant: what contract traffic gets, which asks for errors and for
+	// versions of the future, is neither latency nor availability.
+	fateMeant
 )
 
 func fateOf(q *history.Request) fate {

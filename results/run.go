@@ -39,7 +39,9 @@ type Run struct {
 	Calls []CallFigures `json:"calls,omitempty"`
 	// History is what was recorded and judged, nil if nothing was.
 	History *History `json:"history,omitempty"`
-	Verdict Verdict  `json:"verdict"`
+	// Contract is nil without contract traffic.
+	Contract *Contract `json:"contract,omitempty"`
+	Verdict  Verdict   `json:"verdict"`
 }
 
 // Phase is one phase of a run with all its figures. What was not measured is
@@ -75,6 +77,30 @@ type Pace struct {
 	Highest   float64 `json:"highest_pods_per_second"`
 	Raises    int     `json:"raises"`
 	Backoffs  int     `json:"backoffs"`
+}
+
+// Contract sums up the contract traffic of a run.
+type Contract struct {
+	Seconds    Seconds          `json:"seconds"`
+	Operations map[string]int64 `json:"operations"` // by their names in the table
+	Requests   map[string]int64 `json:"requests"`   // by verb
+	// Errors are by Status.reason. Most of them are meant.
+	Errors map[string]int64 `json:"errors"`
+	// Unknown counts writes without a whole answer, Late operations that began
+	// more than 10 ms after they were due.
+	Unknown        int64 `json:"unknown"`
+	Late           int64 `json:"late"`
+	WatchesOpened  int64 `json:"watches_opened"`
+	WatchesResumed int64 `json:"watches_resumed"`
+	WatchEvents    int64 `json:"watch_events"`
+}
+
+// Sent is the number of requests.
+func (c *Contract) Sent() (sent int64) {
+	for _, n := range c.Requests {
+		sent += n
+	}
+	return sent
 }
 
 // History sums up the histories of a run and their judgement.

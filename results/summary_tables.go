@@ -93,7 +93,8 @@ func percent(ratio float64) string {
 
 // requestTypes are the columns of the request table, in this order.
 var requestTypes = []history.Class{
-	history.ClassKubelet, history.ClassKubeProxy, history.ClassWorkload, history.ClassController, history.ClassObserver,
+	history.ClassKubelet, history.ClassKubeProxy, history.ClassWorkload, history.ClassController,
+	history.ClassContract, history.ClassObserver,
 }
 
 type requestKey struct{ verb, target string }

@@ -19,6 +19,8 @@ import (
 // hooks are the ears of the measurement; a nil one hears nothing.
 type hooks struct {
 	observer history.Observer
+	// logins are users of the API beside those of the World.
+	logins []apiserver.Identity
 	// recording keeps the storage history; nil: it is not kept.
 	recording *recording
 	commit    func(history.Commit)
@@ -69,11 +71,11 @@ func startControlPlane(ctx context.Context, w World, seed uint64, dir string, h 
 	if err = h.recording.follow(c.backend.Members()); err != nil {
 		return nil, err
 	}
-	c.plane, err = apiserver.Start(ctx, planeConfig(w, seed, dir, c.backend.Endpoints(), log))
+	c.plane, err = apiserver.Start(ctx, planeConfig(w, seed, h.logins, dir, c.backend.Endpoints(), log))
 	if err != nil {
 		return nil, fmt.Errorf("start control plane: %w", err)
 	}
-	c.layer, err = client.New(client.Config{Servers: c.servers(), CA: c.plane.CA(), Observer: h.observer})
+	c.layer, err = client.New(client.Config{Servers: c.servers(), CA: c.plane.CA(), Observer: h.recording.observer(h.observer)})
 	if err != nil {
 		return nil, fmt.Errorf("open client layer: %w", err)
 	}
@@ -132,8 +134,9 @@ func (c *cluster) servers() []string {
 	return c.plane.ServerAddrs()
 }
 
-// planeConfig is the World as package apiserver wants it.
-func planeConfig(w World, seed uint64, dir string, endpoints []string, log *slog.Logger) apiserver.Config {
+// planeConfig is the World as package apiserver wants it. logins are users beside
+// those that every World has.
+func planeConfig(w World, seed uint64, logins []apiserver.Identity, dir string, endpoints []string, log *slog.Logger) apiserver.Config {
 	cfg := apiserver.Config{
 		Dir:                   dir,
 		Etcd:                  endpoints,
@@ -154,6 +157,7 @@ func planeConfig(w World, seed uint64, dir string, endpoints []string, log *slog
 		Log:                   log,
 	}
 	cfg.Tokens = append(cfg.Tokens, workloadLogin(seed))
+	cfg.Tokens = append(cfg.Tokens, logins...)
 	for _, id := range controllers.Identities(w.Controllers, seed) {
 		cfg.Tokens = append(cfg.Tokens, apiserver.Identity(id))
 	}

@@ -30,6 +30,8 @@ type execution struct {
 	cluster  *cluster
 	density  *workloads.Density
 	manifest *manifest.Workload
+	// contract is nil without contract traffic.
+	contract *contractTraffic
 	applied  manifest.Result
 	// backend outlives the cluster, for the size of its data.
 	backend storage.Backend
@@ -93,6 +95,14 @@ func (x *execution) execute(parent context.Context) (err error) {
 		if err := x.phase(ctx, name); err != nil {
 			return x.reason(ctx, name, err)
 		}
+		if name == phaseRegister {
+			if err := x.startContract(ctx); err != nil {
+				return x.reason(ctx, name, err)
+			}
+		}
+	}
+	if err := x.stopContract(ctx); err != nil {
+		return x.reason(ctx, "contract", err)
 	}
 	return nil
 }
@@ -101,6 +111,7 @@ func (x *execution) execute(parent context.Context) (err error) {
 func (x *execution) hooks() hooks {
 	h := x.m.hooks()
 	h.recording = x.recording
+	h.logins = contractLogins(x.plan.Contract)
 	return h
 }
 
@@ -198,7 +209,7 @@ func (x *execution) recordSettings() error {
 		Leases     string                `json:"leases"`
 	}{
 		Components: x.cluster.plane.Components(),
-		Control:    apiserver.DescribeSettings(planeConfig(x.plan.World, x.plan.Seed, x.dir.Path, x.backend.Endpoints(), x.log)),
+		Control:    apiserver.DescribeSettings(planeConfig(x.plan.World, x.plan.Seed, contractLogins(x.plan.Contract), x.dir.Path, x.backend.Endpoints(), x.log)),
 		GC:         x.plan.World.GC,
 		Leases:     fmt.Sprintf("renewed every 10 s and up to 4 %% more, lasting %s", leaseDuration),
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/planecheck/planecheck/apiserver"
 	"github.com/planecheck/planecheck/apiserver/client"
 	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/workloads/contract"
 )
 
 // The user in whose name the load is sent. It may do everything, but through a
@@ -31,6 +32,32 @@ func workloadLogin(seed uint64) apiserver.Identity {
 
 func (c *cluster) workloadIdentity() client.Identity {
 	return client.Identity{User: workloadUser, Class: history.ClassWorkload, Token: workloadToken(c.seed)}
+}
+
+// contractIdentities are the clients of the contract traffic.
+func contractIdentities(plan *contract.Plan) []client.Identity {
+	if plan == nil {
+		return nil
+	}
+	random := rand.New(rand.NewPCG(plan.Seed, 0x636f6e7472616374)) // "contract"
+	list := make([]client.Identity, plan.Clients)
+	for i := range list {
+		list[i] = client.Identity{
+			User: fmt.Sprintf("planecheck:contract-%d", i), Class: history.ClassContract,
+			Token: fmt.Sprintf("%016x%016x", random.Uint64(), random.Uint64()),
+		}
+	}
+	return list
+}
+
+// contractLogins are their entries in the API servers' token file. They have
+// the load's rights.
+func contractLogins(plan *contract.Plan) []apiserver.Identity {
+	var list []apiserver.Identity
+	for _, id := range contractIdentities(plan) {
+		list = append(list, apiserver.Identity{Token: id.Token, User: id.User, Groups: []string{workloadGroup}})
+	}
+	return list
 }
 
 // observerIdentity is the administrator in whose name the measurement watches.

@@ -161,23 +161,29 @@ func (x *execution) judgeHistory() []checkers.Verdict {
 		x.log.Warn("cannot measure the history", "err", err)
 	}
 	x.run.History = historyFigures(j)
-	x.run.History.Lost, x.run.History.Bytes = x.recording.store.Lost(), bytes
+	x.run.History.Lost, x.run.History.Bytes = x.recording.lost(), bytes
 	return j.Verdicts
 }
 
 func historyFigures(j *judge.Judgement) *results.History {
-	var deliveries []results.Delivery
-	for _, d := range j.Deliveries {
-		deliveries = append(deliveries, results.Delivery{
+	deliveries, apiDeliveries := deliveryFigures(j.Deliveries), deliveryFigures(j.APIDeliveries)
+	return &results.History{
+		Deliveries: deliveries, APIDeliveries: apiDeliveries,
+		Attempts: j.Attempts, APIMessages: j.APIMessages, Versions: j.Versions,
+		Operations: j.Operations, Messages: j.Messages, Events: j.Events, Revisions: j.Revisions,
+		Judged: results.Seconds(j.Took),
+	}
+}
+
+func deliveryFigures(list []judge.Delivery) []results.Delivery {
+	var figures []results.Delivery
+	for _, d := range list {
+		figures = append(figures, results.Delivery{
 			Resource: d.Resource, Count: d.Count, P50: results.Seconds(d.P50), P99: results.Seconds(d.P99),
 			P999: results.Seconds(d.P999), Max: results.Seconds(d.Max),
 		})
 	}
-	return &results.History{
-		Deliveries: deliveries,
-		Operations: j.Operations, Messages: j.Messages, Events: j.Events, Revisions: j.Revisions,
-		Judged: results.Seconds(j.Took),
-	}
+	return figures
 }
 
 // unjudged stands for all verdicts on a history that cannot be read.

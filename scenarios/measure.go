@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,13 +55,18 @@ func newMeasurement(dir *results.Dir, operators bool, log *slog.Logger) (*measur
 func (m *measurement) hooks() hooks {
 	h := hooks{
 		observer: m.collector.Recorder,
-		commit:   m.collector.Pods.Commit,
-		podSeen:  m.collector.Pods.Saw,
-		lease:    m.collector.Leases.Lease,
+		commit: func(c history.Commit) {
+			if !ofContract(c.Key) {
+				m.collector.Pods.Commit(c)
+			}
+		},
+		podSeen: m.collector.Pods.Saw,
+		lease:   m.collector.Leases.Lease,
 	}
 	if operators := m.collector.Operators; operators != nil {
+		pods := h.commit
 		h.commit = func(c history.Commit) {
-			m.collector.Pods.Commit(c)
+			pods(c)
 			operators.Commit(c)
 		}
 		h.operatorSaw = func(_, _, version string, at history.Time) { operators.Saw(version, at) }
@@ -128,6 +134,9 @@ func (m *measurement) paceChanged(_ string, change workloads.PaceChange) {
 
 // podEvent takes what the measuring watch sees.
 func (m *measurement) podEvent(e workloads.PodEvent) {
+	if strings.HasPrefix(e.Pod.Namespace, "contract-") {
+		return
+	}
 	m.collector.Pods.Watched(e.Type, e.Pod.Namespace, e.Pod.Name, e.Pod.Phase, e.Arrived)
 }
 

@@ -21,6 +21,9 @@ type Options struct {
 	Hold  Duration
 	Churn Churn
 	Drain bool
+	// Contract is the rate, in requests per second, of the traffic that puts the
+	// promises of the API to the test; 0: there is none.
+	Contract float64
 	// Idle plans no load at all: the cluster is for a person to use (`up`).
 	Idle bool
 	// Manifest is a file of objects to apply, Copies times.
@@ -108,6 +111,7 @@ func DefaultOptions() Options {
 		Churn:             Churn{Rate: 20},
 		Hold:              seconds(10),
 		Drain:             true,
+		Contract:          15,
 		Copies:            1,
 		RunsDir:           "runs",
 	}
@@ -165,6 +169,9 @@ func (o *Options) Validate() error {
 func (o *Options) validateTimes() error {
 	if o.Hold < 0 {
 		return Usagef("--hold is %s; a phase cannot last less than no time", o.Hold)
+	}
+	if o.Contract < 0 {
+		return Usagef("--contract is %g; it must not be below 0", o.Contract)
 	}
 	if o.Churn.Pods > 0 && o.Churn.Rate <= 0 {
 		return Usagef("--churn-rate is %g; it must be above 0", o.Churn.Rate)

@@ -13,6 +13,7 @@ import (
 	"github.com/planecheck/planecheck/checkers/storage/watch"
 	"github.com/planecheck/planecheck/results"
 	"github.com/planecheck/planecheck/workloads"
+	"github.com/planecheck/planecheck/workloads/contract"
 )
 
 // Plan is everything that a run will do, with every random draw already made.
@@ -26,6 +27,9 @@ type Plan struct {
 	// Density is nil without a density load.
 	Density  *workloads.DensityPlan `json:"density,omitempty"`
 	Manifest *ManifestPlan          `json:"manifest,omitempty"`
+	// Contract is the traffic that puts the promises of the API to the test; nil:
+	// there is none.
+	Contract *contract.Plan `json:"contract,omitempty"`
 	// Phases are the names of the phases, in their order.
 	Phases []string `json:"phases"`
 	// Hold is that of a manifest alone; a density load has its own.
@@ -93,6 +97,13 @@ func (p *Plan) addLoad(o Options) error {
 	p.Phases = []string{phaseRegister}
 	if o.Idle {
 		return nil
+	}
+	if o.Contract > 0 {
+		traffic := contract.NewPlan(o.Seed, contract.Options{Rate: o.Contract, Crowded: o.Pods > fewPods})
+		if err := traffic.Validate(); err != nil {
+			return Usagef("--contract: %v", err)
+		}
+		p.Contract = &traffic
 	}
 	if o.Manifest != "" {
 		var err error
@@ -208,6 +219,9 @@ func (p *Plan) String() string {
 			fmt.Fprintf(&b, "; churn of %d pods in %d operations at %g pods/s", d.Config.ChurnPods, n, d.Config.ChurnRate)
 		}
 		b.WriteByte('\n')
+	}
+	if c := p.Contract; c != nil {
+		fmt.Fprintf(&b, "  contract traffic of %d clients, %g requests/s\n", c.Clients, c.Rate)
 	}
 	if m := p.Manifest; m != nil {
 		fmt.Fprintf(&b, "  manifest %s, %d objects, %d copies\n", m.File, m.Objects, m.Copies)

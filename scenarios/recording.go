@@ -8,10 +8,15 @@ import (
 	"path/filepath"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+
+	clientrecord "github.com/planecheck/planecheck/apiserver/client/record"
 	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/apiserver/storage/record"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/history/archive"
+	"github.com/planecheck/planecheck/checkers/history/object"
 )
 
 // historyDir is the folder of a run directory that holds its histories.
@@ -21,10 +26,11 @@ const historyDir = "history"
 // stopped, for the history to end with.
 const auditBound = time.Minute
 
-// recording is the storage history of a run on its way to the disk.
+// recording is the histories of a run on their way to the disk.
 type recording struct {
 	archive *archive.Writer
 	store   *archive.StoreWriter
+	api     *archive.APIWriter
 	watch   *record.FullWatch // of all keys of one member, nil before follow
 	// hurry leaves out the audit, which takes seconds per gigabyte: a person who
 	// has pressed Ctrl-C does not wait for the end of a history that proves
@@ -41,11 +47,57 @@ func newRecording(runDir string, log *slog.Logger) (*recording, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := archive.NewStoreWriter(w)
-	if err != nil {
+	r := &recording{archive: w, log: log}
+	if r.store, err = archive.NewStoreWriter(w); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
-	return &recording{archive: w, store: store, log: log}, nil
+	if r.api, err = archive.NewAPIWriter(w); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return r, nil
+}
+
+// lost is the number of records that did not make it to the disk.
+func (r *recording) lost() uint64 { return r.store.Lost() + r.api.Lost() }
+
+// observer is the ear of the client layer: the measurement's own, and the API
+// history's if that is kept.
+func (r *recording) observer(measure history.Observer) history.Observer {
+	if r == nil {
+		return measure
+	}
+	return observers{measure, clientrecord.New(r.api)}
+}
+
+// observers are told one after the other.
+type observers []history.Observer
+
+func (o observers) Request(r *history.Request) {
+	for _, one := range o {
+		one.Request(r)
+	}
+}
+
+func (o observers) WatchEvent(e *history.WatchEvent) {
+	for _, one := range o {
+		one.WatchEvent(e)
+	}
+}
+
+// versions writes a row of the version table for every event.
+func (r *recording) versions(resp *pb.WatchResponse) {
+	for _, e := range resp.GetEvents() {
+		key := string(e.GetKv().GetKey())
+		var v history.Version
+		if e.GetType() == mvccpb.Event_DELETE {
+			v.Delete = true
+			v.Group, v.Resource = object.Locate(key)
+		} else {
+			v = object.Stored(key, e.GetKv().GetValue())
+		}
+		v.Key, v.Revision = key, e.GetKv().GetModRevision()
+		r.api.Version(&v)
+	}
 }
 
 // sink takes the records; nil if nothing is recorded.
@@ -57,12 +109,13 @@ func (r *recording) sink() history.StoreSink {
 }
 
 // follow begins to watch all keys of the store's first member, which gives the
-// order of everything, also of what nobody has acknowledged.
+// order of everything, also of what nobody has acknowledged, and the version
+// table.
 func (r *recording) follow(members []storage.Member) (err error) {
 	if r == nil {
 		return nil
 	}
-	r.watch, err = record.StartFullWatch(record.FullWatchOptions{Endpoint: members[0].Endpoint})
+	r.watch, err = record.StartFullWatch(record.FullWatchOptions{Endpoint: members[0].Endpoint, Events: r.versions})
 	return err
 }
 

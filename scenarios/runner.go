@@ -90,7 +90,7 @@ func (p *prepared) admit(ctx context.Context, o Options) (*results.Dir, error) {
 	if err := p.estimate.Fits(p.host); err != nil && !o.Force {
 		return nil, Usagef("%v", err)
 	}
-	if err := apiserver.Check(ctx, planeConfig(p.plan.World, p.plan.Seed, "", nil, nil)); err != nil {
+	if err := apiserver.Check(ctx, planeConfig(p.plan.World, p.plan.Seed, nil, "", nil, nil)); err != nil {
 		return nil, Usagef("%v", err)
 	}
 	dir, err := results.Create(o.RunsDir, p.plan.Scenario)

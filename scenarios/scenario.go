@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"time"
 )
 
 // Scenario is one named experiment. It is plain data: what it starts, what it
@@ -58,6 +59,16 @@ func Registry() []Scenario {
 			Fix:    func(o *Options) { o.World.APIServers, o.Churn.Pods = 2, max(o.Pods/2, 1) },
 		},
 		{
+			Name: "contract/api",
+			Proves: "every answer and every watch of two API servers kept its promises to clients that contradict each other, " +
+				"with a compaction of the store every five seconds and the restart of one server",
+			Labels: []string{"quick"},
+			Fix:    contractOptions,
+			Interventions: func(o Options) []Intervention {
+				return []Intervention{{Component: "kube-apiserver-1", Kind: restart, AfterRunning: int64(o.Pods)}}
+			},
+		},
+		{
 			Name:   "scale/frozen-scheduler",
 			Proves: "the pace of an automatic fill backs off while the scheduler stands still for 10 s, and recovers",
 			Labels: []string{"quick"},
@@ -70,6 +81,20 @@ func Registry() []Scenario {
 		},
 	}
 }
+
+// contractOptions put most of the load into contract traffic, which needs a
+// while: some promises are only put to the test once a minute.
+func contractOptions(o *Options) {
+	o.World.APIServers = 2
+	o.World.APIServerArgs = append(o.World.APIServerArgs, "--etcd-compaction-interval=5s")
+	o.Contract = max(o.Contract, contractRate)
+	o.Hold = max(o.Hold, contractHold)
+}
+
+const (
+	contractRate = 150 // requests/s
+	contractHold = Duration(45 * time.Second)
+)
 
 // The kinds of interventions.
 const (

@@ -20,7 +20,10 @@ const (
 	ClassKubeProxy  Class = "kube-proxy" // system:kube-proxy
 	ClassWorkload   Class = "workload"   // the load: density, manifests
 	ClassController Class = "controller" // simulated controllers
-	ClassObserver   Class = "observer"   // the watches and scrapes of the measurement itself
+	// ClassContract sends what puts the promises of the API to the test. Many of
+	// its requests are meant to fail, or to wait.
+	ClassContract Class = "contract"
+	ClassObserver Class = "observer" // the watches and scrapes of the measurement itself
 )
 
 // Request is one HTTP attempt, as the client saw it. The client layer makes no

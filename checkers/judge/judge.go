@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/api/window"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/history/archive"
 	"github.com/planecheck/planecheck/checkers/storage"
@@ -19,7 +20,8 @@ import (
 
 // Options say what the run that made the histories was about.
 type Options struct {
-	// Claimed are the guarantees that the plan puts to the test. Any other one
+	// Claimed are the guarantees that the plan puts to the test, each as Claim
+	// names it. Any other one
 	// whose evidence is below its floors is "Not exercised" instead of Invalid;
 	// a violation of it counts all the same. Nil: all are claimed.
 	Claimed []string `json:"claimed"`
@@ -29,6 +31,9 @@ type Options struct {
 	// Faultless says that the run did nothing to the store or its network, so
 	// that watches have to be fresh from the beginning.
 	Faultless bool `json:"faultless,omitempty"`
+	// Settled says that the run ended with nothing left to do, so that the
+	// controllers must have done their work.
+	Settled bool `json:"settled,omitempty"`
 	// Contract is what the store promises. Default: etcd's.
 	Contract storage.Contract `json:"-"`
 }
@@ -42,8 +47,15 @@ type Judgement struct {
 	Messages   int64 `json:"messages"`
 	Events     int64 `json:"events"`
 	Revisions  int64 `json:"revisions"`
-	// Deliveries are by resource, the busiest first.
-	Deliveries []Delivery `json:"deliveries"`
+	// Of the API history: attempts, messages on watches, and rows of the
+	// version table.
+	Attempts    int64 `json:"attempts"`
+	APIMessages int64 `json:"api_messages"`
+	Versions    int64 `json:"versions"`
+	// Deliveries are by resource, the busiest first: from the commit until the
+	// store handed the event to a watch, and until a client had read it.
+	Deliveries    []Delivery `json:"deliveries"`
+	APIDeliveries []Delivery `json:"api_deliveries"`
 	// Took is how long the judgement took.
 	Took time.Duration `json:"took_ns"`
 }
@@ -77,7 +89,18 @@ func Directory(dir string, opt Options) (*Judgement, error) {
 		}
 		j.add(rec)
 	}
-	result := j.finish(incomplete)
+	result := j.finish()
+	if r.Has(archive.APICalls.Name) && r.Has(archive.Versions.Name) {
+		_, last := j.calls.Timeline().Bounds()
+		missing, err := judgeAPI(r, opt, j.window.Window(), last, result)
+		if err != nil {
+			return nil, fmt.Errorf("judge the history in %s: %w", dir, err)
+		}
+		incomplete = errors.Join(incomplete, missing)
+	}
+	for i := range result.Verdicts {
+		j.settle(&result.Verdicts[i], incomplete)
+	}
 	result.Took = history.Since(began)
 	return result, nil
 }
@@ -88,6 +111,7 @@ type judge struct {
 	calls   *storage.Checker
 	watches *watch.Checker
 	commits commits
+	window  *window.Builder
 	// deliveries are filled by the watch checker.
 	deliveries deliveries
 	newest     history.Time
@@ -112,7 +136,7 @@ func newJudge(opt Options, began history.Time) *judge {
 	if opt.Contract.Name == "" {
 		opt.Contract = storage.Etcd()
 	}
-	j := &judge{opt: opt, deliveries: deliveries{}}
+	j := &judge{opt: opt, deliveries: deliveries{}, window: window.New()}
 	// A run starts a store of its own, whose first revision is 1.
 	floors := storage.Floors{}
 	if opt.Large {
@@ -133,12 +157,14 @@ func (j *judge) add(rec archive.StoreRecord) {
 		op := rec.Op.Clone() // the archive uses its own again
 		j.result.Operations++
 		j.commits.add(op)
+		j.window.StoreOp(op)
 		j.calls.StoreOp(op)
 		j.watches.AddOp(op)
 	} else {
 		w := rec.Watch.Clone()
 		j.result.Messages++
 		j.result.Events += int64(len(w.Events))
+		j.window.StoreWatch(w)
 		j.calls.StoreWatch(w)
 		j.watches.Add(w)
 	}
@@ -148,22 +174,30 @@ func (j *judge) add(rec archive.StoreRecord) {
 	}
 }
 
-func (j *judge) finish(incomplete error) *Judgement {
+func (j *judge) finish() *Judgement {
 	verdicts := j.calls.Finish() // completes the timeline that the watches need
 	verdicts = append(verdicts, j.watches.Finish()...)
 	first, last := j.calls.Timeline().Bounds()
 	j.result.Revisions = last - first
 	for i := range verdicts {
-		j.settle(&verdicts[i], incomplete)
+		verdicts[i].Area = checkers.AreaStore
 	}
 	j.result.Verdicts, j.result.Deliveries = verdicts, j.deliveries.list()
 	return &j.result
 }
 
+// Claim is how Options.Claimed names a guarantee: those of the store by name,
+// others with their area, because some names occur in both.
+func Claim(area, guarantee string) string {
+	if area == checkers.AreaStore {
+		return guarantee
+	}
+	return area + "/" + guarantee
+}
+
 // settle makes of a checker's verdict the one that counts for this run.
 func (j *judge) settle(v *checkers.Verdict, incomplete error) {
-	v.Area = checkers.AreaStore
-	claimed := j.opt.Claimed == nil || slices.Contains(j.opt.Claimed, v.Guarantee)
+	claimed := j.opt.Claimed == nil || slices.Contains(j.opt.Claimed, Claim(v.Area, v.Guarantee))
 	switch {
 	case incomplete != nil:
 		// With a part missing, what is there may look broken and be whole.

@@ -69,7 +69,7 @@ func (m *etcdModel) read(s *state, op *history.StoreOp) *state {
 }
 
 func (m *etcdModel) txn(s *state, op *history.StoreOp) *state {
-	actions, succeeded, allowed := branch(s, op, false)
+	actions, succeeded, allowed := branch(s, op)
 	if !allowed || op.Method == history.MethodTxn && succeeded != op.Succeeded {
 		return nil
 	}

@@ -34,20 +34,6 @@ func byPorcupine(h storetest.History, limit time.Duration) judgement {
 	return search(m, ops, limit)
 }
 
-// byLenient is byPorcupine without the rules of the known gaps of TestGaps:
-// leases may end as soon as they are granted, and a put of unknown outcome may
-// keep the value of a key that is not there.
-func byLenient(h storetest.History, limit time.Duration) judgement {
-	m, ops := toPorcupine(h)
-	m.lenient = true
-	for i := range ops {
-		if ops[i].Input.(item).kind == itemExpire {
-			ops[i].Call = 0
-		}
-	}
-	return search(m, ops, limit)
-}
-
 func search(m *etcdModel, ops []porcupine.Operation, limit time.Duration) judgement {
 	switch porcupine.CheckOperationsTimeout(m.porcupine(), ops, limit) {
 	case porcupine.Ok:

@@ -46,9 +46,6 @@ type etcdModel struct {
 	// revisions, leases and previous values in answers, more, the content of
 	// old revisions.
 	narrow bool
-	// lenient leaves out the rules of which the revision checker is known to
-	// miss a part, see TestGaps.
-	lenient bool
 }
 
 func (m *etcdModel) porcupine() porcupine.Model {
@@ -171,7 +168,7 @@ func compare(c history.StoreCompare, kv history.StoreKV) bool {
 
 // branch returns the actions that a call executes in a state, and whether the
 // store would execute them rather than refuse.
-func branch(s *state, op *history.StoreOp, lenient bool) (actions []history.StoreAction, succeeded, allowed bool) {
+func branch(s *state, op *history.StoreOp) (actions []history.StoreAction, succeeded, allowed bool) {
 	succeeded = holds(s, op.Compares)
 	actions = op.Then
 	if !succeeded {
@@ -182,7 +179,7 @@ func branch(s *state, op *history.StoreOp, lenient bool) (actions []history.Stor
 		case a.Kind == history.ActionRange && (a.Revision > s.rev || (a.Revision > 0 && a.Revision < s.compact)):
 			return actions, succeeded, false
 		case a.Kind != history.ActionPut:
-		case a.Lease != 0 && !s.hasLease(a.Lease), (a.IgnoreValue || a.IgnoreLease) && !lenient && s.find(a.Key) == nil:
+		case a.Lease != 0 && !s.hasLease(a.Lease), (a.IgnoreValue || a.IgnoreLease) && s.find(a.Key) == nil:
 			return actions, succeeded, false
 		}
 	}
@@ -207,7 +204,7 @@ func (m *etcdModel) apply(d *draft, op *history.StoreOp) bool {
 		d.next.compact = op.Revision
 		return op.Revision > s.compact && op.Revision <= s.rev
 	}
-	actions, _, allowed := branch(s, op, m.lenient)
+	actions, _, allowed := branch(s, op)
 	if !allowed {
 		return false
 	}

@@ -90,13 +90,7 @@ func TestJudgesAgree(t *testing.T) {
 			}
 			o.narrow = byNarrow(tr, deadline)
 		}
-		if o.ours == good && o.porcupine == bad {
-			o.lenient = byLenient(s.h, deadline)
-		}
 		class, explained := o.explain()
-		if class == knownGap {
-			t.Logf("seed %d, lie: %s: %s", seed, s.lie, class)
-		}
 		table.add(s, o, class, tr.dropped)
 		if !explained {
 			t.Errorf("seed %d, lie: %s, blind: %v: revision %s (%s), porcupine %s, validate %s, porcupine as narrow as validate %s\n%s\n%s",
@@ -120,9 +114,6 @@ type outcome struct {
 	validate  judgement
 	narrow    judgement
 	skipped   string // why etcd's validation was not asked
-	// lenient is what porcupine says without the rules of the known gaps; it is
-	// asked where that may be the difference.
-	lenient judgement
 }
 
 // explain names the class of an outcome and says whether it is in order.
@@ -145,7 +136,7 @@ func (o outcome) explain() (class string, explained bool) {
 		return "left to porcupine by the revision checker", ambiguous(o.broken)
 	}
 	if o.porcupine != o.ours {
-		return knownGap, o.ours == good && o.lenient == good
+		return "porcupine differs", false
 	}
 	if o.skipped == "" && o.validate != o.porcupine {
 		// Its model has no creation revisions, no leases in answers, no more, no
@@ -157,10 +148,6 @@ func (o outcome) explain() (class string, explained bool) {
 	}
 	return "agree", true
 }
-
-// knownGap is the class of what TestGaps shows in small. That a history belongs
-// to it is proved by porcupine, which accepts it without the rules in question.
-const knownGap = "missed by a known gap of the revision checker"
 
 // ambiguous says that the revision checker gives unknown writes as the reason
 // for not deciding.

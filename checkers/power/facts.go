@@ -47,9 +47,6 @@ type facts struct {
 	known   []history.Time         // by revision: when a record first showed it or a later one
 	used    map[*history.StoreOp]int64
 	bad     []string
-	// blind makes the model look at writes alone where it asks how long a key
-	// was there, and only at keys that end with their lease.
-	blind bool
 }
 
 // firstRevision is the revision of a new store (etcd, storage/mvcc/kvstore.go).

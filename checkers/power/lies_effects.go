@@ -141,12 +141,8 @@ func leaseLies() []Lie {
 			return ok
 		}},
 		{Name: "leases outlive a pause", Breaks: storage.LeaseHonest, tell: func(t *teller) bool {
-			return t.outlive() && t.outlived(true)
+			return t.outlive() && t.outlived()
 		}},
-		{Name: "leases outlive a pause, as only reads or deletions show", Breaks: storage.LeaseHonest,
-			Missed: "reads that come late, but before the end of the lease, do not count as a sign that its keys are still there, " +
-				"and keys that a call overwrites or deletes are not looked at",
-			tell: func(t *teller) bool { return t.outlive() && !t.outlived(true) && t.outlived(false) }},
 		{Name: "a key survives its lease", Breaks: storage.LeaseHonest, Also: also, Because: because, tell: func(t *teller) bool {
 			rev, ok := t.expiry(2)
 			return ok && t.rewrite("", func(r int64, before state, changes []history.StoreEvent) []history.StoreEvent {
@@ -179,12 +175,11 @@ func (t *teller) outlive() bool {
 	return true
 }
 
-// outlived says that the history shows it, by all calls or by its writes and the
-// ends of leases alone.
+// outlived says that the history shows it.
 // A pause breaks other promises as well, which are not what this lie is about.
-func (t *teller) outlived(writes bool) bool {
+func (t *teller) outlived() bool {
 	f := learn(t.h)
-	f.bad, f.blind = nil, writes
+	f.bad = nil
 	f.checkLeases(etcdBounds())
 	return len(f.bad) > 0
 }

@@ -89,7 +89,7 @@ func (f *facts) checkLeases(b bounds) {
 	for rev := int64(firstRevision + 1); rev <= f.last; rev++ {
 		at := f.lastAt(rev)
 		for _, kv := range f.states[rev] {
-			if kv.Lease == 0 || (f.blind && !f.endsWithLease(kv.Key, rev)) {
+			if kv.Lease == 0 {
 				continue
 			}
 			if lives[kv.Lease] == nil {
@@ -101,18 +101,6 @@ func (f *facts) checkLeases(b bounds) {
 			f.reject("key %s of lease %x is still there at revision %d", kv.Key, kv.Lease, rev)
 		}
 	}
-}
-
-// endsWithLease says that no call was the next to change a key after a revision.
-func (f *facts) endsWithLease(key string, rev int64) bool {
-	for rev++; rev <= f.last; rev++ {
-		for _, e := range f.changes[rev] {
-			if e.KV.Key == key {
-				return f.cause[rev] == nil
-			}
-		}
-	}
-	return true
 }
 
 func outlives(lives []grant, at history.Time, b bounds) bool {
@@ -130,7 +118,7 @@ func outlives(lives []grant, at history.Time, b bounds) bool {
 func (f *facts) lastAt(rev int64) history.Time {
 	var at history.Time
 	for _, op := range f.ops {
-		if acked(op) && !local(op) && op.Header <= rev && (wrote(op) || !f.blind) {
+		if acked(op) && !local(op) && op.Header <= rev {
 			at = max(at, op.Called)
 		}
 	}

@@ -23,9 +23,8 @@ type causes struct {
 
 // effect is a revision that is known from events only.
 type effect struct {
-	rev   int64
-	seen  history.Time // no later than this it had been committed
-	after history.Time // no sooner than this
+	rev  int64
+	seen history.Time // no later than this it had been committed
 	// lease is set if the revision only deletes keys of one lease; rest is the
 	// number of keys that it left to that lease.
 	lease int64
@@ -91,12 +90,12 @@ func (c *causes) init() {
 // onSealed notes who wrote a revision, if that is known already.
 func (c *Checker) onSealed(s timeline.Sealed) {
 	c.leases.attach(s)
+	c.leases.deaths.note(s, c.newest.Add(c.opts.Horizon))
 	if s.Op != nil {
 		c.sealed[s.Rev] = s.Op
-		c.leases.latest = max(c.leases.latest, s.Op.Called)
 		return
 	}
-	e := &effect{rev: s.Rev, seen: s.Seen, after: c.leases.latest}
+	e := &effect{rev: s.Rev, seen: s.Seen}
 	if lease := oneLease(s.Changes); lease != 0 {
 		e.lease, e.rest = lease, c.builder.Attached(lease)
 	}
@@ -186,6 +185,7 @@ func (c *Checker) attribute(e *effect) {
 	if r, ok := c.author(&c.causes.unknown, e, changes, true); ok {
 		c.causes.resolved++
 		c.causes.unknown.remove(r)
+		c.leases.deaths.answers = append(c.leases.deaths.answers, step{rev: e.rev - 1, called: r.op.Called, id: r.op.ID, method: r.op.Method, member: r.op.Member})
 		return
 	}
 	if r, ok := c.author(&c.causes.unknown, e, changes, false); ok {
@@ -246,13 +246,13 @@ func (c *Checker) couldBe(op *history.StoreOp, e *effect, changes []timeline.Cha
 // possible returns the branches that a transaction may take in a state.
 func possible(op *history.StoreOp, view timeline.View) [][]history.StoreAction {
 	holds, decided := timeline.Holds(op.Compares, view)
-	switch {
-	case !decided:
-		return [][]history.StoreAction{op.Then, op.Else}
-	case holds:
-		return [][]history.StoreAction{op.Then}
+	branches := [][]history.StoreAction{op.Then, op.Else}
+	if decided && holds {
+		branches = branches[:1]
+	} else if decided {
+		branches = branches[1:]
 	}
-	return [][]history.StoreAction{op.Else}
+	return slices.DeleteFunc(branches, func(b []history.StoreAction) bool { return timeline.Refused(b, view) })
 }
 
 // prepareHoles collects what calls saw of revisions that may turn out to be
@@ -278,6 +278,7 @@ func (c *Checker) onHole(rev int64, view timeline.View) []timeline.Change {
 	seen := c.causes.sightings[rev]
 	var found []timeline.Change
 	var author *history.StoreOp
+	differ := false
 	for _, r := range c.causes.guesses {
 		if r.after.rev >= rev || c.causes.guessed[r.op] {
 			continue
@@ -289,11 +290,19 @@ func (c *Checker) onHole(rev int64, view timeline.View) []timeline.Change {
 		if found == nil {
 			found, author = changes, r.op
 		} else if !timeline.Same(found, changes) {
-			c.ambiguous = true
+			differ = true
 			break
 		}
 	}
 	c.causes.guessed[author] = true
+	if len(seen) == 0 {
+		ended := c.expirable(rev)
+		differ = differ || len(ended) > 0
+		c.doubtful(noWatch, rev, ended)
+	}
+	if found != nil && differ {
+		c.doubtGuesses(rev)
+	}
 	return found
 }
 
@@ -301,7 +310,11 @@ func (c *Checker) guess(op *history.StoreOp, rev int64, view timeline.View) []ti
 	if op.Method == history.MethodLeaseRevoke {
 		return c.builder.Revocation(op.Lease, rev, view)
 	}
-	return timeline.Effect(possible(op, view)[0], view, rev)
+	branches := possible(op, view)
+	if len(branches) == 0 {
+		return nil
+	}
+	return timeline.Effect(branches[0], view, rev)
 }
 
 func fits(changes []timeline.Change, seen []history.StoreKV) bool {

@@ -54,18 +54,21 @@ type Checker struct {
 	leases  leases
 	members members
 	durable durable
+	strays  []stray
 
 	violations map[string]*violation
 	invalid    map[string]int // what makes the history unfit to judge
-	ambiguous  bool           // an unknown write was placed by guess
+	doubts     []doubt        // revisions that were guessed
 	counts     counts
 	verdicts   []checkers.Verdict
 }
 
-// violation is the first counter-example of a guarantee.
+// violation is the first counter-example of a guarantee, and the first of those
+// that may come from a guess.
 type violation struct {
-	evidence *evidence
-	count    int
+	evidence, doubted *evidence
+	count             int // of the certain ones
+	doubt             *doubt
 }
 
 // counts is the evidence that verdicts rest on.
@@ -204,6 +207,7 @@ func (c *Checker) flush(until history.Time) {
 	c.waiting = kept
 	c.judgeAll(ready)
 	c.resolve(until, false)
+	c.judgeDeaths(until, false)
 }
 
 // Finish judges the rest and returns a verdict for each guarantee. Records that
@@ -223,6 +227,8 @@ func (c *Checker) Finish() []checkers.Verdict {
 	c.waiting = nil
 	c.judgeAll(ready)
 	c.resolve(end, true)
+	c.judgeDeaths(end, true)
+	c.finishStrays()
 	c.finishCompactions()
 	c.finishLeases()
 	c.finishDurable()
@@ -263,11 +269,19 @@ func basis(op *history.StoreOp) int64 {
 
 // fail notes a violation. The first one of a guarantee is shown.
 func (c *Checker) fail(name string, e *evidence) {
-	if v := c.violations[name]; v != nil {
-		v.count++
-		return
+	v := c.violations[name]
+	if v == nil {
+		v = &violation{}
+		c.violations[name] = v
 	}
-	c.violations[name] = &violation{e, 1}
+	switch d := c.doubtOf(name, e); {
+	case d != nil && v.doubted == nil:
+		v.doubted, v.doubt = e, d
+	case d == nil && v.evidence == nil:
+		v.evidence, v.count = e, 1
+	case d == nil:
+		v.count++
+	}
 }
 
 func (c *Checker) onConflict(conflict timeline.Conflict) {
@@ -281,11 +295,13 @@ func (c *Checker) onConflict(conflict timeline.Conflict) {
 		if conflict.To > rev {
 			why = because("nobody wrote revisions %d to %d", rev, conflict.To)
 		}
+		why.hole = conflict.To
 		c.fail(Order, why.state(rev-1, c.t.At(rev-1)).note("revision "+itoa(uint64(rev)), "no write, no event").
 			state(conflict.To+1, c.t.At(conflict.To+1)))
 	case timeline.Late:
 		c.fail(Order, because("revision %d came after everything had passed over it", rev).op(conflict.Op))
 	case timeline.EffectDiffers:
+		c.stray(stray{rev: rev, member: conflict.Member, at: conflict.At, changes: conflict.Got, whole: true})
 		c.fail(Replay, because("the event of revision %d is not what its write does", rev).op(conflict.Op).
 			state(rev, conflict.Want).event(conflict.Member, conflict.At, rev, conflict.Got))
 		if !sameKeys(conflict.Want, conflict.Got) {
@@ -293,6 +309,7 @@ func (c *Checker) onConflict(conflict timeline.Conflict) {
 				event(conflict.Member, conflict.At, rev, conflict.Got))
 		}
 	case timeline.MembersDiffer:
+		c.stray(stray{rev: rev, member: conflict.Member, at: conflict.At, changes: conflict.Got, whole: true})
 		c.fail(MembersAgree, because("member %s shows another revision %d", conflict.Member, rev).
 			state(rev, conflict.Want).event(conflict.Member, conflict.At, rev, conflict.Got))
 	case timeline.MemberMissed:

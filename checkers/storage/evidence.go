@@ -15,6 +15,10 @@ import (
 type evidence struct {
 	why  string
 	rows []row
+	// What it rests on, by which it is found out whether that was a guess.
+	ops     []*history.StoreOp
+	changes []timeline.Change
+	hole    int64 // the last revision that is missing, 0: none is
 }
 
 // row is one operation or event. Times are 0 where there was none.
@@ -31,6 +35,7 @@ func because(format string, args ...any) *evidence {
 // op adds a call.
 func (e *evidence) op(op *history.StoreOp) *evidence {
 	if op != nil {
+		e.ops = append(e.ops, op)
 		who := fmt.Sprintf("client %d at %s", op.Client, op.Member)
 		e.rows = append(e.rows, row{op.Called, op.Returned, fmt.Sprintf("#%d", op.ID), who, request(op) + " -> " + answer(op)})
 	}
@@ -39,6 +44,7 @@ func (e *evidence) op(op *history.StoreOp) *evidence {
 
 // state adds what a revision did to keys.
 func (e *evidence) state(rev int64, changes []timeline.Change) *evidence {
+	e.changes = append(e.changes, changes...)
 	for i, c := range changes {
 		if i == 4 {
 			e.rows = append(e.rows, row{what: "", text: fmt.Sprintf("and %d more keys", len(changes)-i)})
@@ -55,6 +61,7 @@ func (e *evidence) state(rev int64, changes []timeline.Change) *evidence {
 
 // event adds what a watch of a member showed.
 func (e *evidence) event(member string, at history.Time, rev int64, changes []timeline.Change) *evidence {
+	e.changes = append(e.changes, changes...)
 	if len(changes) == 0 {
 		e.rows = append(e.rows, row{at, 0, fmt.Sprintf("revision %d", rev), "watch at " + member, "no event"})
 	}

@@ -14,18 +14,23 @@ import (
 // leases knows the lives of leases: when they were granted, renewed and revoked.
 type leases struct {
 	byID    map[int64]*leaseLife
-	latest  history.Time // call of the latest acknowledged write that is sealed
 	called  history.Time // call of the latest acknowledged linearizable call
 	witness *history.StoreOp
 	// suspects contradict what is known so far of a lease. Calls without an
 	// answer, which are recorded last, may yet explain them.
 	suspects []*history.StoreOp
-	ended    []*effect
+	deaths   deaths
 }
 
 type leaseLife struct {
 	grants, renewals, revokes []*history.StoreOp
 	keys                      int // how often it was given to a key
+
+	// Of all renewals: the longest time to live, the latest end, and whether
+	// there is one of which nobody knows when it was done.
+	longest time.Duration
+	end     history.Time
+	open    bool
 }
 
 func (l *leases) init() { l.byID = map[int64]*leaseLife{} }
@@ -44,6 +49,9 @@ func (l *leases) see(op *history.StoreOp) {
 	if op.Error.Definite() {
 		return
 	}
+	if len(l.byID) > 0 {
+		l.deaths.see(op)
+	}
 	switch op.Method {
 	case history.MethodLeaseGrant:
 		if id := cmp.Or(op.GrantedLease, op.Lease); id != 0 {
@@ -54,6 +62,9 @@ func (l *leases) see(op *history.StoreOp) {
 		if !acknowledged(op) || op.GrantedTTL > 0 {
 			life := l.life(op.Lease)
 			life.renewals = append(life.renewals, op)
+			life.longest = max(life.longest, ttl(op))
+			life.end = max(life.end, op.Returned.Add(ttl(op)))
+			life.open = life.open || !acknowledged(op)
 		}
 	case history.MethodLeaseRevoke:
 		life := l.life(op.Lease)
@@ -126,16 +137,21 @@ func (l *leaseLife) deadline(grant *history.StoreOp, before, next history.Time) 
 // latestEnd returns the moment by which a lease must have ended, 0: none can be
 // named.
 func (c *Checker) latestEnd(l *leaseLife, grant *history.StoreOp) history.Time {
-	life := ttl(grant)
-	end := grant.Returned.Add(life)
-	for _, k := range l.renewals {
-		if !acknowledged(k) {
-			return 0
-		}
-		life = max(life, ttl(k))
-		end = max(end, k.Returned.Add(ttl(k)))
+	if l.open {
+		return 0
 	}
-	return end.Add(life + c.opts.Contract.LeaseOverrun)
+	end := max(l.end, grant.Returned.Add(ttl(grant)))
+	return end.Add(max(l.longest, ttl(grant)) + c.opts.Contract.LeaseOverrun)
+}
+
+// seenBy returns the moment by which a revision had been made, 0: none can be
+// named. An answer may show that before the event does.
+func (c *Checker) seenBy(e *effect) history.Time {
+	at := c.stairs.first(e.rev)
+	if at == 0 || (e.seen != 0 && e.seen < at) {
+		return e.seen
+	}
+	return at
 }
 
 // expiredHonestly says whether a revision may be the end of a lease that had
@@ -155,26 +171,8 @@ func (c *Checker) expiredHonestly(e *effect) bool {
 	if !sure {
 		return true
 	}
-	if e.seen != 0 && e.seen < life.deadline(grant, e.seen, next) {
-		return false
-	}
-	if end := c.latestEnd(life, grant); end != 0 && e.after > end {
-		c.leases.ended = append(c.leases.ended, e)
-	}
-	return true
-}
-
-// checkOutlived judges the end of a lease that seemed to come too late.
-func (c *Checker) checkOutlived(e *effect) {
-	life := c.leases.life(e.lease)
-	grant, _, sure := life.incarnation(e.rev)
-	if grant == nil || !sure {
-		return
-	}
-	if end := c.latestEnd(life, grant); end != 0 && e.after > end {
-		c.fail(LeaseHonest, because("keys outlived lease %x by more than %s", e.lease, c.opts.Contract.LeaseOverrun).
-			op(grant).state(e.rev, c.t.At(e.rev)))
-	}
+	at := c.seenBy(e)
+	return at == 0 || at >= life.deadline(grant, at, next)
 }
 
 // blameLease reports a revision that looks like the end of a lease and cannot
@@ -189,7 +187,11 @@ func (c *Checker) blameLease(e *effect, changes []timeline.Change) {
 	if grant == nil {
 		ev.note(fmt.Sprintf("lease %x", e.lease), "was never granted")
 	}
-	ev.op(grant).event("some member", e.seen, e.rev, changes).state(e.rev, changes)
+	ev.op(grant)
+	if s, ok := c.stairs.firstStep(e.rev); ok && (e.seen == 0 || s.at < e.seen) {
+		ev.rows = append(ev.rows, s.row())
+	}
+	ev.event("some member", e.seen, e.rev, changes).state(e.rev, changes)
 	if r, ok := c.author(&c.causes.refused, e, changes, false); ok {
 		c.fail(DefiniteFailureInert, because("#%d was refused, and yet it is revision %d", r.op.ID, e.rev).op(r.op).state(e.rev, changes))
 	}
@@ -278,6 +280,11 @@ func (c *Checker) checkAlive(op *history.StoreOp, id int64) *evidence {
 // checkDead judges a put with a lease that is known to be gone.
 func (c *Checker) checkDead(op *history.StoreOp, id int64) *evidence {
 	life := c.leases.life(id)
+	if grant, _, sure := life.incarnation(op.Header); grant != nil && sure {
+		if end := c.latestEnd(life, grant); end != 0 && op.Called > end {
+			return because("#%d put a key with lease %x, which had ended more than %s before", op.ID, id, c.opts.Contract.LeaseOverrun).op(grant).op(op)
+		}
+	}
 	for _, revoke := range life.revokes {
 		if !acknowledged(revoke) || revoke.Returned >= op.Called {
 			continue
@@ -303,9 +310,7 @@ func (c *Checker) finishLeases() {
 			c.fail(LeaseHonest, e)
 		}
 	}
-	for _, e := range c.leases.ended {
-		c.checkOutlived(e)
-	}
+	c.finishDeaths()
 	for _, id := range slices.Sorted(maps.Keys(c.leases.byID)) {
 		life := c.leases.byID[id]
 		if c.builder.Attached(id) == 0 {

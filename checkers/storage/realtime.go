@@ -95,6 +95,21 @@ func (s *stairs) before(t history.Time) step {
 	return s.steps[i-1]
 }
 
+// first returns the moment by which a revision had been returned, 0: it was not.
+// Where the stairs are worn that is later than it was, never earlier.
+func (s *stairs) first(rev int64) history.Time {
+	st, _ := s.firstStep(rev)
+	return st.at
+}
+
+func (s *stairs) firstStep(rev int64) (step, bool) {
+	i := sort.Search(len(s.steps), func(i int) bool { return s.steps[i].rev >= rev })
+	if i == len(s.steps) {
+		return step{}, false
+	}
+	return s.steps[i], true
+}
+
 // checkRealTime judges an acknowledged call against what had been returned
 // before it was made. Compact answers with the current revision after it was
 // applied and LeaseGrant with the one at which it was (etcdserver/v3_server.go,

@@ -85,6 +85,9 @@ func (c *Checker) compareRange(op *history.StoreOp, a history.StoreAction, r his
 			e.state(m.got.Mod, onlyKey(c.t.At(m.got.Mod), m.key))
 		}
 	}
+	if m.key != "" && m.got.Version != 0 && !a.KeysOnly {
+		c.stray(stray{rev: m.got.Mod, member: op.Member, at: op.Returned, changes: []timeline.Change{{Key: m.key, KV: m.got}}})
+	}
 	c.fail(Reads, e)
 	if timeline.Whole(a.Key, a.End) && !timeline.Local(op) && a.Revision <= 0 {
 		c.fail(MembersAgree, because("the whole of member %s at revision %d is not what was written: %s", op.Member, rev, m.text).op(op))
@@ -134,6 +137,9 @@ func (c *Checker) judgeTxn(r record) {
 	c.checkCompares(op, before)
 	x := timeline.Begin(c.sweep, before+1)
 	branch := timeline.Branch(op)
+	if timeline.Refused(branch, c.sweep) {
+		c.fail(Replay, because("#%d kept the value or the lease of a key that was not there in revision %d", op.ID, before).op(op))
+	}
 	for i, a := range branch {
 		c.replayAction(op, x, a, op.Results[i], before)
 	}

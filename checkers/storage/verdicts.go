@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,18 +29,18 @@ func (c *Checker) decide(v *checkers.Verdict) {
 	if unfit := c.unfit(); unfit != "" {
 		v.Outcome, v.Detail = checkers.Invalid, unfit
 		if broken != nil {
-			v.Detail += "; it seems that " + broken.evidence.String()
+			v.Detail += "; it seems that " + cmp.Or(broken.evidence, broken.doubted).String()
 		}
+		return
+	}
+	if broken != nil && broken.evidence == nil {
+		v.Outcome, v.Detail = checkers.Unknown, broken.doubt.why+broken.doubted.String()
 		return
 	}
 	if broken != nil {
 		v.Outcome, v.Detail = checkers.Fail, broken.evidence.String()
 		if broken.count > 1 {
 			v.Detail += fmt.Sprintf("\n(the first of %d violations)", broken.count)
-		}
-		if c.ambiguous {
-			v.Outcome = checkers.Unknown
-			v.Detail = "writes of unknown outcome could not be told apart; if the guess was right, " + v.Detail
 		}
 		return
 	}

@@ -86,6 +86,13 @@ func (b *Builder) Timeline() *Timeline { return b.t }
 // Attached returns how many keys hold a lease at the end of the timeline.
 func (b *Builder) Attached(lease int64) int { return len(b.attached[lease]) }
 
+// Keys returns the keys that hold a lease at the end of the timeline, in order.
+func (b *Builder) Keys(lease int64) []string { return slices.Sorted(maps.Keys(b.attached[lease])) }
+
+// Passed returns the revision up to which a watch of the whole key space has
+// shown everything.
+func (b *Builder) Passed() int64 { return b.passed }
+
 // Members returns the members whose whole key space was watched.
 func (b *Builder) Members() []string { return slices.Sorted(maps.Keys(b.members)) }
 
@@ -330,7 +337,7 @@ func (b *Builder) revoked(rev int64) []Change {
 // timeline, its keys in order (lease/lessor.go, Revoke).
 func (b *Builder) Revocation(lease, rev int64, view View) []Change {
 	x := Begin(view, rev)
-	for _, key := range slices.Sorted(maps.Keys(b.attached[lease])) {
+	for _, key := range b.Keys(lease) {
 		x.Delete(key, "")
 	}
 	return x.Changes()

@@ -183,6 +183,21 @@ func (x *Txn) Count(start, end string) int64 {
 // Complete implements View.
 func (x *Txn) Complete() bool { return x.view.Complete() }
 
+// Refused says that the store surely refuses a branch in a state: a put that
+// keeps the value or the lease of a key needs one (etcdserver/txn/put.go,
+// checkAndGetPrevKV, which a transaction is asked before any of it is done).
+func Refused(branch []history.StoreAction, view View) bool {
+	for _, a := range branch {
+		if a.Kind != history.ActionPut || !(a.IgnoreValue || a.IgnoreLease) {
+			continue
+		}
+		if kv, known := view.Get(a.Key); known && kv.Version == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Effect returns what a branch of a call does to a view.
 func Effect(branch []history.StoreAction, view View, rev int64) []Change {
 	x := Begin(view, rev)

@@ -93,16 +93,16 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// TestMemory checks a tenth of the largest run against a tenth of half the
-// memory that it may take.
+// TestMemory checks a twentieth of the largest run against a twentieth of the
+// 500 MiB that it is to stay below.
 func TestMemory(t *testing.T) {
 	before := heap()
 	tab := versions.New()
-	added := fill(tab, 15_000, 50_000)
+	added := fill(tab, 7_500, 25_000)
 	used := heap() - before
 	runtime.KeepAlive(tab)
 	t.Logf("%d versions in %d MiB", added, used>>20)
-	if used > 40<<20 {
+	if used > 25<<20 {
 		t.Errorf("%d versions take %d MiB", added, used>>20)
 	}
 }

@@ -164,12 +164,31 @@ func ask(call *history.APICall) (a asked, ok bool) {
 	case call.Match != "":
 		return asked{}, false
 	case call.Limit > 0:
-		a.named = strings.Contains(call.FieldSelector, "metadata.name=")
+		a.named = ofOne(call)
 		if !a.named {
 			a.g = Exact
 		}
 	}
 	return a, true
+}
+
+// ofOne says that a list is of one named object: its key can be made only where
+// the namespace is known, so without one the list is of the whole resource.
+// Lists of cluster-scoped objects by name and with a limit are taken for those
+// of the whole resource, too; nothing of ours sends them.
+func ofOne(call *history.APICall) bool {
+	namespaced := call.Namespace != "" || requires(call, "metadata.namespace")
+	return namespaced && requires(call, "metadata.name")
+}
+
+// requires says that a field selector asks for one value of a field.
+func requires(call *history.APICall, field string) bool {
+	for term := range strings.SplitSeq(call.FieldSelector, ",") {
+		if rest, ok := strings.CutPrefix(term, field+"="); ok && rest != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // excepted are Kubernetes Events.

@@ -3,7 +3,6 @@ package reads
 import (
 	"fmt"
 	"iter"
-	"strings"
 
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/versions"
@@ -54,15 +53,7 @@ func (c *Checker) snapshot(call *history.APICall, k *versions.Kind, before *posi
 // are read below the whole resource with the same place (docs/findings/0001).
 // It is counted and said, and does not hide other violations of the guarantee.
 func narrowed(call *history.APICall) bool {
-	if call.Continue == 0 || call.Namespace != "" {
-		return false
-	}
-	for term := range strings.SplitSeq(call.FieldSelector, ",") {
-		if strings.HasPrefix(term, "metadata.namespace=") {
-			return true
-		}
-	}
-	return false
+	return call.Continue != 0 && call.Namespace == "" && requires(call, "metadata.namespace")
 }
 
 // difference is the first one between a list and the state.

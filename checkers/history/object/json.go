@@ -56,6 +56,22 @@ func (d document) content() (uint64, error) {
 	for _, name := range []string{"resourceVersion", "managedFields", "selfLink"} {
 		delete(meta, name)
 	}
+	// Of the metadata of a custom resource an API server keeps empty maps and
+	// lists as they came, and leaves them out when it reads them again.
+	for name, value := range meta {
+		switch v := value.(type) {
+		case nil:
+			delete(meta, name)
+		case map[string]any:
+			if len(v) == 0 {
+				delete(meta, name)
+			}
+		case []any:
+			if len(v) == 0 {
+				delete(meta, name)
+			}
+		}
+	}
 	b, err := json.Marshal(d)
 	if err != nil {
 		return 0, fmt.Errorf("hash object: %w", err)

@@ -3,6 +3,7 @@ package storetest
 import (
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/planecheck/planecheck/checkers/history"
 )
@@ -87,3 +88,20 @@ func (o *timeOrder) see(at history.Time) {
 }
 func (o *timeOrder) StoreOp(op *history.StoreOp)      { o.see(op.Returned) }
 func (o *timeOrder) StoreWatch(w *history.StoreWatch) { o.see(w.At) }
+
+// nothing takes records and keeps none.
+type nothing struct{ ops, events int }
+
+func (n *nothing) StoreOp(*history.StoreOp)         { n.ops++ }
+func (n *nothing) StoreWatch(w *history.StoreWatch) { n.events += len(w.Events) }
+
+// TestLongHistory: what is forgotten in a long history no watch may ask for.
+func TestLongHistory(t *testing.T) {
+	for seed := range uint64(3) {
+		var n nothing
+		Run(seed, Config{Ops: 50_000, CompactEvery: 300 * time.Millisecond}, &n)
+		if n.ops < 50_000 || n.events < 40_000 || n.events > 500_000 {
+			t.Errorf("seed %d: %d calls and %d events", seed, n.ops, n.events)
+		}
+	}
+}

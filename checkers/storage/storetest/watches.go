@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"time"
 
 	"github.com/planecheck/planecheck/checkers/history"
@@ -20,6 +21,14 @@ type watch struct {
 	request  history.StoreWatch
 	next     int64 // first revision not yet sent
 	canceled bool
+	moved    bool // canceled, and it goes on in a stream of its own
+}
+
+// left says that all watches of a stream have ended and some go on elsewhere:
+// who kept such streams would have more and more of them.
+func (st *stream) left() bool {
+	open := func(w *watch) bool { return !w.canceled }
+	return !slices.ContainsFunc(st.watches, open) && slices.ContainsFunc(st.watches, func(w *watch) bool { return w.moved })
 }
 
 func (s *sim) message(st *stream, w history.StoreWatch) {
@@ -56,7 +65,7 @@ func (s *sim) startOf() int64 {
 	if s.chance(0.2) {
 		return 0
 	}
-	return max(s.cfg.Start+1, s.store.rev+1-s.rng.Int64N(30))
+	return max(s.first, s.cfg.Start+1, s.store.rev+1-s.rng.Int64N(30))
 }
 
 // openStream sends the requests and their answers.
@@ -90,6 +99,11 @@ func (s *sim) serve(st *stream) {
 			s.deliver(st, w, s.chance(0.2))
 		}
 	}
+	if st.left() {
+		s.message(st, history.StoreWatch{Kind: history.WatchClosed, Reason: "no watch is left"})
+		s.drop(st)
+		return
+	}
 	s.progressAll(st)
 	switch {
 	case s.chance(0.01) && !st.whole:
@@ -106,7 +120,7 @@ func (s *sim) serve(st *stream) {
 func (s *sim) deliver(st *stream, w *watch, partly bool) {
 	if w.next < st.member.compact {
 		// A lagging watch of what is compacted ends (mvcc/watcher_group.go).
-		w.canceled = true
+		w.canceled, w.moved = true, true
 		s.message(st, history.StoreWatch{
 			Kind: history.WatchCanceled, Watch: w.id, Header: st.member.applied,
 			CompactRevision: st.member.compact, Reason: "required revision has been compacted",

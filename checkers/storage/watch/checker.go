@@ -18,6 +18,7 @@ type Checker struct {
 	opt     Options
 	index   *index
 	compact compactions
+	depths  depths
 
 	streams map[uint64]*stream
 	order   []*stream // by their first record, without those that are done with
@@ -88,12 +89,18 @@ func (c *Checker) Add(w *history.StoreWatch) {
 	c.last = max(c.last, w.At)
 }
 
-// AddOp takes note of a compaction; other calls are of no interest. A stream
-// may be judged only when all compactions called before its records are known.
+// AddOp takes note of a call: of compactions, and of the revision that others
+// found. A stream may be judged only when all compactions called before its
+// records are known; of the other calls, the more are known the sharper.
 func (c *Checker) AddOp(op *history.StoreOp) {
-	if op != nil && op.Method == history.MethodCompact {
-		c.compact.add(op)
+	if op == nil {
+		return
 	}
+	if op.Method == history.MethodCompact {
+		c.compact.add(op)
+		return
+	}
+	c.depths.add(op)
 }
 
 // Advance judges what is complete: the caller says that the timeline will not
@@ -189,6 +196,9 @@ func (c *Checker) ahead(rev int64, at history.Time) string {
 		if commit, ok := c.opt.Commit(rev); ok && at < commit.Called {
 			return "a revision that nobody had asked for yet"
 		}
+	}
+	if at < c.depths.of(rev) {
+		return "a revision that a later call did not find"
 	}
 	return ""
 }

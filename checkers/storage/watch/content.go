@@ -29,6 +29,11 @@ func (c *Checker) current(w *watch, e *history.StoreEvent, change *timeline.Chan
 	case e.Delete != change.Delete:
 		c.fail(Reliable, "An event has another type than its change.", rows()...)
 	case e.Delete:
+		// A tombstone has a key and a revision (mvcc/kvstore_txn.go, delete, and
+		// watchable_store.go, kvsToEvents).
+		if !c.opt.NoVersions && e.KV != (history.StoreKV{Key: e.KV.Key, Mod: e.KV.Mod}) {
+			c.fail(Reliable, "An event of a deletion carries a version, which a deletion does not have.", rows()...)
+		}
 	case change.KV.Create != timeline.Unknown && (e.KV.Create == e.KV.Mod) != created:
 		c.fail(IsCreate, "An event shows an update as a creation, or a creation as an update.", rows()...)
 	case !c.same(e.KV, change.KV):

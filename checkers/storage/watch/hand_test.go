@@ -270,6 +270,16 @@ func TestByHand(t *testing.T) {
 	f("Reliable: a put for a deletion",
 		plain(6).events(0, 6, 6).edit(func(w *history.StoreWatch) { w.Events[0].Delete = false }).closed(), nil, Reliable)
 
+	for name, carry := range map[string]func(*history.StoreKV){
+		"value":    func(kv *history.StoreKV) { kv.Value = 5 },
+		"lease":    func(kv *history.StoreKV) { kv.Lease = 5 },
+		"version":  func(kv *history.StoreKV) { kv.Version = 4 },
+		"creation": func(kv *history.StoreKV) { kv.Create = 2 },
+	} {
+		f("Reliable: a deletion that carries a "+name,
+			plain(6).events(0, 6, 6).edit(func(w *history.StoreWatch) { carry(&w.Events[0].KV) }).closed(), nil, Reliable)
+	}
+
 	f("Resumable: the first one left out",
 		plain(2).events(0, 2, 2).closed().next().watch("a/", "a0", 3).created(0, 5).events(0, 5, 5).closed(), nil, Resumable)
 	f("Resumable: created ahead of the store",

@@ -59,7 +59,8 @@ type Options struct {
 	// out. So many revisions after its last one may exist.
 	Unresolved int64
 	// NoVersions says that the store does not count the versions of a key
-	// (kine's SQL drivers), so that they are not compared.
+	// (kine's SQL drivers), so that they are not compared; nor is what the
+	// event of a deletion carries, which is a row with a version there.
 	NoVersions bool
 
 	Floors Floors

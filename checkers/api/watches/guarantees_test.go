@@ -1,0 +1,282 @@
+package watches
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
+)
+
+// small is the store of the hand-made histories:
+//
+//	2  a: app=x   4  a: app=x   6  b: app=x
+//	3  b: app=x   5  b: app=y   7  a removed   8  c: app=x
+func small() *world {
+	w := newWorld(1)
+	w.pod("ns", "a", "n-0", "x")
+	w.pod("ns", "b", "n-0", "x")
+	w.pod("ns", "a", "n-0", "x")
+	w.pod("ns", "b", "n-0", "y")
+	w.pod("ns", "b", "n-0", "x")
+	w.write("pods", "ns", "a", nil)
+	w.pod("ns", "c", "n-0", "x")
+	return w
+}
+
+// on makes an event that shows at rev what version of held.
+func (w *world) on(kind string, rev, version int64) *history.APIWatch {
+	m := event(kind, w.commit(version).now, rev)
+	m.At = w.commit(rev).at + 3*ms
+	return m
+}
+
+func (w *world) mark(rev int64, end bool) *history.APIWatch {
+	return &history.APIWatch{Type: "BOOKMARK", At: w.commit(rev).at + 4*ms, InitialEnd: end, Object: history.APIObject{Version: rev}}
+}
+
+// watching makes a watch of app=x that was called after a revision, or before
+// all of them if it is 0. Messages keep their times, but never go back.
+func (w *world) watching(after int64, version, initial string, messages ...*history.APIWatch) *tale {
+	called := history.Time(ms)
+	if after > 0 {
+		called = w.commit(after).at + 2*ms + 1
+	}
+	call := &history.APICall{
+		ID: 1, Server: "a/1", Verb: "watch", Resource: "pods", Status: 200, LabelSelector: "app=x", ResourceVersion: version,
+		InitialEvents: initial, Bookmarks: true, Called: called, Returned: called,
+	}
+	if initial != "" {
+		call.Match = "NotOlderThan"
+	}
+	t := &tale{call: call}
+	t.add(&history.APIWatch{Type: history.APIWatchOpen}, called)
+	at := called
+	for _, m := range messages {
+		at = max(at, m.At)
+		t.add(m, at)
+	}
+	t.add(&history.APIWatch{Type: history.APIWatchClosed}, at+ms)
+	return t
+}
+
+// plain is a watch without bookmarks.
+func plain(t *tale) *tale { t.call.Bookmarks = false; return t }
+
+func TestGuarantees(t *testing.T) {
+	w := small()
+	const pass, fail = checkers.Pass, checkers.Fail
+	f := func(guarantee string, want checkers.Outcome, story *tale) {
+		t.Helper()
+		verdicts := judgeTales(w, []*tale{story})
+		if got := verdicts[guarantee]; got.Outcome != want {
+			t.Errorf("want %s: %s\nall: %v", want, got, verdicts)
+		}
+		if want == pass {
+			for name, v := range verdicts {
+				if v.Outcome != pass {
+					t.Errorf("%s is good: %s", name, v)
+				}
+			}
+		}
+	}
+	// The state of app=x is {a2, b3} at 3, {a4, b3} at 4, {a4} at 5, {a4, b6} at 6, {b6} at 7.
+	f(InitialState, pass, plain(w.watching(4, "", "", w.on("ADDED", 3, 3), w.on("ADDED", 4, 4), w.on("DELETED", 5, 3))))
+	f(InitialState, fail, plain(w.watching(4, "", "", w.on("ADDED", 3, 3), w.on("ADDED", 2, 2), w.on("DELETED", 5, 3)))) // from before the call
+	f(InitialState, pass, plain(w.watching(4, "0", "", w.on("ADDED", 3, 3), w.on("ADDED", 2, 2), w.on("MODIFIED", 4, 4))))
+	f(InitialState, fail, plain(w.watching(8, "0", "", w.on("ADDED", 3, 3), w.on("ADDED", 8, 8)))) // never together
+	f(InitialState, pass, plain(w.watching(4, "0", "", w.on("ADDED", 2, 2), w.on("ADDED", 3, 3)))) // an old state, and closed at once
+	f(InitialState, fail, plain(w.watching(4, "", "", w.on("ADDED", 2, 2), w.on("ADDED", 3, 3))))
+	f(InitialState, fail, plain(w.watching(4, "0", "", w.on("ADDED", 4, 4), w.on("DELETED", 5, 3))))
+	f(InitialState, pass, plain(w.watching(0, "", "", w.on("ADDED", 2, 2), w.on("ADDED", 3, 3), w.on("MODIFIED", 4, 4))))
+	f(Delivered, fail, plain(w.watching(3, "0", "", w.on("ADDED", 2, 2), w.on("ADDED", 3, 3), w.on("DELETED", 5, 3)))) // 4 is missing
+
+	f(InitialEventsEnd, pass, w.watching(4, "", "", w.on("ADDED", 4, 4), w.on("ADDED", 3, 3), w.mark(4, true), w.on("DELETED", 5, 3)))
+	f(InitialEventsEnd, fail, w.watching(4, "", "", w.on("ADDED", 4, 4), w.mark(4, true), w.on("ADDED", 3, 3)))
+	f(InitialEventsEnd, pass, w.watching(4, "3", "true", w.on("ADDED", 4, 4), w.on("ADDED", 3, 3), w.mark(4, true)))
+	f(InitialEventsEnd, fail, w.watching(5, "5", "true", w.on("ADDED", 4, 4), w.on("ADDED", 3, 3), w.mark(4, true)))
+	f(InitialEventsEnd, fail, w.watching(4, "", "", w.on("ADDED", 4, 4), w.on("ADDED", 3, 3), w.on("DELETED", 5, 3)))
+	f(InitialEventsEnd, fail, w.watching(3, "3", "", w.on("MODIFIED", 4, 4), w.mark(4, true)))
+
+	f(BookmarkNotAhead, pass, w.watching(3, "3", "", w.on("MODIFIED", 4, 4), w.mark(4, false), w.mark(4, false), w.on("DELETED", 5, 3)))
+	f(BookmarkNotAhead, fail, w.watching(3, "3", "", w.mark(4, false), w.on("MODIFIED", 4, 4)))
+	f(BookmarkNotAhead, fail, w.watching(3, "3", "", w.mark(5, false)))
+	f(Delivered, fail, w.watching(3, "3", "", w.mark(5, false)))
+
+	f(Ordered, pass, w.watching(2, "2", "", w.on("ADDED", 3, 3), w.on("MODIFIED", 4, 4)))
+	f(Ordered, fail, w.watching(2, "2", "", w.on("MODIFIED", 4, 4), w.on("ADDED", 3, 3)))
+	f(Ordered, fail, w.watching(2, "2", "", w.on("ADDED", 3, 3), w.on("MODIFIED", 4, 4), w.mark(3, false)))
+	f(Unique, pass, w.watching(2, "2", "", w.on("ADDED", 3, 3)))
+	f(Unique, fail, w.watching(2, "2", "", w.on("ADDED", 3, 3), w.on("ADDED", 3, 3)))
+
+	f(Transitions, pass, w.watching(4, "4", "", w.on("DELETED", 5, 3), w.on("ADDED", 6, 6), w.on("DELETED", 7, 4)))
+	f(Transitions, fail, w.watching(4, "4", "", w.on("DELETED", 5, 5))) // the content after the change
+	f(Transitions, fail, w.watching(4, "4", "", w.on("ADDED", 6, 6)))   // b ceased to match at 5
+	f(Transitions, fail, w.watching(4, "4", "", w.on("DELETED", 5, 3), w.on("MODIFIED", 6, 6)))
+	f(Transitions, fail, w.watching(4, "4", "", w.on("DELETED", 5, 3), w.on("ADDED", 6, 6), w.on("DELETED", 4, 4)))
+
+	f(Delivered, pass, w.watching(6, "6", "", w.on("DELETED", 7, 4), w.on("ADDED", 8, 8)))
+	f(Delivered, fail, w.watching(6, "6", "", w.on("ADDED", 8, 8)))
+	f(Delivered, fail, w.watching(6, "6", "", w.on("ADDED", 6, 6)))
+	f(Delivered, fail, w.watching(2, "2", "", w.on("ADDED", 3, 2)))
+	f(Delivered, pass, w.watching(6, "6", "")) // nobody promised when
+	f(Delivered, pass, w.watching(6, "", "false", w.on("DELETED", 7, 4), w.on("ADDED", 8, 8)))
+	f(Delivered, pass, w.watching(7, "", "false", w.on("ADDED", 8, 8)))
+	f(Delivered, fail, w.watching(6, "", "false", w.on("ADDED", 8, 8)))
+	f(Delivered, fail, w.watching(6, "", "false", w.on("ADDED", 6, 6)))
+}
+
+// refusal is a watch that ends with an error at once.
+func (w *world) refusal(after int64, version, initial string, status int32) *tale {
+	return w.watching(after, version, initial, &history.APIWatch{Type: "ERROR", Status: status, Reason: "r"})
+}
+
+func TestRefusals(t *testing.T) {
+	w := small()
+	f := func(guarantee string, want checkers.Outcome, tales ...*tale) {
+		t.Helper()
+		for i := range tales {
+			tales[i].call.ID = uint64(i + 1)
+			for _, m := range tales[i].messages {
+				m.Call = uint64(i + 1)
+			}
+		}
+		if got := judgeTales(w, tales)[guarantee]; got.Outcome != want {
+			t.Errorf("want %s: %s", want, got)
+		}
+	}
+	const pass, fail = checkers.Pass, checkers.Fail
+	f(ExpiredHonest, pass, w.refusal(8, "3", "", 410))
+	f(ExpiredHonest, fail, w.refusal(8, "8", "", 410))
+	f(ExpiredHonest, fail, w.refusal(8, "", "", 410))
+	f(ExpiredHonest, fail, w.refusal(8, "0", "false", 410))
+	later := func() *tale { return w.watching(6, "4", "", w.on("DELETED", 5, 3)) }
+	f(ExpiredHonest, fail, w.refusal(5, "4", "", 410), later())
+	f(ExpiredHonest, pass, w.refusal(5, "3", "", 410), later())
+	f(ExpiredHonest, pass, w.refusal(7, "4", "", 410), later()) // called before
+	other := later()
+	other.call.Server = "a/2"
+	f(ExpiredHonest, pass, w.refusal(5, "4", "", 410), other) // another cache
+	f(ExpiredHonest, fail, w.watching(7, "7", "", w.on("ADDED", 8, 8), &history.APIWatch{Type: "ERROR", Status: 410}))
+
+	f(TooNewHonest, pass, w.refusal(3, "90", "true", 504))
+	f(TooNewHonest, pass, w.refusal(3, "3", "true", 504)) // a cache that lags
+	f(TooNewHonest, fail, w.refusal(3, "90", "", 504))
+	f(TooNewHonest, fail, w.refusal(3, "0", "true", 504))
+	f(TooNewHonest, pass, w.watching(3, "90", ""))
+	f(TooNewHonest, fail, w.watching(3, "90", "true", w.on("ADDED", 3, 3)))
+
+	whole := w.refusal(8, "8", "", 410) // also as the answer's own status
+	whole.call.Status, whole.call.Reason, whole.messages = 410, "Expired", nil
+	f(ExpiredHonest, fail, whole)
+	whole = w.refusal(3, "90", "", 504)
+	whole.call.Status, whole.call.Cause, whole.messages = 504, "ResourceVersionTooLarge", nil
+	f(TooNewHonest, fail, whole)
+}
+
+// TestEvidence looks at what a reader gets.
+func TestEvidence(t *testing.T) {
+	w := small()
+	v := judgeTales(w, []*tale{w.watching(4, "4", "", w.on("ADDED", 6, 6))})[Transitions]
+	for _, part := range []string{
+		"ceased to match was not shown as DELETED", "watch pods resourceVersion=4 labels app=x with bookmarks", "revision 5",
+		"ns/b at 5", "app=y, before: ns/b at 3", "commit of 5", "ADDED", "ns/b at 6",
+	} {
+		if !strings.Contains(v.Detail, part) {
+			t.Errorf("%q is not in\n%s", part, v.Detail)
+		}
+	}
+	if v.Area != checkers.AreaAPI || !strings.Contains(v.Statement, "https://") {
+		t.Errorf("verdict %+v", v)
+	}
+}
+
+// TestTail: what nothing passes by is owed only in time, and only where the
+// server had it.
+func TestTail(t *testing.T) {
+	f := func(faultless bool, reason string, opens, stays history.Time, want checkers.Outcome) {
+		t.Helper()
+		w := small()
+		story := w.watching(7, "7", "")
+		story.messages[0].At += opens
+		closed := story.messages[len(story.messages)-1]
+		closed.At, closed.Error = w.commit(8).at+stays, reason
+		c := New(Options{Versions: w.table(), Window: w.window(), Faultless: faultless, Bound: time.Second, Floors: Floors{Events: -1}})
+		if got := feed(c, []*tale{story})[Delivered]; got.Outcome != want {
+			t.Errorf("want %s: %s", want, got)
+		}
+	}
+	f(true, history.ClosedByClient, 0, 1100*ms, checkers.Fail)
+	f(true, history.ClosedByClient, 0, 900*ms, checkers.Pass)
+	f(true, history.ClosedByClient, 900*ms, 1100*ms, checkers.Pass) // it had no time to come
+	f(false, history.ClosedByClient, 0, 1100*ms, checkers.Pass)
+	f(true, "", 0, 1100*ms, checkers.Pass) // a slow watcher that the server gave up
+}
+
+func TestFloors(t *testing.T) {
+	w := small()
+	c := New(Options{Versions: w.table(), Window: w.window()})
+	for name, v := range feed(c, nil) {
+		if v.Outcome != checkers.Invalid || !strings.Contains(v.Checked, "floor") {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+	for name, v := range feed(New(Options{}), []*tale{w.watching(0, "", "", w.on("ADDED", 2, 2))}) {
+		if v.Outcome != checkers.Invalid {
+			t.Errorf("without a table, %s: %+v", name, v)
+		}
+	}
+}
+
+// TestLateTable: what a table that begins in the middle shows is no proof.
+func TestLateTable(t *testing.T) {
+	w := small()
+	w.first = 100
+	for i := range w.commits {
+		if v := w.commits[i].now; v != nil {
+			v.Revision += 99
+		}
+	}
+	if got := judgeTales(w, []*tale{w.watching(105, "105", "", w.on("ADDED", 107, 107))})[Delivered]; got.Outcome != checkers.Unknown {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestExcepted(t *testing.T) {
+	w := small()
+	event := w.watching(3, "3", "", w.on("ADDED", 8, 8))
+	event.call.Resource = "events"
+	odd := w.watching(3, "3", "", w.on("ADDED", 8, 8))
+	odd.call.ID, odd.call.FieldSelector = 2, "spec.unheardOf=1"
+	for _, m := range odd.messages {
+		m.Call = 2
+	}
+	for name, v := range judgeTales(w, []*tale{event, odd}) {
+		if v.Outcome != checkers.Pass || !strings.Contains(v.Checked, "1 watches of Events excepted, 1 watches not judged") {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+func TestDeliveries(t *testing.T) {
+	w := small()
+	c := New(Options{Versions: w.table(), Window: w.window()})
+	late := w.on("MODIFIED", 4, 4)
+	late.At = w.commit(4).at + 42*ms
+	feed(c, []*tale{w.watching(2, "2", "", w.on("ADDED", 3, 3), late)})
+	got := c.Deliveries()
+	if len(got) != 1 || got[0].Resource != "pods" || got[0].Count != 2 {
+		t.Fatalf("%+v", got)
+	}
+	// Commits return 2 ms after they take effect; the buckets are within 1 %.
+	if d := got[0]; d.P50 < 990*time.Microsecond || d.P50 > 1010*time.Microsecond || d.Max < 39600*time.Microsecond || d.Max > 40400*time.Microsecond {
+		t.Errorf("%+v", d)
+	}
+	// What was committed before the watch was open waited for the watch.
+	c = New(Options{Versions: w.table(), Window: w.window()})
+	feed(c, []*tale{w.watching(8, "2", "", w.on("ADDED", 3, 3))})
+	if got := c.Deliveries(); len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+}

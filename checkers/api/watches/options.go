@@ -1,0 +1,61 @@
+package watches
+
+import (
+	"time"
+
+	"github.com/planecheck/planecheck/checkers/api/window"
+	"github.com/planecheck/planecheck/checkers/versions"
+)
+
+// Options are what a Checker needs to know beside the records.
+type Options struct {
+	Versions *versions.Table // complete
+	Window   *window.Window  // complete
+	Floors   Floors
+	// Faultless says that the run caused no faults, so that events that nothing
+	// passed by are owed after Bound.
+	Faultless bool
+	// Bound is how long a delivery may take in a run without faults. Default:
+	// 30 s, some thousand times what it takes; negative: for ever.
+	Bound time.Duration
+}
+
+// Floors are how much a history must hold of what a guarantee is about before
+// the guarantee can pass; below, its verdict is Invalid. A zero field means its
+// default, a negative one no floor.
+type Floors struct {
+	Events    int64 // judged events: Ordered, Unique, Delivered; default 1000
+	Initial   int64 // watches whose initial state was judged: InitialState; default 20
+	Ends      int64 // ends of initial events: InitialEventsEnd; default 20
+	Bookmarks int64 // other bookmarks and those: BookmarkNotAhead; default 20
+	Deleted   int64 // DELETED events: Transitions; default 20
+	Expired   int64 // watches refused as too old: ExpiredHonest; default 5
+	Future    int64 // watches from the future: TooNewHonest; default 5
+}
+
+const defaultBound = 30 * time.Second
+
+func (o Options) withDefaults() Options {
+	if o.Versions == nil {
+		o.Versions = versions.New()
+	}
+	if o.Window == nil {
+		o.Window = window.New().Window()
+	}
+	if o.Bound == 0 {
+		o.Bound = defaultBound
+	}
+	f := &o.Floors
+	for _, d := range []struct {
+		field *int64
+		value int64
+	}{
+		{&f.Events, 1000}, {&f.Initial, 20}, {&f.Ends, 20}, {&f.Bookmarks, 20},
+		{&f.Deleted, 20}, {&f.Expired, 5}, {&f.Future, 5},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	return o
+}

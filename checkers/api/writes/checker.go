@@ -1,0 +1,156 @@
+// Package writes judges what the API servers answered to writes, and the
+// identities of objects, over both histories of a run: the answers as clients
+// saw them, and the versions that were committed to the store.
+//
+// An answer that carries a resourceVersion is judged by the versions of the
+// object around it. A refusal carries none: it is right if it was true at one
+// of the revisions that the store may have been at between the call and the
+// return (package window). What is known of a server is its documentation and
+// its source: AS stands for k8s.io/apiserver@v0.37.1/pkg in comments.
+//
+// Objects of resources that the version table does not have, and API events,
+// which end by time to live and not by a write, are counted and not judged.
+package writes
+
+import (
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/api/window"
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/versions"
+)
+
+// Options of a Checker. Versions and Window have to be complete before the
+// first call is handed over.
+type Options struct {
+	Versions *versions.Table
+	Window   *window.Window
+	Floors   Floors
+	// Faultless says that no faults were caused: then a write whose outcome is
+	// unknown is remarkable, and counted as such.
+	Faultless bool
+}
+
+// Checker judges calls as they are handed over, roughly in the order in which
+// they returned. It is not safe for concurrent use. Use New.
+type Checker struct {
+	table       *versions.Table
+	window      *window.Window
+	floors      Floors
+	faultless   bool
+	first, last int64 // the revisions of the table: (first, last]
+
+	acked    map[target]acked
+	claims   map[int64][]*history.APICall // acknowledged writes by their revision
+	pending  map[target][]*pending        // writes that may have, or must not have, taken effect
+	dryUIDs  map[string]*history.APICall
+	removers map[target][]effect // deletions that were no dry runs
+	sweepers []*history.APICall  // deletions of collections, dry runs too
+	dryGone  map[target][]*history.APICall
+
+	violations map[string]*violation
+	judged     map[string]int64 // uses of a guarantee that could be decided
+	open       map[string]int64 // uses that could not: the table does not reach there
+	refusals   map[string]int64 // those of judged that are refusals
+	counts     counts
+	verdicts   []checkers.Verdict
+}
+
+// violation is the first counter-example of a guarantee.
+type violation struct {
+	evidence *evidence
+	count    int
+}
+
+// counts is the evidence that verdicts rest on, beside judged and open.
+type counts struct {
+	calls, writes, unknown, events, untabled, excepted int64
+	generated, elsewhere, bare, unread                 int64
+	versions, objects, marked, finalized               int64
+	repeated, dryRuns, illegal, oddReasons             int64
+}
+
+// New returns a Checker.
+func New(opts Options) *Checker {
+	c := &Checker{
+		table: opts.Versions, window: opts.Window, floors: opts.Floors.withDefaults(), faultless: opts.Faultless,
+		acked: map[target]acked{}, claims: map[int64][]*history.APICall{}, pending: map[target][]*pending{},
+		dryUIDs: map[string]*history.APICall{}, removers: map[target][]effect{}, dryGone: map[target][]*history.APICall{},
+		violations: map[string]*violation{}, judged: map[string]int64{}, open: map[string]int64{}, refusals: map[string]int64{},
+	}
+	c.first, c.last = opts.Versions.Bounds()
+	return c
+}
+
+// fail counts a violation; the counter-example is only made for the first.
+func (c *Checker) fail(guarantee string, why func() *evidence) {
+	if v := c.violations[guarantee]; v != nil {
+		v.count++
+		return
+	}
+	c.violations[guarantee] = &violation{evidence: why(), count: 1}
+}
+
+// Call takes a call. It keeps copies of what it keeps.
+func (c *Checker) Call(call *history.APICall) {
+	c.counts.calls++
+	c.code(call)
+	c.options(call)
+	switch call.Verb {
+	case "create", "update", "patch", "delete", "deletecollection":
+		c.write(call)
+	}
+}
+
+// write judges the answer to a write.
+func (c *Checker) write(call *history.APICall) {
+	if call.Status != 0 {
+		c.counts.writes++
+	}
+	if call.Resource == "events" {
+		c.counts.events++
+		return
+	}
+	kind := c.table.Kind(call.Group, call.Resource)
+	if kind == nil {
+		c.counts.untabled++
+		return
+	}
+	t := target{kind, call.Namespace, call.Name}
+	c.noteDeletion(call, t)
+	switch {
+	case unknown(call):
+		c.counts.unknown++
+		c.note(call, t, mayHold)
+	case call.Status >= 400:
+		c.note(call, t, mustNot)
+		c.refused(call, t)
+	case call.DryRun:
+		c.dryRun(call, t)
+	case call.Verb == "delete":
+		c.deleted(call, t)
+	case call.Verb != "deletecollection":
+		c.written(call, t)
+	}
+}
+
+// unknown says that a write may have taken effect, now or later: only answers
+// of 4xx to POST, PUT and PATCH are definite failures. A DELETE that failed is
+// none either, because it may commit twice.
+func unknown(call *history.APICall) bool { return call.Status == 0 || call.Status >= 500 }
+
+// Watch takes a message of a watch: its errors have codes and reasons too.
+func (c *Checker) Watch(w *history.APIWatch) {
+	if w.Type == "ERROR" {
+		c.watchCode(w)
+	}
+}
+
+// Finish judges what needs everything: the versions of all objects, and who
+// caused them. It returns one verdict per guarantee.
+func (c *Checker) Finish() []checkers.Verdict {
+	if c.verdicts == nil {
+		c.sweep()
+		c.verdicts = c.judgement()
+	}
+	return c.verdicts
+}

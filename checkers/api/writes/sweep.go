@@ -1,0 +1,149 @@
+package writes
+
+import (
+	"math"
+
+	"github.com/planecheck/planecheck/checkers/history"
+)
+
+// life is where a uid was first seen.
+type life struct {
+	target
+	rev int64
+}
+
+// sweep judges the versions of all objects, in the order of revisions per
+// resource.
+func (c *Checker) sweep() {
+	uids := map[string]life{}
+	for _, kind := range c.table.Kinds() {
+		_, resource := kind.Name()
+		for ch := range kind.Changes(c.first+1, math.MaxInt64) {
+			c.counts.versions++
+			now, prev := ch.Now, ch.Prev
+			t := target{kind, now.Namespace, now.Name}
+			if len(c.dryGone)+len(c.sweepers) > 0 {
+				c.gone(t, now, prev)
+			}
+			if now.Delete {
+				continue
+			}
+			if now.Unread || prev != nil && prev.Unread {
+				c.counts.unread++
+				continue
+			}
+			c.identity(now, prev)
+			c.unique(uids, t, now, prev)
+			if resource != "events" && c.known(t, now.Revision-1) {
+				c.cause(t, now, prev)
+			}
+		}
+	}
+}
+
+// identity judges what of an object never changes, or only one way. Values of
+// the store that are no objects of the API, such as the allocation maps of the
+// API servers, have no uid.
+func (c *Checker) identity(now, prev *history.Version) {
+	if prev == nil || prev.UID == "" {
+		return
+	}
+	var what string
+	switch {
+	case now.UID != prev.UID:
+		what = "the uid of an object changed"
+	case now.Created != prev.Created:
+		what = "the creationTimestamp of an object changed"
+	case prev.Deleting && !now.Deleting:
+		what = "the deletionTimestamp of an object was unset"
+	case now.Generation < prev.Generation:
+		what = "the generation of an object fell"
+	default:
+		return
+	}
+	c.fail(IdentityStable, func() *evidence {
+		return because("%s", what).version(prev, prev.Revision).version(now, now.Revision)
+	})
+}
+
+// unique judges the uid of a new object.
+func (c *Checker) unique(uids map[string]life, t target, now, prev *history.Version) {
+	if now.UID == "" || prev != nil && prev.UID == now.UID {
+		return
+	}
+	c.counts.objects++
+	if call := c.dryUIDs[now.UID]; call != nil {
+		c.fail(DryRunInert, func() *evidence {
+			return because("the uid that a dry run made up is that of an object").call(call).version(now, now.Revision)
+		})
+	}
+	before, used := uids[now.UID]
+	if !used {
+		uids[now.UID] = life{t, now.Revision}
+		return
+	}
+	c.fail(UIDUnique, func() *evidence {
+		return because("two objects, or two lives of one, have the uid %s", now.UID).
+			version(before.at(before.rev), before.rev).version(now, now.Revision)
+	})
+}
+
+// gone judges a deletion of an object with marks that only a dry run asked for.
+// Who else deletes is no client of ours: the garbage collector, where the
+// object has owners, the namespace's own deletion, and many in the case of pods.
+func (c *Checker) gone(t target, now, prev *history.Version) {
+	if prev == nil || prev.Deleting || !now.Delete && !now.Deleting ||
+		len(prev.Marks) == 0 || len(prev.Owners) > 0 || now.Resource == "pods" {
+		return
+	}
+	dry := c.rehearsal(t, now.Revision)
+	if dry == nil || c.asked(t, now.Revision) {
+		return
+	}
+	if namespaces := c.table.Kind("", "namespaces"); namespaces != nil && t.namespace != "" {
+		if ns := namespaces.At("", t.namespace, now.Revision); ns == nil || ns.Deleting {
+			return
+		}
+	}
+	c.fail(DryRunInert, func() *evidence {
+		return because("an object was deleted while a dry run of that was called, and by no other call").
+			call(dry).version(prev, prev.Revision).version(now, now.Revision)
+	})
+}
+
+// rehearsal returns a dry run of a deletion that was called around a revision.
+func (c *Checker) rehearsal(t target, rev int64) *history.APICall {
+	for _, call := range c.dryGone[t] {
+		if c.effect(call).at(rev) {
+			return call
+		}
+	}
+	for _, call := range c.sweepers {
+		if call.DryRun && c.within(t, call) && c.effect(call).at(rev) {
+			return call
+		}
+	}
+	return nil
+}
+
+// asked says whether a call that was no dry run may have deleted an object at a
+// revision.
+func (c *Checker) asked(t target, rev int64) bool {
+	for _, e := range c.removers[t] {
+		if e.at(rev) {
+			return true
+		}
+	}
+	for _, call := range c.sweepers {
+		if !call.DryRun && c.within(t, call) && c.effect(call).at(rev) {
+			return true
+		}
+	}
+	return false
+}
+
+// within says whether a deletion of a collection is about an object.
+func (c *Checker) within(t target, call *history.APICall) bool {
+	kind := c.table.Kind(call.Group, call.Resource)
+	return kind == t.kind && (call.Namespace == "" || call.Namespace == t.namespace)
+}

@@ -1,0 +1,201 @@
+// Package cluster judges the control plane as a whole by the objects that it
+// left in the store: the version table says what every object was at every
+// revision, so that a pod bound twice, or a node filled beyond its capacity for
+// a moment, is seen however short the moment was.
+//
+// It reads nothing but the version table and the times of its revisions. Where
+// these do not decide (two schedulers, a node whose capacity shrank, a pod that
+// was still changing) the case is counted in the verdict, not judged.
+package cluster
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/versions"
+)
+
+// Options of a judgement.
+type Options struct {
+	Versions *versions.Table
+	// Commit says when the write that made a revision was called and when it
+	// returned; ok is false where no call made it. nil: no times are known, and
+	// what needs them is not judged.
+	Commit func(rev int64) (called, returned history.Time, ok bool)
+	// Settled says that the run ended with nothing left to do. Without it the
+	// guarantees about the end of the history are not exercised.
+	Settled bool
+	Floors  Floors
+	// Settle is how long before the end of the history the last change must lie
+	// for its consequences to be due; default 30 s. It is also how long after a
+	// change of the scheduler, or of a node, bindings may still miss it.
+	Settle time.Duration
+	// Collect is how long the garbage collector may take; default 2 min. It
+	// looks for resources that it does not know yet every 30 s.
+	Collect time.Duration
+}
+
+// Floors are the least amounts of evidence below which a guarantee is Invalid
+// rather than Pass. A zero field means its default, a negative one none. Where
+// the default holds and there is no evidence at all, because the run was not
+// about it, the guarantee is not exercised.
+type Floors struct {
+	Bindings  int64 // for NoDoubleBind and NoOvercommit; default 100
+	Workloads int64 // judged by ReplicasConverge; default 1
+	Services  int64 // judged by EndpointsMatch; default 1
+	Owned     int64 // objects with an owner, for NoOrphans; default 100
+}
+
+// judge holds what the guarantees share.
+type judge struct {
+	opts    Options
+	table   *versions.Table
+	last    int64        // the end of the history
+	end     history.Time // when it was, 0 unknown
+	selects map[string]versions.Selector
+}
+
+// finding is what came out for one guarantee.
+type finding struct {
+	evidence *evidence // of the first violation
+	count    int       // of violations
+	judged   int64     // what the floor is about
+	floor    int64
+	what     string // of judged
+	checked  string // what else there is to say
+	atEnd    bool   // it is about the end of the history
+}
+
+func (f *finding) violated(e *evidence) {
+	if f.count++; f.count == 1 {
+		f.evidence = e
+	}
+}
+
+// Judge returns the verdicts on all guarantees of the cluster.
+func Judge(opts Options) []checkers.Verdict {
+	if opts.Settle == 0 {
+		opts.Settle = 30 * time.Second
+	}
+	if opts.Collect == 0 {
+		opts.Collect = 2 * time.Minute
+	}
+	j := &judge{opts: opts, table: opts.Versions, selects: map[string]versions.Selector{}}
+	_, j.last = opts.Versions.Bounds()
+	j.end = j.before(j.last)
+	var list []checkers.Verdict
+	for _, g := range guarantees {
+		list = append(list, j.verdict(g, g.judge(j)))
+	}
+	return list
+}
+
+// verdict orders the reasons: a table that is not whole proves nothing, a
+// violation outweighs a lack of evidence.
+func (j *judge) verdict(g guarantee, f *finding) checkers.Verdict {
+	floor := f.floor
+	if floor == 0 {
+		floor = g.floor
+	}
+	floor = max(floor, 0)
+	v := checkers.Verdict{
+		Area: checkers.AreaCluster, Guarantee: g.name, Outcome: checkers.Pass, Statement: g.statement,
+		Checked: fmt.Sprintf("%d %s (floor %d)%s", f.judged, f.what, floor, f.checked),
+	}
+	switch {
+	case j.table.Dropped() > 0:
+		v.Outcome, v.Detail = checkers.Invalid, fmt.Sprintf("%d versions came out of order and were left out", j.table.Dropped())
+	case f.atEnd && !j.opts.Settled:
+		v.Outcome, v.Detail = checkers.NotExercised, "the run did not end settled"
+	case f.evidence != nil:
+		v.Outcome, v.Detail = checkers.Fail, f.evidence.String()
+		if f.count > 1 {
+			v.Detail += fmt.Sprintf("\n(the first of %d violations)", f.count)
+		}
+	case f.judged == 0 && f.floor == 0:
+		v.Outcome, v.Detail = checkers.NotExercised, "no "+f.what
+	case f.judged < floor:
+		v.Outcome, v.Detail = checkers.Invalid, fmt.Sprintf("%d %s, the floor is %d", f.judged, f.what, floor)
+	}
+	return v
+}
+
+// farthest bounds the search for a revision whose time is known.
+const farthest = 10_000
+
+// after returns a time at which a revision surely was committed: when the write
+// that made it, or a later one, returned. 0: unknown.
+func (j *judge) after(rev int64) history.Time {
+	if j.opts.Commit == nil {
+		return 0
+	}
+	for r := rev; r <= j.last && r < rev+farthest; r++ {
+		if _, returned, ok := j.opts.Commit(r); ok && returned != 0 {
+			return returned
+		}
+	}
+	return 0
+}
+
+// before returns a time at which a revision surely was not committed yet, or
+// the time of the call that made it. 0: unknown.
+func (j *judge) before(rev int64) history.Time {
+	if j.opts.Commit == nil {
+		return 0
+	}
+	for r := rev; r > 0 && r > rev-farthest; r-- {
+		if called, _, ok := j.opts.Commit(r); ok {
+			return called
+		}
+	}
+	return 0
+}
+
+// quiet says whether a revision lies so long before the end that its
+// consequences are due.
+func (j *judge) quiet(rev int64, due time.Duration) bool {
+	t := j.after(rev)
+	return t != 0 && j.end != 0 && j.end.Sub(t) >= due
+}
+
+// selector parses the selector of a Service or workload, once.
+func (j *judge) selector(text string) (versions.Selector, bool) {
+	s, found := j.selects[text]
+	if !found {
+		var err error
+		if s, err = versions.ParseSelector(text, ""); err != nil {
+			return s, false
+		}
+		j.selects[text] = s
+	}
+	return s, true
+}
+
+// living yields the objects of a resource at the end of the history.
+func (j *judge) living(group, resource string) func(func(*history.Version) bool) {
+	k := j.table.Kind(group, resource)
+	if k == nil {
+		return func(func(*history.Version) bool) {}
+	}
+	return k.List("", versions.Selector{}, j.last)
+}
+
+// changes yields all changes of a resource.
+func (j *judge) changes(group, resource string) func(func(versions.Change) bool) {
+	k := j.table.Kind(group, resource)
+	if k == nil {
+		return func(func(versions.Change) bool) {}
+	}
+	return k.Changes(0, j.last)
+}
+
+func terminal(pod *history.Version) bool {
+	phase := pod.Field("status.phase")
+	return phase == "Succeeded" || phase == "Failed"
+}
+
+// active is what controllers count as a replica (IsPodActive in
+// k8s.io/kubernetes/pkg/controller).
+func active(pod *history.Version) bool { return !terminal(pod) && !pod.Deleting }
