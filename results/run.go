@@ -37,6 +37,9 @@ type Run struct {
 	Phases   []Phase         `json:"phases,omitempty"`
 	// Calls are the latencies of what sim and workloads sent, over all phases.
 	Calls []CallFigures `json:"calls,omitempty"`
+	// Settled is the revision of the store at which the full cluster had been left
+	// alone for a while; 0: it never was.
+	Settled int64 `json:"settled_revision,omitempty"`
 	// History is what was recorded and judged, nil if nothing was.
 	History *History `json:"history,omitempty"`
 	// Contract is nil without contract traffic.

@@ -75,3 +75,18 @@ func TestRenderDeliveries(t *testing.T) {
 		t.Errorf("got\n%s", got)
 	}
 }
+
+func TestRenderContract(t *testing.T) {
+	if got := renderContract(&Run{Contract: &Contract{}}); got != "" {
+		t.Errorf("without traffic: %q", got)
+	}
+	got := renderContract(&Run{
+		Contract: &Contract{Seconds: Seconds(10e9), Requests: map[string]int64{"get": 120, "list": 30}, WatchesOpened: 7},
+		History:  &History{Attempts: 7500},
+	})
+	for _, want := range []string{"150 requests, 15.0/s", "2.0 %", "7 watches opened"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is missing in %q", want, got)
+		}
+	}
+}

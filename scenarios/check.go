@@ -31,6 +31,7 @@ func (r *Runner) Check(dir string) (checkers.Outcome, error) {
 	if plan.Judge == nil {
 		return "", Usagef("the run in %s recorded no history", dir)
 	}
+	plan.Judge.Settled = run.Settled
 	j, err := judge.Directory(filepath.Join(dir, historyDir), *plan.Judge)
 	if err != nil {
 		return "", err

@@ -152,7 +152,9 @@ func judgeCaches(phases []results.Phase) checkers.Verdict {
 // that `planecheck check` comes to the same verdicts.
 func (x *execution) judgeHistory() []checkers.Verdict {
 	dir := x.dir.File(historyDir)
-	j, err := judge.Directory(dir, x.plan.Judge)
+	options := x.plan.Judge
+	options.Settled = x.run.Settled
+	j, err := judge.Directory(dir, options)
 	if err != nil {
 		return []checkers.Verdict{unjudged(err)}
 	}

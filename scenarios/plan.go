@@ -8,6 +8,10 @@ import (
 	"time"
 
 	backends "github.com/planecheck/planecheck/apiserver/storage"
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/api/reads"
+	"github.com/planecheck/planecheck/checkers/api/watches"
+	"github.com/planecheck/planecheck/checkers/api/writes"
 	"github.com/planecheck/planecheck/checkers/judge"
 	"github.com/planecheck/planecheck/checkers/storage"
 	"github.com/planecheck/planecheck/checkers/storage/watch"
@@ -166,17 +170,39 @@ const (
 	consistencyPeriod = Duration(15 * time.Second)
 )
 
-// claims are the guarantees of the store that a load puts to the test for sure.
-// Others are judged as well, and pass if there happens to be enough evidence.
+// claims are the guarantees that the plan puts to the test for sure. Others are
+// judged as well, and pass if there happens to be enough evidence.
 func (p *Plan) claims() []string {
-	if p.pods() < fewPods {
-		return []string{}
+	claims := []string{}
+	contradicting := p.Contract != nil && p.Contract.Rate >= contractRate
+	if p.pods() >= fewPods || contradicting {
+		claims = append(claims,
+			storage.Order, storage.Reads, storage.RealTime, storage.NoPhantom, storage.MembersAgree,
+			string(watch.Ordered), string(watch.Unique), string(watch.Reliable), string(watch.Filtered),
+			string(watch.PrevKV), string(watch.IsCreate))
 	}
-	return []string{
-		storage.Order, storage.Reads, storage.RealTime, storage.NoPhantom, storage.MembersAgree,
-		string(watch.Ordered), string(watch.Unique), string(watch.Reliable), string(watch.Filtered),
-		string(watch.PrevKV), string(watch.IsCreate),
+	if contradicting {
+		claims = append(claims, contractClaims()...)
 	}
+	return claims
+}
+
+// contractClaims are what contract traffic at its full rate puts to the test.
+func contractClaims() []string {
+	claims := []string{storage.CompactionHonest, string(watch.CompactedCancel)}
+	add := func(guarantee string) { claims = append(claims, judge.Claim(checkers.AreaAPI, guarantee)) }
+	for _, g := range reads.Guarantees() {
+		add(string(g))
+	}
+	for _, g := range []string{
+		watches.InitialState, watches.InitialEventsEnd, watches.BookmarkNotAhead, watches.Ordered, watches.Unique,
+		watches.Transitions, watches.Delivered, watches.TooNewHonest,
+		writes.ConflictHonest, writes.ExistsHonest, writes.NotFoundHonest, writes.PreconditionHonest, writes.NoLostUpdate,
+		writes.IdentityStable, writes.UIDUnique, writes.RVMonotonic, writes.DryRunInert, writes.ErrorHonest,
+	} {
+		add(g)
+	}
+	return claims
 }
 
 // has says whether the plan contains a phase.

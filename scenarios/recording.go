@@ -119,6 +119,14 @@ func (r *recording) follow(members []storage.Member) (err error) {
 	return err
 }
 
+// seen is the revision up to which the version table goes just now.
+func (r *recording) seen() int64 {
+	if r == nil || r.watch == nil {
+		return 0
+	}
+	return r.watch.Seen()
+}
+
 // finish asks the store, of which nobody else asks any more, for what the
 // history must end with. What fails here, because the store is broken, say, is
 // missing in the history, and the checkers say so; it is no fault of the

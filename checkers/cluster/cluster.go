@@ -24,11 +24,12 @@ type Options struct {
 	// returned; ok is false where no call made it. nil: no times are known, and
 	// what needs them is not judged.
 	Commit func(rev int64) (called, returned history.Time, ok bool)
-	// Settled says that the run ended with nothing left to do. Without it the
-	// guarantees about the end of the history are not exercised.
-	Settled bool
+	// Settled is the revision at which the run had left nothing to do for a
+	// while, so that the controllers must have done their work. 0: there was no
+	// such moment, and the guarantees about it are not exercised.
+	Settled int64
 	Floors  Floors
-	// Settle is how long before the end of the history the last change must lie
+	// Settle is how long before that moment the last change must lie
 	// for its consequences to be due; default 30 s. It is also how long after a
 	// change of the scheduler, or of a node, bindings may still miss it.
 	Settle time.Duration
@@ -52,7 +53,7 @@ type Floors struct {
 type judge struct {
 	opts    Options
 	table   *versions.Table
-	last    int64        // the end of the history
+	last    int64        // the end of the history, or the moment that is judged
 	end     history.Time // when it was, 0 unknown
 	selects map[string]versions.Selector
 }
@@ -65,7 +66,6 @@ type finding struct {
 	floor    int64
 	what     string // of judged
 	checked  string // what else there is to say
-	atEnd    bool   // it is about the end of the history
 }
 
 func (f *finding) violated(e *evidence) {
@@ -84,10 +84,16 @@ func Judge(opts Options) []checkers.Verdict {
 	}
 	j := &judge{opts: opts, table: opts.Versions, selects: map[string]versions.Selector{}}
 	_, j.last = opts.Versions.Bounds()
-	j.end = j.before(j.last)
+	settled := *j
+	settled.last = min(j.last, opts.Settled)
+	settled.end = j.before(settled.last)
 	var list []checkers.Verdict
 	for _, g := range guarantees {
-		list = append(list, j.verdict(g, g.judge(j)))
+		view := j
+		if g.settled {
+			view = &settled
+		}
+		list = append(list, j.verdict(g, g.judge(view)))
 	}
 	return list
 }
@@ -107,8 +113,8 @@ func (j *judge) verdict(g guarantee, f *finding) checkers.Verdict {
 	switch {
 	case j.table.Dropped() > 0:
 		v.Outcome, v.Detail = checkers.Invalid, fmt.Sprintf("%d versions came out of order and were left out", j.table.Dropped())
-	case f.atEnd && !j.opts.Settled:
-		v.Outcome, v.Detail = checkers.NotExercised, "the run did not end settled"
+	case g.settled && j.opts.Settled <= 0:
+		v.Outcome, v.Detail = checkers.NotExercised, "the run never settled"
 	case f.evidence != nil:
 		v.Outcome, v.Detail = checkers.Fail, f.evidence.String()
 		if f.count > 1 {

@@ -29,7 +29,7 @@ type matching struct {
 
 func (j *judge) endpoints() *finding {
 	m := &matching{
-		j: j, f: &finding{what: "services at rest", floor: j.opts.Floors.Services, atEnd: true},
+		j: j, f: &finding{what: "services at rest", floor: j.opts.Floors.Services},
 		byLabel: map[string][]*history.Version{}, gone: map[string]int64{}, slices: map[string][]*history.Version{},
 	}
 	m.index()

@@ -11,7 +11,7 @@ import (
 // though every owner was removed. A deletion with the policy Orphan takes the
 // references away first, so it leaves none.
 func (j *judge) orphans() *finding {
-	f := &finding{what: "objects with an owner", floor: j.opts.Floors.Owned, atEnd: true}
+	f := &finding{what: "objects with an owner", floor: j.opts.Floors.Owned}
 	owners := map[string]*history.Version{} // by uid: the removal, nil as long as none is known
 	var owned []*history.Version
 	for _, k := range j.table.Kinds() {

@@ -25,7 +25,7 @@ type convergence struct {
 
 func (j *judge) replicas() *finding {
 	c := &convergence{
-		j: j, f: &finding{what: "workloads at rest", floor: j.opts.Floors.Workloads, atEnd: true},
+		j: j, f: &finding{what: "workloads at rest", floor: j.opts.Floors.Workloads},
 		families: map[string]*family{}, capped: map[string]bool{},
 	}
 	for q := range j.living("", "resourcequotas") {

@@ -105,7 +105,7 @@ func second(n int64) history.Time { return history.Time(n * int64(time.Second)) 
 func (w *world) options() cluster.Options {
 	w.table.Sealed(w.rev)
 	return cluster.Options{
-		Versions: w.table, Settled: true, Floors: cluster.Floors{Bindings: -1, Workloads: -1, Services: -1, Owned: -1},
+		Versions: w.table, Settled: w.rev, Floors: cluster.Floors{Bindings: -1, Workloads: -1, Services: -1, Owned: -1},
 		Commit: func(rev int64) (called, returned history.Time, ok bool) {
 			return second(rev), second(rev) + 1000, rev > 1 && rev <= w.rev
 		},
@@ -200,17 +200,34 @@ func TestDisorderIsInvalid(t *testing.T) {
 	}
 }
 
+// TestLaterIsAnotherStory lets everything break after the moment at which the
+// cluster had settled.
+func TestLaterIsAnotherStory(t *testing.T) {
+	w := newWorld().put(object("apps", "replicasets", "ns", "rs", "spec.replicas=0", "status.observedGeneration=1")).wait(5 * time.Minute)
+	settled := w.rev
+	w.put(labelled(pod("p", "ready=True"), "app=x"))
+	w.put(object("apps", "replicasets", "ns", "rs", "spec.replicas=3", "status.observedGeneration=1")).wait(5 * time.Minute)
+	opts := w.options()
+	if v := verdict(t, cluster.ReplicasConverge, opts); v.Outcome != checkers.Fail {
+		t.Errorf("at the end: %s", v)
+	}
+	opts.Settled = settled
+	if v := verdict(t, cluster.ReplicasConverge, opts); v.Outcome != checkers.Pass {
+		t.Errorf("before: %s", v)
+	}
+}
+
 // TestNotSettled gives a history with a violation of everything that is about
-// the end.
+// the moment.
 func TestNotSettled(t *testing.T) {
 	w := bad()
 	opts := w.options()
 	for _, g := range []string{cluster.ReplicasConverge, cluster.EndpointsMatch, cluster.NoOrphans} {
-		opts.Settled = true
+		opts.Settled = w.rev
 		if v := verdict(t, g, opts); v.Outcome != checkers.Fail {
 			t.Errorf("settled: %s", v)
 		}
-		opts.Settled = false
+		opts.Settled = 0
 		if v := verdict(t, g, opts); v.Outcome != checkers.NotExercised {
 			t.Errorf("not settled: %s", v)
 		}

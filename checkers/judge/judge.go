@@ -31,9 +31,9 @@ type Options struct {
 	// Faultless says that the run did nothing to the store or its network, so
 	// that watches have to be fresh from the beginning.
 	Faultless bool `json:"faultless,omitempty"`
-	// Settled says that the run ended with nothing left to do, so that the
-	// controllers must have done their work.
-	Settled bool `json:"settled,omitempty"`
+	// Settled is the revision at which the run had left nothing to do for a
+	// while, so that the controllers must have done their work; 0: there was none.
+	Settled int64 `json:"-"`
 	// Contract is what the store promises. Default: etcd's.
 	Contract storage.Contract `json:"-"`
 }

@@ -9,8 +9,8 @@ const (
 	Unique           = "Unique"
 	Transitions      = "Transitions"
 	Delivered        = "Delivered"
-	ExpiredHonest    = "ExpiredHonest"
-	TooNewHonest     = "TooNewHonest"
+	ExpiredHonest    = "WatchExpiredHonest"
+	TooNewHonest     = "WatchTooNewHonest"
 )
 
 const (
