@@ -44,7 +44,9 @@ type Run struct {
 	History *History `json:"history,omitempty"`
 	// Contract is nil without contract traffic.
 	Contract *Contract `json:"contract,omitempty"`
-	Verdict  Verdict   `json:"verdict"`
+	// Lies is how often the lie of a World that lies was told.
+	Lies    int     `json:"lies_told,omitempty"`
+	Verdict Verdict `json:"verdict"`
 }
 
 // Phase is one phase of a run with all its figures. What was not measured is

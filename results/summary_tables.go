@@ -91,10 +91,10 @@ func percent(ratio float64) string {
 	return fmt.Sprintf("%.2f %%", ratio*100)
 }
 
-// requestTypes are the columns of the request table, in this order.
+// requestTypes are the columns of the request table, in this order. Contract
+// traffic has a section of its own.
 var requestTypes = []history.Class{
-	history.ClassKubelet, history.ClassKubeProxy, history.ClassWorkload, history.ClassController,
-	history.ClassContract, history.ClassObserver,
+	history.ClassKubelet, history.ClassKubeProxy, history.ClassWorkload, history.ClassController, history.ClassObserver,
 }
 
 type requestKey struct{ verb, target string }
@@ -104,6 +104,9 @@ func renderRequests(r *Run) string {
 	var columns []history.Class
 	for _, p := range r.Phases {
 		for _, q := range p.API.Requests {
+			if q.Class == history.ClassContract {
+				continue
+			}
 			k := requestKey{q.Verb, q.Target()}
 			if counts[k] == nil {
 				counts[k] = map[history.Class]int64{}

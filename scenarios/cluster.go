@@ -39,6 +39,7 @@ type cluster struct {
 	log     *slog.Logger
 	backend storage.Backend
 	plane   *apiserver.ControlPlane
+	liars   liars // before the API servers, none unless the World lies
 	layer   *client.Layer
 	nodes   *sim.Cluster
 	// operators are the simulated controllers, nil if there are none.
@@ -75,7 +76,14 @@ func startControlPlane(ctx context.Context, w World, seed uint64, dir string, h 
 	if err != nil {
 		return nil, fmt.Errorf("start control plane: %w", err)
 	}
-	c.layer, err = client.New(client.Config{Servers: c.servers(), CA: c.plane.CA(), Observer: h.recording.observer(h.observer)})
+	servers, ca := c.servers(), c.plane.CA()
+	if w.Lie != "" {
+		if c.liars, err = startLiars(w.Lie, servers, ca, seed); err != nil {
+			return nil, err
+		}
+		servers, ca = c.liars.addrs(), c.liars.ca()
+	}
+	c.layer, err = client.New(client.Config{Servers: servers, CA: ca, Observer: h.recording.observer(h.observer)})
 	if err != nil {
 		return nil, fmt.Errorf("open client layer: %w", err)
 	}
@@ -187,6 +195,7 @@ func (c *cluster) stop() error {
 	if c.layer != nil {
 		c.layer.Close()
 	}
+	errs = append(errs, c.liars.close())
 	if c.plane != nil {
 		errs = append(errs, c.plane.Stop())
 	}

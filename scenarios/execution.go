@@ -236,6 +236,7 @@ func (x *execution) stop() error {
 	}
 	x.run.Peak = &peak
 	x.recording.hurry = x.interrupted
+	x.run.Lies = x.cluster.liars.told()
 	if err := x.cluster.stop(); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}

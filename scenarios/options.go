@@ -80,6 +80,10 @@ type World struct {
 	// with the store; 0: as upstream, every five minutes.
 	ConsistencyPeriod Duration `json:"consistencyPeriod,omitempty"`
 
+	// Lie is the name of a lie that is told before every API server, to prove
+	// that the checkers see it; "": none.
+	Lie string `json:"lie,omitempty"`
+
 	// GC holds GOGC and GOMEMLIMIT by component; "harness" is this process
 	// with its etcd members. What is missing is filled in from the machine.
 	GC map[string]GC `json:"gc"`
@@ -156,12 +160,26 @@ func (o *Options) Validate() error {
 		readable("kube-apiserver", w.KubeAPIServer),
 		readable("kube-scheduler", w.KubeScheduler),
 		readable("kube-controller-manager", w.KubeControllerManager),
+		o.validateLie(),
 		o.validateTimes(),
 		o.validateCapacity(),
 	} {
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (o *Options) validateLie() error {
+	if o.World.Lie == "" {
+		return nil
+	}
+	if _, ok := findLie(o.World.Lie); !ok {
+		return Usagef("--lie is %q; there is no such lie", o.World.Lie)
+	}
+	if o.World.Connections == ownConnections {
+		return Usagef("--lie needs shared connections: a liar takes bearer tokens only")
 	}
 	return nil
 }

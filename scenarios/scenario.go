@@ -65,6 +65,9 @@ func Registry() []Scenario {
 			Labels: []string{"quick"},
 			Fix:    contractOptions,
 			Interventions: func(o Options) []Intervention {
+				if o.World.Lie != "" {
+					return nil // a liar does not outlive its server
+				}
 				return []Intervention{{Component: "kube-apiserver-1", Kind: restart, AfterRunning: int64(o.Pods)}}
 			},
 		},

@@ -63,10 +63,17 @@ func TestNoOvercommit(t *testing.T) {
 		{"an allocatable that shrank", small().bind("p", "n", cpu).put(node("n", "allocatable.cpu=500", "allocatable.pods=2")).
 			bind("q", "n", "requests.cpu=1"), checkers.Pass, []string{"1 bindings beyond"}},
 		{"a pod that was put there", small().put(pod("d", cpu, "spec.nodeName=n")).bind("p", "n", cpu), checkers.Pass,
-			[]string{"1 pods created with their node set", "1 bindings beyond"}},
+			[]string{"1 pods put on their node by others than ", "1 bindings beyond"}},
 		{"a pod that had been put there", small().put(pod("d", "spec.nodeName=n")).remove(pod("d")).bind("p", "n", cpu).bind("q", "n", cpu), checkers.Fail, nil},
 		{"a pod that grew", small().bind("p", "n", "requests.cpu=100").put(pod("p", "requests.cpu=900", "spec.nodeName=n")).bind("q", "n", cpu), checkers.Pass, []string{"1 bindings beyond"}},
-		{"two schedulers", small().bind("p", "n", cpu, "spec.schedulerName=a").bind("q", "n", cpu, "spec.schedulerName=b"), checkers.Pass, []string{"1 bindings beyond"}},
+		{"two schedulers", small().bind("p", "n", cpu, "spec.schedulerName=a").bind("q", "n", cpu, "spec.schedulerName=b"), checkers.Pass,
+			[]string{"1 pods put on their node by others than a", " 0 bindings beyond"}},
+		{"beside another scheduler", small().bind("p", "n", cpu, "spec.schedulerName=b").bind("q", "n", cpu, "spec.schedulerName=a").
+			bind("r", "x", "spec.schedulerName=a"), checkers.Fail, []string{"does not exist"}},
+		{"the default one, among more by hand", small().bind("p", "m", "spec.schedulerName=none").bind("r", "m", "spec.schedulerName=none").
+			bind("q", "x", "spec.schedulerName=default-scheduler"), checkers.Fail, []string{"x, which does not exist"}},
+		{"by hand, to no node", small().bind("p", "m", "spec.schedulerName=none").bind("q", "n", "spec.schedulerName=a").
+			bind("r", "n", "spec.schedulerName=a"), checkers.Pass, nil},
 		{"another scheduler just now", small().put(leader("a")).bind("p", "n", cpu).put(leader("b")).bind("q", "n", cpu), checkers.Pass, []string{"1 bindings beyond"}},
 		{"another scheduler long ago", small().put(leader("a")).bind("p", "n", cpu).put(leader("b")).wait(time.Minute).bind("q", "n", cpu), checkers.Fail, nil},
 		{"the same scheduler", small().put(leader("a")).bind("p", "n", cpu).put(leader("a")).bind("q", "n", cpu), checkers.Fail, nil},

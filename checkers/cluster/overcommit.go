@@ -12,7 +12,7 @@ import (
 // load is what the pods of a node add up to.
 type load struct {
 	cpu, memory, pods int64
-	direct            int64 // pods that were created with the node set
+	direct            int64 // pods that something else than the scheduler put there
 	grown             bool  // a pod of the node asks for other than it was bound with
 }
 
@@ -28,25 +28,53 @@ type overcommits struct {
 	seen      history.Version // of the lease of the scheduler
 	allowed   int             // excesses that are not judged
 	directed  int
-	scheduler string // the name of the first
-	others    bool   // a second one has bound something
+	scheduler string // the name of the one that is judged
 	unread    int
 }
 
 func (j *judge) overcommits() *finding {
 	o := &overcommits{
 		j: j, f: &finding{what: "bindings", floor: j.opts.Floors.Bindings}, nodes: j.table.Kind("", "nodes"),
-		loads: map[string]*load{}, direct: map[string]bool{},
+		loads: map[string]*load{}, direct: map[string]bool{}, scheduler: j.scheduler(),
 	}
 	for c := range j.changes("", "pods") {
 		o.change(c)
 	}
-	o.f.checked = fmt.Sprintf("; not judged: %d pods created with their node set, %d bindings beyond a limit that others had moved",
-		o.directed, o.allowed)
+	o.f.checked = fmt.Sprintf("; not judged: %d pods put on their node by others than %s, %d bindings beyond a limit that others had moved",
+		o.directed, o.scheduler, o.allowed)
 	if o.unread > 0 {
 		o.f.checked += fmt.Sprintf(", %d versions of pods that could not be read", o.unread)
 	}
 	return o.f
+}
+
+// scheduler is the name of the scheduler that is judged: Kubernetes' own, or, if
+// that bound nothing, the one that bound the most pods. Only one can be: two of
+// them do not know what the other is about to do, and whoever binds pods by hand
+// owes nothing.
+func (j *judge) scheduler() string {
+	bindings, best := map[string]int{}, ""
+	for c := range j.changes("", "pods") {
+		if !bindsNow(c) {
+			continue
+		}
+		name := c.Now.Field("spec.schedulerName")
+		if bindings[name]++; bindings[name] > bindings[best] {
+			best = name
+		}
+	}
+	if bindings[defaultScheduler] > 0 {
+		return defaultScheduler
+	}
+	return best
+}
+
+// defaultScheduler is corev1.DefaultSchedulerName.
+const defaultScheduler = "default-scheduler"
+
+// bindsNow says that a change gives a pod that was there before its node.
+func bindsNow(c versions.Change) bool {
+	return counts(c.Now) && c.Prev != nil && c.Prev.UID == c.Now.UID && !c.Prev.Unread && node(c.Prev) == ""
 }
 
 // counts says whether a pod takes something of its node, as the scheduler sees
@@ -69,15 +97,16 @@ func (o *overcommits) change(c versions.Change) {
 	if !counts(c.Now) {
 		return
 	}
-	created := !same
-	if created {
+	binds := bindsNow(c)
+	if !same || binds && c.Now.Field("spec.schedulerName") != o.scheduler {
+		binds = false
 		o.direct[c.Now.UID] = true
 		o.directed++
 		o.load(node(c.Now)).direct++
 	}
 	o.add(c.Now, +1)
 	switch {
-	case same && node(c.Prev) == "" && !c.Prev.Unread:
+	case binds:
 		o.f.judged++
 		o.bound(c.Now)
 	case same && counts(c.Prev) && (need(c.Prev, object.FieldCPU) != need(c.Now, object.FieldCPU) ||
@@ -116,11 +145,6 @@ func need(v *history.Version, field string) int64 {
 
 // bound judges the revision that bound a pod.
 func (o *overcommits) bound(pod *history.Version) {
-	if name := pod.Field("spec.schedulerName"); o.scheduler == "" {
-		o.scheduler = name
-	} else if name != o.scheduler {
-		o.others = true
-	}
 	why := o.wrong(pod)
 	switch {
 	case why == "":
@@ -175,7 +199,7 @@ func (o *overcommits) node(name string, rev int64) *history.Version {
 // right by what it could know.
 func (o *overcommits) excused(pod *history.Version) bool {
 	l := o.load(node(pod))
-	return l.direct > 0 || l.grown || o.others || o.nodeMoved(pod) || o.schedulerMoved(pod)
+	return l.direct > 0 || l.grown || o.nodeMoved(pod) || o.schedulerMoved(pod)
 }
 
 // nodeMoved says that the node was changed for the worse shortly before: it

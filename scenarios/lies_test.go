@@ -1,0 +1,78 @@
+package scenarios_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/planecheck/planecheck/apiserver/lies"
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/results"
+	"github.com/planecheck/planecheck/scenarios"
+)
+
+// What a liar tells before the API servers must be found, by the guarantee that
+// it breaks. All lies take an hour: make power. Those that are told here show
+// that the way from the liar to the verdict is whole.
+var _ = Describe("A lie before the API servers", func() {
+	few := []string{"list-without-an-item", "event-dropped"}
+	for _, lie := range lies.Catalogue() {
+		labels := []any{Label("power", "long")}
+		if slices.Contains(few, lie.Name) {
+			labels = []any{Label("power")}
+		}
+		It(lie.Name+" is found", append(labels, func(ctx SpecContext) {
+			run := runLying(ctx, lie.Name)
+			Expect(run.Lies).To(BeNumerically(">", 0), "it was never told")
+			Expect(broken(run)).To(ContainElements(lie.Breaks), "%d lies told", run.Lies)
+			tally(lie, run)
+		})...)
+	}
+})
+
+// runLying runs contract traffic in a small cluster, through liars.
+func runLying(ctx SpecContext, lie string) *results.Run {
+	GinkgoHelper()
+	found, err := scenarios.Find("contract/api")
+	Expect(err).NotTo(HaveOccurred())
+	o := scenarios.DefaultOptions()
+	o.World.Nodes, o.Pods, o.PodsPerDeployment = 5, 20, 10
+	o.World.Lie, o.Hold, o.Drain = lie, scenarios.Duration(30*time.Second), false
+	o.RunsDir = filepath.Join(GinkgoT().TempDir(), "runs")
+	report, err := (&scenarios.Runner{Out: GinkgoWriter, Planecheck: "test"}).Run(ctx, found[0], o)
+	Expect(err).NotTo(HaveOccurred())
+	run, err := results.Load(report.Dir)
+	Expect(err).NotTo(HaveOccurred())
+	return run
+}
+
+// broken are the guarantees of the API that failed.
+func broken(run *results.Run) []string {
+	var names []string
+	for _, v := range run.Verdict.Guarantees {
+		if v.Area == checkers.AreaAPI && v.Outcome == checkers.Fail {
+			names = append(names, v.Guarantee)
+		}
+	}
+	return names
+}
+
+// tally adds a line to the table of make power.
+func tally(lie lies.Lie, run *results.Run) {
+	GinkgoHelper()
+	path := os.Getenv("PLANECHECK_LIES_TABLE")
+	if path == "" {
+		return
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	Expect(err).NotTo(HaveOccurred())
+	defer f.Close()
+	_, err = fmt.Fprintf(f, "| %s | %d | %s | %s |\n", lie.Name, run.Lies, strings.Join(lie.Breaks, ", "), strings.Join(broken(run), ", "))
+	Expect(err).NotTo(HaveOccurred())
+}
