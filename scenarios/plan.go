@@ -103,7 +103,9 @@ func (p *Plan) addLoad(o Options) error {
 		return nil
 	}
 	if o.Contract > 0 {
-		traffic := contract.NewPlan(o.Seed, contract.Options{Rate: o.Contract, Crowded: o.Pods > fewPods})
+		traffic := contract.NewPlan(o.Seed, contract.Options{
+			Rate: o.Contract, Crowded: o.Pods > fewPods, Gentle: o.Contract < contractRate,
+		})
 		if err := traffic.Validate(); err != nil {
 			return Usagef("--contract: %v", err)
 		}

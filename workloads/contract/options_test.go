@@ -141,3 +141,18 @@ func (w *Workload) turn(client int, o object, seed uint64) *turn {
 	d := draw{seed: seed}
 	return &turn{actor: w.actors[client], object: o, rng: d.rng(), due: history.Now()}
 }
+
+// TestGentle checks that gentle traffic asks for no version that a server has to
+// wait for or chokes on, and other traffic does.
+func TestGentle(t *testing.T) {
+	for _, gentle := range []bool{false, true} {
+		w := &Workload{plan: NewPlan(1, Options{Gentle: gentle}), board: newBoard()}
+		w.board.version("10")
+		tn := &turn{actor: &actor{w: w}, rng: rand.New(rand.NewPCG(1, 1))}
+		for _, v := range []version{future, malformed} {
+			if got := tn.resourceVersion(v) == w.board.now(); got != gentle {
+				t.Errorf("gentle %v: %s is %q", gentle, v, tn.resourceVersion(v))
+			}
+		}
+	}
+}

@@ -31,6 +31,11 @@ type Options struct {
 	// namespaces then always select the workload's own, by label, so that they
 	// do not list the whole cluster.
 	Crowded bool `json:"crowded"`
+	// Gentle leaves out versions that no revision has reached yet, for which a
+	// server waits three seconds, and malformed ones, for which it answers 500
+	// (docs/findings/0002): beside a load they would count in its latency and its
+	// availability.
+	Gentle bool `json:"gentle"`
 	// Weights change those of the table by the operation's name; 0 turns an
 	// operation off.
 	Weights map[string]int `json:"weights,omitempty"`

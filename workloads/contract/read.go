@@ -23,6 +23,9 @@ const (
 
 // resourceVersion turns a choice into what is sent.
 func (t *turn) resourceVersion(v version) string {
+	if t.w.plan.Gentle && (v == future || v == malformed) {
+		v = now
+	}
 	switch v {
 	case now:
 		return t.w.board.now()
