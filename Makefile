@@ -61,9 +61,13 @@ kwok: ## measure the simulation beside KWOK v0.8.0; NODES= PODS= ROUNDS=
 	cd sim/kwok/bench && go build -ldflags "$(K8S_LDFLAGS)" -o ../../../build/bench .
 	build/bench --simulator build/simulator --kwok build/kwok $(if $(NODES),--nodes $(NODES)) $(if $(PODS),--pods $(PODS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-power: ## what the checkers see: lies told in histories and live before etcd; MUTANTS= a guarantee, SEEDS= a live lie
-	PLANECHECK_POWER=$(or $(MUTANTS),200) go test -count=1 -v -timeout 60m ./checkers/power -run TestPower
-	PLANECHECK_LIES_SEEDS=$(or $(SEEDS),8) go test -count=1 -v -timeout 60m ./apiserver/storage/lies -run 'TestCatalogue$$'
+power: build ## what the checkers see: lies in histories, and live before etcd and API servers (2 h; QUICK=1: minutes); MUTANTS= SEEDS=
+	PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),20,200)) go test -count=1 -v -timeout 60m ./checkers/power -run TestPower
+	PLANECHECK_LIES_SEEDS=$(or $(SEEDS),$(if $(QUICK),1,8)) go test -count=1 -v -timeout 60m ./apiserver/storage/lies -run 'TestCatalogue$$'
+	@mkdir -p build && rm -f build/api-lies.md
+	PLANECHECK_LIES_TABLE=$(CURDIR)/build/api-lies.md go test -ldflags "$(K8S_LDFLAGS)" -count=1 -v -timeout 120m ./scenarios \
+		-ginkgo.label-filter 'power$(if $(QUICK), && !long)'
+	@echo "lie | told | breaks | failed"; cat build/api-lies.md
 
 known: ## known bugs of released etcd, bad version and good; KNOWN= repetitions
 	PLANECHECK_KNOWN=$(or $(KNOWN),6) go test -count=1 -v -timeout 20m ./apiserver/storage/known

@@ -42,8 +42,8 @@ func runLying(ctx SpecContext, lie string) *results.Run {
 	found, err := scenarios.Find("contract/api")
 	Expect(err).NotTo(HaveOccurred())
 	o := scenarios.DefaultOptions()
-	o.World.Nodes, o.Pods, o.PodsPerDeployment = 5, 20, 10
-	o.World.Lie, o.Hold, o.Drain = lie, scenarios.Duration(30*time.Second), false
+	o.World.Nodes, o.Pods, o.PodsPerDeployment = 2, 4, 2
+	o.World.Lie, o.Hold, o.Drain = lie, scenarios.Duration(15*time.Second), false
 	o.RunsDir = filepath.Join(GinkgoT().TempDir(), "runs")
 	report, err := (&scenarios.Runner{Out: GinkgoWriter, Planecheck: "test"}).Run(ctx, found[0], o)
 	Expect(err).NotTo(HaveOccurred())
