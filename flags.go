@@ -39,7 +39,10 @@ func worldFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 	fs.StringVar(&w.CPUPolicy, "cpu-policy", w.CPUPolicy,
 		"Linux scheduling policy of all processes: batch (one that wakes does not preempt) or other (Linux's default)")
 	fs.StringVar(&w.Lie, "lie", "", "a lie to tell before the API servers, for the proof that it is seen")
-	_ = fs.MarkHidden("lie") // the flag is there
+	fs.BoolVar(&w.Unrecorded, "unrecorded", false, "record no history, to measure what recording costs; the verdict is Invalid")
+	for _, name := range []string{"lie", "unrecorded"} {
+		_ = fs.MarkHidden(name) // the flag is there
+	}
 	fs.Var(gcPercent{w.GC}, "gogc", "component=GOGC; components: kube-apiserver, kube-scheduler, kube-controller-manager, harness")
 	fs.Var(gcLimit{w.GC}, "gomemlimit", "component=GOMEMLIMIT, e.g. kube-apiserver=9GiB (default: from the machine's memory)")
 	fs.Uint64Var(&o.Seed, "seed", 1, "all random draws come from it")

@@ -42,7 +42,7 @@ type execution struct {
 	// interrupted is set when a person or a fault of ours cut the run short.
 	interrupted bool
 	acts        interventions
-	// recording keeps the histories.
+	// recording keeps the histories; nil: the plan wants none.
 	recording *recording
 	// shortfalls are planned pods that were not Running when they should be.
 	shortfalls []string
@@ -57,8 +57,10 @@ func newExecution(plan *Plan, dir *results.Dir, run *results.Run) (*execution, e
 	if run.Plan, err = plan.encode(); err != nil {
 		return nil, err
 	}
-	if x.recording, err = newRecording(dir.Path, log); err != nil {
-		return nil, err
+	if !plan.World.Unrecorded {
+		if x.recording, err = newRecording(dir.Path, log); err != nil {
+			return nil, err
+		}
 	}
 	if x.m, err = newMeasurement(dir, plan.World.Controllers > 0, log); err != nil {
 		return nil, err
@@ -235,7 +237,7 @@ func (x *execution) stop() error {
 		peak.DiskBytes = bytes
 	}
 	x.run.Peak = &peak
-	x.recording.hurry = x.interrupted
+	x.recording.setHurry(x.interrupted)
 	x.run.Lies = x.cluster.liars.told()
 	if err := x.cluster.stop(); err != nil {
 		return fmt.Errorf("stop: %w", err)

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -151,6 +152,9 @@ func judgeCaches(phases []results.Phase) checkers.Verdict {
 // judgeHistory judges what was recorded of the store, from the disk alone, so
 // that `planecheck check` comes to the same verdicts.
 func (x *execution) judgeHistory() []checkers.Verdict {
+	if x.recording == nil {
+		return []checkers.Verdict{unjudged(errors.New("the run was not recorded, to measure what that costs"))}
+	}
 	dir := x.dir.File(historyDir)
 	options := x.plan.Judge
 	options.Settled = x.run.Settled

@@ -84,6 +84,10 @@ type World struct {
 	// that the checkers see it; "": none.
 	Lie string `json:"lie,omitempty"`
 
+	// Unrecorded leaves out the histories, to measure what recording costs. The
+	// verdict is then Invalid.
+	Unrecorded bool `json:"unrecorded,omitempty"`
+
 	// GC holds GOGC and GOMEMLIMIT by component; "harness" is this process
 	// with its etcd members. What is missing is filled in from the machine.
 	GC map[string]GC `json:"gc"`

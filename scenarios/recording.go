@@ -119,6 +119,13 @@ func (r *recording) follow(members []storage.Member) (err error) {
 	return err
 }
 
+// setHurry says whether the audit is to be left out.
+func (r *recording) setHurry(hurry bool) {
+	if r != nil {
+		r.hurry = hurry
+	}
+}
+
 // seen is the revision up to which the version table goes just now.
 func (r *recording) seen() int64 {
 	if r == nil || r.watch == nil {
