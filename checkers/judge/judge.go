@@ -14,6 +14,7 @@ import (
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/history/archive"
 	"github.com/planecheck/planecheck/checkers/storage"
+	"github.com/planecheck/planecheck/checkers/storage/residual"
 	"github.com/planecheck/planecheck/checkers/storage/watch"
 	"github.com/planecheck/planecheck/checkers/timeline"
 )
@@ -142,7 +143,9 @@ func newJudge(opt Options, began history.Time) *judge {
 	if opt.Large {
 		floors.Members, floors.Hashes = -1, 1
 	}
-	j.calls = storage.New(storage.Options{Contract: opt.Contract, Floors: floors, Start: 1, Horizon: horizon})
+	j.calls = storage.New(storage.Options{
+		Contract: opt.Contract, Floors: floors, Start: 1, Horizon: horizon, Residual: residual.Judge(residual.Limits{}),
+	})
 	fresh := watch.Options{Commit: j.commits.of, Observe: j.deliveries.observe}
 	if opt.Faultless {
 		fresh.Calm = began

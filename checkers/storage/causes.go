@@ -36,9 +36,12 @@ type effect struct {
 type writes struct {
 	byKey map[string][]record
 	wide  []record // deletions of ranges and ends of leases
+	// ordered: the lists are in the order of the calls.
+	ordered bool
 }
 
 func (w *writes) add(r record) {
+	w.ordered = false
 	filed := map[string]bool{}
 	for _, branch := range [][]history.StoreAction{r.op.Then, r.op.Else} {
 		for _, a := range branch {
@@ -68,17 +71,36 @@ func (w *writes) remove(r record) {
 	w.wide = slices.DeleteFunc(w.wide, same)
 }
 
+// order sorts the lists once for all that is asked: a key may have been written
+// without an answer ten thousand times, and be asked for as often.
+func (w *writes) order() {
+	if w.ordered {
+		return
+	}
+	w.ordered = true
+	slices.SortFunc(w.wide, byCall)
+	for _, list := range w.byKey {
+		slices.SortFunc(list, byCall)
+	}
+}
+
+func byCall(a, b record) int {
+	return cmp.Or(cmp.Compare(a.op.Called, b.op.Called), cmp.Compare(a.op.ID, b.op.ID))
+}
+
 // candidates returns the writes that may have changed one of some keys, in the
-// order of their calls.
+// order of their calls. The list is not to be changed.
 func (w *writes) candidates(changes []timeline.Change) []record {
+	w.order()
+	if len(changes) == 1 && len(w.wide) == 0 {
+		return w.byKey[changes[0].Key]
+	}
 	list := slices.Clone(w.wide)
 	for i := range changes {
 		list = append(list, w.byKey[changes[i].Key]...)
 	}
-	slices.SortFunc(list, func(a, b record) int { return cmp.Compare(a.op.ID, b.op.ID) })
-	list = slices.CompactFunc(list, func(a, b record) bool { return a.op == b.op })
-	slices.SortStableFunc(list, func(a, b record) int { return cmp.Compare(a.op.Called, b.op.Called) })
-	return list
+	slices.SortFunc(list, byCall)
+	return slices.CompactFunc(list, func(a, b record) bool { return a.op == b.op })
 }
 
 func (c *causes) init() {
@@ -163,7 +185,15 @@ func (c *Checker) claim(r record, effect []timeline.Change) {
 // first the ends of leases that had passed, then, when everything is known,
 // unknown writes.
 func (c *Checker) resolve(until history.Time, final bool) {
-	for _, rev := range slices.Sorted(maps.Keys(c.causes.open)) {
+	var revs []int64
+	for rev, e := range c.causes.open {
+		if final || e.lease != 0 {
+			revs = append(revs, rev)
+		}
+	}
+	slices.Sort(revs)
+	var left []*effect
+	for _, rev := range revs {
 		e := c.causes.open[rev]
 		settled := final || (e.seen != 0 && e.seen.Add(c.opts.Horizon) < until)
 		switch {
@@ -172,26 +202,33 @@ func (c *Checker) resolve(until history.Time, final bool) {
 		case !final:
 			continue
 		default:
-			c.attribute(e)
+			left = append(left, e)
 		}
 		c.durable.other(rev)
 		delete(c.causes.open, rev)
 	}
-}
-
-// attribute finds the cause of a revision when all calls are known.
-func (c *Checker) attribute(e *effect) {
-	changes := c.t.At(e.rev)
-	if r, ok := c.author(&c.causes.unknown, e, changes, true); ok {
+	matched := c.match(left)
+	for _, rev := range slices.Sorted(maps.Keys(matched)) {
+		r := matched[rev]
 		c.causes.resolved++
 		c.causes.unknown.remove(r)
-		c.leases.deaths.answers = append(c.leases.deaths.answers, step{rev: e.rev - 1, called: r.op.Called, id: r.op.ID, method: r.op.Method, member: r.op.Member})
-		return
+		c.leases.deaths.answers = append(c.leases.deaths.answers, step{rev: rev - 1, called: r.op.Called, id: r.op.ID, method: r.op.Method, member: r.op.Member})
 	}
-	if r, ok := c.author(&c.causes.unknown, e, changes, false); ok {
+	for _, e := range left {
+		if _, ok := matched[e.rev]; !ok {
+			c.attribute(e)
+		}
+	}
+}
+
+// attribute blames somebody for a revision that no write can have made in time.
+func (c *Checker) attribute(e *effect) {
+	changes := c.t.At(e.rev)
+	if r, ok := c.author(&c.causes.unknown, e, changes); ok {
 		c.causes.unknown.remove(r)
 		ev := because("#%d was called after revision %d had been returned, but wrote revision %d", r.op.ID, r.after.rev, e.rev)
 		ev.rows = append(ev.rows, r.after.row())
+		ev.attributed = true
 		c.fail(RealTime, ev.op(r.op).state(e.rev, changes))
 		return
 	}
@@ -200,7 +237,7 @@ func (c *Checker) attribute(e *effect) {
 		return
 	}
 	why := because("nothing caused revision %d", e.rev)
-	if r, ok := c.author(&c.causes.refused, e, changes, false); ok {
+	if r, ok := c.author(&c.causes.refused, e, changes); ok {
 		c.fail(DefiniteFailureInert, because("#%d was refused, and yet it is revision %d", r.op.ID, e.rev).op(r.op).
 			event("some member", e.seen, e.rev, changes))
 		why = because("revision %d comes from #%d, which was refused", e.rev, r.op.ID).op(r.op)
@@ -209,14 +246,10 @@ func (c *Checker) attribute(e *effect) {
 }
 
 // author returns the earliest of some writes that does exactly what a revision
-// did and was called before anybody saw it. Writes that differ in nothing but
-// their time are interchangeable.
-func (c *Checker) author(among *writes, e *effect, changes []timeline.Change, inTime bool) (record, bool) {
+// did and was called before anybody saw it.
+func (c *Checker) author(among *writes, e *effect, changes []timeline.Change) (record, bool) {
 	for _, r := range among.candidates(changes) {
 		if e.seen != 0 && r.op.Called >= e.seen {
-			continue
-		}
-		if inTime && r.after.rev >= e.rev {
 			continue
 		}
 		if c.couldBe(r.op, e, changes) {
@@ -274,10 +307,10 @@ func (c *Checker) prepareHoles() {
 func (c *Checker) onHole(rev int64, view timeline.View) []timeline.Change {
 	if c.causes.sightings == nil {
 		c.collectSightings()
+		c.search(rev, view)
 	}
 	seen := c.causes.sightings[rev]
-	var found []timeline.Change
-	var author *history.StoreOp
+	found, author := c.foundAuthor(rev, view)
 	differ := false
 	for _, r := range c.causes.guesses {
 		if r.after.rev >= rev || c.causes.guessed[r.op] {
@@ -289,7 +322,7 @@ func (c *Checker) onHole(rev int64, view timeline.View) []timeline.Change {
 		}
 		if found == nil {
 			found, author = changes, r.op
-		} else if !timeline.Same(found, changes) {
+		} else if !timeline.Same(found, changes) || author == nil || !twins(author, r.op) {
 			differ = true
 			break
 		}
@@ -334,9 +367,7 @@ func (w *writes) all() []record {
 	for _, records := range w.byKey {
 		list = append(list, records...)
 	}
-	slices.SortFunc(list, func(a, b record) int {
-		return cmp.Or(cmp.Compare(a.op.Called, b.op.Called), cmp.Compare(a.op.ID, b.op.ID))
-	})
+	slices.SortFunc(list, byCall)
 	return slices.CompactFunc(list, func(a, b record) bool { return a.op == b.op })
 }
 

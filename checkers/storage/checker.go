@@ -8,6 +8,10 @@
 // whether every revision has a cause. That takes O(n log n) time, and each
 // violation is two or three records that a person can read.
 //
+// One thing needs a search: which of several writes of unknown outcome made a
+// revision that no answer and no event explains. Such a window is handed to
+// Options.Residual.
+//
 // The guarantees of watches are judged by the package storage/watch.
 package storage
 
@@ -34,6 +38,11 @@ type Options struct {
 	Horizon time.Duration
 	// Batch is the number of calls that are judged at a time; default 32,768.
 	Batch int
+	// Residual searches the window in which writes of unknown outcome cannot be
+	// told apart; package storage/residual has one. It is called at most once,
+	// in Finish. Nil: the earliest call is taken, and a violation that may come
+	// from that choice is Unknown.
+	Residual func(Window) Explanation
 }
 
 // Checker judges a history while it is recorded. Calls and messages may be
@@ -59,8 +68,10 @@ type Checker struct {
 	violations map[string]*violation
 	invalid    map[string]int // what makes the history unfit to judge
 	doubts     []doubt        // revisions that were guessed
-	counts     counts
-	verdicts   []checkers.Verdict
+	// explanation is what the search of the window in doubt came to.
+	explanation Explanation
+	counts      counts
+	verdicts    []checkers.Verdict
 }
 
 // violation is the first counter-example of a guarantee, and the first of those
@@ -69,6 +80,7 @@ type violation struct {
 	evidence, doubted *evidence
 	count             int // of the certain ones
 	doubt             *doubt
+	searched          bool // evidence is certain because of a search
 }
 
 // counts is the evidence that verdicts rest on.
@@ -274,7 +286,11 @@ func (c *Checker) fail(name string, e *evidence) {
 		v = &violation{}
 		c.violations[name] = v
 	}
-	switch d := c.doubtOf(name, e); {
+	d := c.doubtOf(name, e)
+	if d != nil && c.certain(name) {
+		d, v.searched = nil, v.searched || v.evidence == nil
+	}
+	switch {
 	case d != nil && v.doubted == nil:
 		v.doubted, v.doubt = e, d
 	case d == nil && v.evidence == nil:

@@ -84,7 +84,7 @@ func (c *Checker) doubtGuesses(rev int64) {
 
 // doubtOf returns the doubt that a violation may come from, nil: it is certain.
 func (c *Checker) doubtOf(guarantee string, e *evidence) *doubt {
-	if guarantee == RealTime || guarantee == CompactionHonest {
+	if (guarantee == RealTime && !e.attributed) || guarantee == CompactionHonest {
 		return nil // headers and times alone
 	}
 	for i := range c.doubts {
@@ -112,7 +112,7 @@ func (e *evidence) reaches(rev int64) bool {
 // touches says that a counter-example rests on what is in doubt.
 func (e *evidence) touches(d *doubt) bool {
 	for _, op := range e.ops {
-		if acknowledged(op) && op.Header < d.rev {
+		if acknowledged(op) && (op.Header < d.rev || pinned(op) < d.rev) {
 			continue
 		}
 		for _, branch := range [][]history.StoreAction{op.Then, op.Else} {
@@ -125,6 +125,16 @@ func (e *evidence) touches(d *doubt) bool {
 		}
 	}
 	return slices.ContainsFunc(e.changes, func(c timeline.Change) bool { return c.KV.Mod >= d.rev && d.about(c.Key, "") })
+}
+
+// pinned is the revision that a read asked for, the highest of all if it did
+// not.
+func pinned(op *history.StoreOp) int64 {
+	read := op.Method == history.MethodRange || op.Method == history.MethodRangeStream
+	if read && op.Then[0].Revision > 0 {
+		return op.Then[0].Revision
+	}
+	return 1<<63 - 1
 }
 
 // expirable returns the keys of leases that may have ended by themselves in a

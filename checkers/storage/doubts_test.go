@@ -34,6 +34,7 @@ func TestDoubtIsNarrow(t *testing.T) {
 	f("another key", Reads, checkers.Fail, read(get("a")).ok(4, found(kv("a", 2, 2, 1, 9))))
 	f("another range", Reads, checkers.Fail, read(list("d", "z")).ok(4, found()))
 	f("before it", Reads, checkers.Fail, get("b").local().at(6, 7).ok(2, found(kv("b", 2, 2, 1, 2))))
+	f("an older state of it", Reads, checkers.Fail, read(get("b")).pinned(2).ok(4, found(kv("b", 2, 2, 1, 2))))
 	f("both", Reads, checkers.Fail, read(get("b")).ok(4, found()), read(get("a")).ok(4, found()))
 	f("a comparison of one", Replay, checkers.Unknown, read(update("b", 3, 5)).no(4, found()))
 	f("a comparison of another", Replay, checkers.Fail, read(update("a", 1, 5)).ok(5))

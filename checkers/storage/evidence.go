@@ -19,6 +19,9 @@ type evidence struct {
 	ops     []*history.StoreOp
 	changes []timeline.Change
 	hole    int64 // the last revision that is missing, 0: none is
+	// attributed: a revision was given to a write of unknown outcome, because
+	// no other one was left.
+	attributed bool
 }
 
 // row is one operation or event. Times are 0 where there was none.

@@ -192,7 +192,7 @@ func (c *Checker) blameLease(e *effect, changes []timeline.Change) {
 		ev.rows = append(ev.rows, s.row())
 	}
 	ev.event("some member", e.seen, e.rev, changes).state(e.rev, changes)
-	if r, ok := c.author(&c.causes.refused, e, changes, false); ok {
+	if r, ok := c.author(&c.causes.refused, e, changes); ok {
 		c.fail(DefiniteFailureInert, because("#%d was refused, and yet it is revision %d", r.op.ID, e.rev).op(r.op).state(e.rev, changes))
 	}
 	c.fail(LeaseHonest, ev)

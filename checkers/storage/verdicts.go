@@ -34,11 +34,14 @@ func (c *Checker) decide(v *checkers.Verdict) {
 		return
 	}
 	if broken != nil && broken.evidence == nil {
-		v.Outcome, v.Detail = checkers.Unknown, broken.doubt.why+broken.doubted.String()
+		v.Outcome, v.Detail = checkers.Unknown, broken.doubt.why+broken.doubted.String()+c.remark()
 		return
 	}
 	if broken != nil {
 		v.Outcome, v.Detail = checkers.Fail, broken.evidence.String()
+		if broken.searched {
+			v.Detail += c.remark()
+		}
 		if broken.count > 1 {
 			v.Detail += fmt.Sprintf("\n(the first of %d violations)", broken.count)
 		}
