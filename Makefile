@@ -19,7 +19,7 @@ LIGHT = $$(go list ./... | grep -v -e /scenarios$$ -e /component$$ -e planecheck
 
 # Those that judge hundreds of histories; with the race detector they take five
 # times as long, and nothing in them is concurrent that is not tested elsewhere.
-HEAVY = /storage/lies$$ -e /checkers/oracle$$ -e /checkers/power$$
+HEAVY = /storage/lies$$ -e /checkers/oracle$$ -e /checkers/power -e /checkers/api/ -e /checkers/versions$$ -e /checkers/storage
 
 # What `make scale` runs; empty: sized to the machine.
 NODES ?=
@@ -64,7 +64,10 @@ kwok: ## measure the simulation beside KWOK v0.8.0; NODES= PODS= ROUNDS=
 power: build ## what the checkers see: lies in histories, and live before etcd and API servers (2 h; QUICK=1: minutes); MUTANTS= SEEDS=
 	PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),20,200)) go test -count=1 -v -timeout 60m ./checkers/power -run TestPower
 	PLANECHECK_LIES_SEEDS=$(or $(SEEDS),$(if $(QUICK),1,8)) go test -count=1 -v -timeout 60m ./apiserver/storage/lies -run 'TestCatalogue$$'
-	@mkdir -p build && rm -f build/api-lies.md
+	@mkdir -p build && rm -rf build/api-lies.md build/power-runs
+	bin/planecheck run contract/api --nodes 20 --pods 100 --count $(if $(QUICK),1,10) --runs build/power-runs
+	PLANECHECK_POWER_RUNS=$$(echo $(CURDIR)/build/power-runs/* | tr ' ' ':') PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),20,200)) \
+		go test -count=1 -v -timeout 60m ./checkers/power/api -run TestPower
 	PLANECHECK_LIES_TABLE=$(CURDIR)/build/api-lies.md go test -ldflags "$(K8S_LDFLAGS)" -count=1 -v -timeout 120m ./scenarios \
 		-ginkgo.label-filter 'power$(if $(QUICK), && !long)'
 	@echo "lie | told | breaks | failed"; cat build/api-lies.md

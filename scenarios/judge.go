@@ -167,7 +167,7 @@ func (x *execution) judgeHistory() []checkers.Verdict {
 		x.log.Warn("cannot measure the history", "err", err)
 	}
 	x.run.History = historyFigures(j)
-	x.run.History.Lost, x.run.History.Bytes = x.recording.lost(), bytes
+	x.run.History.Bytes = bytes
 	return j.Verdicts
 }
 
@@ -175,7 +175,7 @@ func historyFigures(j *judge.Judgement) *results.History {
 	deliveries, apiDeliveries := deliveryFigures(j.Deliveries), deliveryFigures(j.APIDeliveries)
 	return &results.History{
 		Deliveries: deliveries, APIDeliveries: apiDeliveries,
-		Attempts: j.Attempts, APIMessages: j.APIMessages, Versions: j.Versions,
+		Lost: j.Lost, Attempts: j.Attempts, APIMessages: j.APIMessages, Versions: j.Versions,
 		Operations: j.Operations, Messages: j.Messages, Events: j.Events, Revisions: j.Revisions,
 		Judged: results.Seconds(j.Took),
 	}

@@ -57,9 +57,6 @@ func newRecording(runDir string, log *slog.Logger) (*recording, error) {
 	return r, nil
 }
 
-// lost is the number of records that did not make it to the disk.
-func (r *recording) lost() uint64 { return r.store.Lost() + r.api.Lost() }
-
 // observer is the ear of the client layer: the measurement's own, and the API
 // history's if that is kept.
 func (r *recording) observer(measure history.Observer) history.Observer {

@@ -10,7 +10,13 @@ import (
 )
 
 func set(resource, name, want, ready string) history.Version {
-	return object("apps", resource, "ns", name, "spec.replicas="+want, "status.readyReplicas="+ready, "status.observedGeneration=1")
+	return counted(resource, name, want, want, ready)
+}
+
+// counted is a workload whose status counts that many pods.
+func counted(resource, name, want, have, ready string) history.Version {
+	return object("apps", resource, "ns", name, "spec.replicas="+want, "status.replicas="+have,
+		"status.readyReplicas="+ready, "status.observedGeneration=1")
 }
 
 // replica is a ready pod of an owner.
@@ -36,6 +42,9 @@ func TestReplicasConverge(t *testing.T) {
 		{"scaled just now", rs("1", "1").put(replica("a", of)).wait(rest).put(generation(set("replicasets", "rs", "2", "1"), 2)), checkers.Pass, []string{"1 still changing"}},
 		{"a status of too few", rs("1", "0").put(replica("a", of)).wait(rest), checkers.Fail, []string{"0 of its pods are ready, and 1 are"}},
 		{"a status of too many", rs("1", "1").put(owned(pod("a"), of)).wait(rest), checkers.Fail, []string{"1 of its pods are ready, and 0 are"}},
+		{"a count of too many", newWorld().put(counted("replicasets", "rs", "1", "2", "1")).put(replica("a", of)).wait(rest),
+			checkers.Fail, []string{"says that it has 2 pods, and owns 1"}},
+		{"a count of none", newWorld().put(counted("replicasets", "rs", "1", "0", "1")).put(replica("a", of)).wait(rest), checkers.Fail, nil},
 		{"a status of old", rs("1", "1").put(replica("a", of)).put(generation(set("replicasets", "rs", "1", "1"), 2)).wait(rest), checkers.Fail, []string{"generation 2, and its status at 1"}},
 		{"on its way out", rs("2", "0").put(deleting(set("replicasets", "rs", "2", "0"))).wait(rest), checkers.Pass, []string{"0 workloads"}},
 		{"under a quota", rs("2", "0").put(object("", "resourcequotas", "ns", "q")).wait(rest), checkers.Pass, []string{"1 waiting"}},

@@ -126,6 +126,8 @@ func (c *convergence) judge(w *history.Version, generation int64) {
 	switch ready := need(w, "status.readyReplicas"); {
 	case need(w, "status.observedGeneration") != w.Generation:
 		c.f.violated(c.evidence(w, own, fmt.Sprintf("is at generation %d, and its status at %d", w.Generation, need(w, "status.observedGeneration"))))
+	case need(w, "status.replicas") != own.active:
+		c.f.violated(c.evidence(w, own, fmt.Sprintf("says that it has %d pods, and owns %d", need(w, "status.replicas"), own.active)))
 	case ready != own.ready:
 		c.f.violated(c.evidence(w, own, fmt.Sprintf("says that %d of its pods are ready, and %d are", ready, own.ready)))
 	}

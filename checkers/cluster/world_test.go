@@ -286,7 +286,7 @@ func BenchmarkJudge(b *testing.B) {
 		w.put(node(fmt.Sprintf("node-%d", n), "allocatable.cpu=32000", "allocatable.memory=1000000", "allocatable.pods=110"))
 	}
 	for s := range 500 {
-		w.put(object("apps", "replicasets", "ns", fmt.Sprintf("rs-%d", s), "spec.replicas=30", "status.readyReplicas=30", "status.observedGeneration=1"))
+		w.put(object("apps", "replicasets", "ns", fmt.Sprintf("rs-%d", s), "spec.replicas=30", "status.replicas=30", "status.readyReplicas=30", "status.observedGeneration=1"))
 		w.put(object("", "services", "ns", fmt.Sprintf("s-%d", s), fmt.Sprintf("selector=app=%d", s)))
 	}
 	for p := range 15_000 {

@@ -48,6 +48,9 @@ type Judgement struct {
 	Messages   int64 `json:"messages"`
 	Events     int64 `json:"events"`
 	Revisions  int64 `json:"revisions"`
+	// Lost is the number of records that are not in the history, by its own
+	// account.
+	Lost uint64 `json:"lost"`
 	// Of the API history: attempts, messages on watches, and rows of the
 	// version table.
 	Attempts    int64 `json:"attempts"`
@@ -101,6 +104,9 @@ func Directory(dir string, opt Options) (*Judgement, error) {
 	}
 	for i := range result.Verdicts {
 		j.settle(&result.Verdicts[i], incomplete)
+	}
+	for _, s := range r.Streams() {
+		result.Lost += s.Lost
 	}
 	result.Took = history.Since(began)
 	return result, nil

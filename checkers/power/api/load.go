@@ -1,0 +1,78 @@
+package apipower
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/planecheck/planecheck/checkers/api/window"
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/history/archive"
+)
+
+// Base is a valid history, in memory, that lies are told in. Nothing changes it:
+// a lie replaces records by copies.
+type Base struct {
+	Name     string
+	Window   *window.Window
+	Calls    []*history.APICall  // in the order of the archive
+	Watches  []*history.APIWatch // those of one watch in their order
+	Versions []*history.Version  // by revision
+
+	facts *facts
+}
+
+// Load reads the history of a run. An incomplete one is refused, for nothing
+// could be said of a lie in it.
+func Load(dir string) (*Base, error) {
+	r, err := archive.Open(filepath.Join(dir, "history"))
+	if err != nil {
+		return nil, fmt.Errorf("load the history of %s: %w", dir, err)
+	}
+	if err := r.Complete(); err != nil {
+		return nil, fmt.Errorf("load the history of %s: %w", dir, err)
+	}
+	b := &Base{Name: filepath.Base(dir)}
+	w := window.New()
+	var failed error
+	for rec, err := range archive.ReadStore(r) {
+		switch {
+		case err != nil:
+			failed = errors.Join(failed, err)
+		case rec.Op != nil:
+			w.StoreOp(rec.Op)
+		default:
+			w.StoreWatch(rec.Watch)
+		}
+	}
+	b.Window = w.Window()
+	for v, err := range archive.Read(r, archive.Versions) {
+		if failed = errors.Join(failed, err); err == nil {
+			b.Versions = append(b.Versions, v.Clone())
+		}
+	}
+	opaque := map[uint64]bool{}
+	for c, err := range archive.Read(r, archive.APICalls) {
+		if failed = errors.Join(failed, err); err != nil {
+			break
+		}
+		// Package judge leaves these out, too: nothing is known of them.
+		if opaque[c.ID] = c.Opaque; !c.Opaque {
+			b.Calls = append(b.Calls, c.Clone())
+		}
+	}
+	for m, err := range archive.Read(r, archive.APIWatches) {
+		if failed = errors.Join(failed, err); err == nil && !opaque[m.Call] {
+			w := *m
+			b.Watches = append(b.Watches, &w)
+		}
+	}
+	if failed != nil {
+		return nil, fmt.Errorf("load the history of %s: %w", dir, failed)
+	}
+	b.Learn()
+	return b, nil
+}
+
+// Learn indexes the records. Load has done it; who makes a Base calls it.
+func (b *Base) Learn() { b.facts = learn(b.Calls, b.Watches, b.Versions) }

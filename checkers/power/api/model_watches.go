@@ -1,0 +1,210 @@
+package apipower
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/planecheck/planecheck/checkers/api/window"
+	"github.com/planecheck/planecheck/checkers/history"
+)
+
+// event is what a watch owes for one revision.
+type event struct {
+	kind   string
+	object history.APIObject
+}
+
+// plain says that a call is a watch that begins with what is after a revision,
+// not with the state.
+func plain(c *history.APICall) bool {
+	_, ok := number(c.ResourceVersion)
+	return c.Verb == "watch" && ok && c.InitialEvents != "true"
+}
+
+// owed is everything that a watch shows that lives for ever, in order.
+func (f *facts) owed(c *history.APICall) []event {
+	var all []event
+	for _, n := range f.names[kindOf(c)] {
+		if c.Namespace != "" && n.namespace != c.Namespace {
+			continue
+		}
+		var prev *history.Version
+		for _, v := range f.objects[n] {
+			was, is := prev != nil && selects(c, prev), !v.Delete && selects(c, v)
+			switch {
+			case is && was:
+				all = append(all, event{"MODIFIED", show(v)})
+			case is:
+				all = append(all, event{"ADDED", show(v)})
+			case was:
+				o := show(prev) // the last content that the watch may see, at the revision of the change
+				o.Version = v.Revision
+				all = append(all, event{"DELETED", o})
+			}
+			if prev = v; v.Delete {
+				prev = nil
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b event) int { return cmp.Compare(a.object.Version, b.object.Version) })
+	return all
+}
+
+// watchWrong says what is wrong with the messages of a watch, "": nothing.
+func (f *facts) watchWrong(w *window.Window, c *history.APICall, ms []*history.APIWatch) string {
+	if why := refusalWrong(w, c, ms); why != "" {
+		return why
+	}
+	owed := f.owed(c)
+	if plain(c) {
+		n, _ := number(c.ResourceVersion)
+		return follows(w, owed, n, ms)
+	}
+	if !slices.ContainsFunc(ms, func(m *history.APIWatch) bool { return m.InitialEnd }) {
+		return "" // nothing says where the initial events end, or that they are all
+	}
+	why := "the initial events are of no one state"
+	for _, k := range splits(ms) {
+		for _, rev := range statesThat(owed, ms[:k]) {
+			if rev.to < required(w, c) {
+				why = "the initial state is older than what was asked for"
+				continue
+			}
+			// The latest revision of that state: what is owed after it is the same.
+			if bad := endWrong(w, c, ms); bad != "" {
+				why = bad
+				continue
+			}
+			if bad := follows(w, owed, rev.from, ms[k:]); bad != "" {
+				why = bad
+				continue
+			}
+			return ""
+		}
+	}
+	return why
+}
+
+// required is the revision that the initial state must have reached.
+func required(w *window.Window, c *history.APICall) int64 {
+	if n, ok := number(c.ResourceVersion); ok {
+		return n
+	}
+	if c.ResourceVersion == "0" {
+		return 0
+	}
+	return w.Lo(c.Called)
+}
+
+// splits are the numbers of messages that may be the initial state: the leading
+// ADDED, or fewer. None come after a bookmark.
+func splits(ms []*history.APIWatch) []int {
+	ks := []int{0}
+	for i, m := range ms {
+		if m.Type != "ADDED" && m.Type != history.APIWatchOpen {
+			break
+		}
+		ks = append(ks, i+1)
+	}
+	slices.Reverse(ks)
+	return ks
+}
+
+type span struct{ from, to int64 }
+
+// statesThat are the spans of revisions at which the state was what messages
+// show.
+func statesThat(owed []event, ms []*history.APIWatch) []span {
+	want := map[string]history.APIObject{}
+	for _, m := range ms {
+		if m.Type != "ADDED" {
+			continue
+		}
+		if _, twice := want[m.Object.Key()]; twice {
+			return nil
+		}
+		want[m.Object.Key()] = m.Object
+	}
+	var found []span
+	live, right := map[string]history.APIObject{}, 0
+	for i := 0; i <= len(owed); i++ {
+		s := span{to: 1<<62 - 1}
+		if i > 0 {
+			o := owed[i-1].object
+			s.from = o.Version
+			if old, ok := live[o.Key()]; ok && old == want[o.Key()] {
+				right--
+			}
+			delete(live, o.Key())
+			if owed[i-1].kind != "DELETED" {
+				live[o.Key()] = o
+				if o == want[o.Key()] {
+					right++
+				}
+			}
+		}
+		if i < len(owed) {
+			s.to = owed[i].object.Version - 1
+		}
+		if right == len(want) && len(live) == len(want) && s.from <= s.to {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+// endWrong judges the bookmark that ends the initial events, if there is one.
+func endWrong(w *window.Window, c *history.APICall, ms []*history.APIWatch) string {
+	for _, m := range ms {
+		if m.InitialEnd && m.Object.Version < required(w, c) {
+			return fmt.Sprintf("the initial events end at revision %d, %d was asked for", m.Object.Version, required(w, c))
+		}
+	}
+	return ""
+}
+
+// follows says what is wrong with messages that must be everything owed after
+// a revision, in order, up to where they end.
+func follows(w *window.Window, owed []event, from int64, ms []*history.APIWatch) string {
+	for len(owed) > 0 && owed[0].object.Version <= from {
+		owed = owed[1:]
+	}
+	for _, m := range ms {
+		switch m.Type {
+		case "ADDED", "MODIFIED", "DELETED":
+			if len(owed) == 0 || owed[0].kind != m.Type || owed[0].object != m.Object {
+				return fmt.Sprintf("%s of %s at %d is not what comes next", m.Type, m.Object.Key(), m.Object.Version)
+			}
+			owed = owed[1:]
+		case "BOOKMARK":
+			if len(owed) > 0 && owed[0].object.Version <= m.Object.Version {
+				return fmt.Sprintf("the bookmark at %d leads the event at %d", m.Object.Version, owed[0].object.Version)
+			}
+			if m.Object.Version > w.Hi(m.At) {
+				return fmt.Sprintf("the bookmark at %d is of the future", m.Object.Version)
+			}
+		}
+	}
+	return ""
+}
+
+// refusalWrong judges the errors of a watch, and initial events from a revision
+// that does not exist.
+func refusalWrong(w *window.Window, c *history.APICall, ms []*history.APIWatch) string {
+	n, numbered := number(c.ResourceVersion)
+	for _, m := range ms {
+		switch {
+		case m.Type == "ERROR" && m.Status == 410:
+			if numbered && n <= w.Hi(m.At) {
+				continue
+			}
+			return "410 of a watch from no revision of the past"
+		case m.Type == "ERROR" && m.Status == 504 && plain(c):
+			return "504 of a watch that may begin in the future"
+		case m.InitialEnd && numbered && n > w.Hi(m.At):
+			return fmt.Sprintf("the initial events of revision %d came before it existed", n)
+		}
+	}
+	return ""
+}

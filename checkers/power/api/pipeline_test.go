@@ -1,0 +1,193 @@
+package apipower
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/history/archive"
+)
+
+// A history without a lie raises no alarm, and the model accepts all of it.
+func TestTinyIsClean(t *testing.T) {
+	b := tiny()
+	var r Report
+	r.clean(b, table(b.Versions))
+	for _, alarm := range r.FalseAlarms {
+		t.Errorf("alarm: %s", alarm)
+	}
+	for _, why := range r.FalseObjections {
+		t.Errorf("objection: %s", why)
+	}
+}
+
+// Every lie finds a place in a tiny history, counts there, and is caught unless
+// it is known to be missed.
+func TestPipeline(t *testing.T) {
+	b := tiny()
+	tab := table(b.Versions)
+	for _, lie := range Catalogue() {
+		var told, counted bool
+		for seed := uint64(0); seed < 20 && !counted; seed++ {
+			m, ok := tell(lie, b, tab, seed)
+			told = told || ok
+			if !ok || m.Fate == Acquitted {
+				continue
+			}
+			counted = true
+			switch missed := m.Fate == Escaped || m.Fate == ByAnother; {
+			case missed && lie.Missed == "":
+				t.Errorf("%s", m)
+			case !missed && lie.Missed != "":
+				t.Errorf("%s: %s: is caught now; it is no longer known to be missed", lie.Breaks, lie.Name)
+			}
+		}
+		if !counted {
+			t.Errorf("%s: %s: never counted (told: %v)", lie.Breaks, lie.Name, told)
+		}
+	}
+}
+
+// Load reads what a run leaves behind, and nothing that is incomplete.
+func TestLoad(t *testing.T) {
+	w := script()
+	b := w.finish()
+	b.Calls = append(b.Calls, &history.APICall{ID: 1 << 20, Verb: "watch", Called: w.now, Returned: w.now, Opaque: true})
+	b.Watches = append(b.Watches, &history.APIWatch{Call: 1 << 20, Type: "ADDED", At: w.now})
+	dir := t.TempDir()
+	out, err := archive.Create(filepath.Join(dir, "history"), archive.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := archive.NewStoreWriter(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	api, err := archive.NewAPIWriter(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed(w.ops, store.StoreOp)
+	feed(b.Calls, api.APICall)
+	feed(b.Watches, api.APIWatch)
+	feed(b.Versions, api.Version)
+	if _, err := Load(dir); err == nil {
+		t.Error("a history that is not closed was loaded")
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Calls) != len(b.Calls)-1 || len(got.Watches) != len(b.Watches)-1 || len(got.Versions) != len(b.Versions) {
+		t.Errorf("loaded %d calls, %d messages, %d versions", len(got.Calls), len(got.Watches), len(got.Versions))
+	}
+	var r Report
+	r.clean(got, table(got.Versions))
+	if len(r.FalseAlarms)+len(r.FalseObjections) > 0 {
+		t.Errorf("without a lie: %v %v", r.FalseAlarms, r.FalseObjections)
+	}
+}
+
+// Each guarantee has its kinds of lies, each with a name of its own.
+func TestCatalogue(t *testing.T) {
+	kinds := map[string]int{}
+	names := map[string]bool{}
+	for _, lie := range Catalogue() {
+		kinds[lie.Breaks]++
+		if names[lie.Breaks+lie.Name] {
+			t.Errorf("%s, %s: twice in the catalogue", lie.Breaks, lie.Name)
+		}
+		names[lie.Breaks+lie.Name] = true
+		if (len(lie.Also) > 0) != (lie.Because != "") || slices.Contains(lie.Also, lie.Breaks) {
+			t.Errorf("%s, %s: neighbours without a reason, or itself", lie.Breaks, lie.Name)
+		}
+	}
+	for g, n := range kinds {
+		if n < 3 {
+			t.Errorf("%s: %d kinds of lies", g, n)
+		}
+	}
+}
+
+// A lie tells nothing to the history that it was told in.
+func TestLiesLeaveTheBase(t *testing.T) {
+	b, fresh := tiny(), tiny()
+	tab := table(b.Versions)
+	for _, lie := range Catalogue() {
+		tell(lie, b, tab, 1)
+	}
+	for i, c := range b.Calls {
+		if !slices.Equal(c.Items, fresh.Calls[i].Items) || c.Object != fresh.Calls[i].Object || c.Name != fresh.Calls[i].Name {
+			t.Fatalf("call %d was changed", c.ID)
+		}
+	}
+	for i, m := range b.Watches {
+		if *m != *fresh.Watches[i] {
+			t.Fatalf("message %d was changed", i)
+		}
+	}
+	for i, v := range b.Versions {
+		if f := fresh.Versions[i]; v.UID != f.UID || v.Content != f.Content || v.Revision != f.Revision || !slices.Equal(v.Marks, f.Marks) || !slices.Equal(v.Fields, f.Fields) {
+			t.Fatalf("version %d was changed", v.Revision)
+		}
+	}
+}
+
+// The model acquits a GET that shows a version which was replaced while the
+// GET ran, and rejects it a moment later.
+func TestModelAcquits(t *testing.T) {
+	w := newWorld()
+	w.create("configmaps", "n", "a", "a")
+	old := w.b.Versions[0]
+	w.write("patch", "configmaps", "n", "a", "a", "")
+	beside := w.call("get", "configmaps", "n", "a")
+	beside.Called = w.b.Calls[1].Called
+	w.answer(beside, old)
+	behind := w.call("get", "configmaps", "n", "a")
+	w.answer(behind, old)
+	b := w.finish()
+	if why := b.facts.callWrong(b.Window, b.Calls, beside); why != "" {
+		t.Errorf("the one beside the write: %s", why)
+	}
+	if why := b.facts.callWrong(b.Window, b.Calls, behind); why == "" {
+		t.Error("the one behind the write was accepted")
+	}
+}
+
+// A run with little to tell still reaches every guarantee, reports equally
+// twice, and ends with its context.
+func TestRun(t *testing.T) {
+	var tables []string
+	for range 2 {
+		r, err := Run(context.Background(), []*Base{tiny()}, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range Guarantees() {
+			if r.Guarantee(g).Tried() < 2 {
+				t.Errorf("%s: %d mutants counted", g, r.Guarantee(g).Tried())
+			}
+		}
+		tables = append(tables, r.Table())
+	}
+	if tables[0] != tables[1] {
+		t.Errorf("two runs differ:\n%s\n%s", tables[0], tables[1])
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Run(ctx, []*Base{tiny()}, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("a canceled run ended with %v", err)
+	}
+	if _, err := Run(context.Background(), nil, 1); err == nil {
+		t.Error("no histories were measured")
+	}
+	if _, err := Load(t.TempDir()); err == nil {
+		t.Error("a directory without a history was loaded")
+	}
+}

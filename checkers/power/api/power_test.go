@@ -1,0 +1,64 @@
+package apipower
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+)
+
+// TestPower tells lies in recorded runs: PLANECHECK_POWER_RUNS lists their
+// directories, with colons between them, and PLANECHECK_POWER says how many
+// mutants there are to be of each guarantee. Without it nothing is measured;
+// that every lie is told and caught is what TestPipeline shows.
+func TestPower(t *testing.T) {
+	dirs := filepath.SplitList(os.Getenv("PLANECHECK_POWER_RUNS"))
+	if len(dirs) == 0 {
+		t.Skip("PLANECHECK_POWER_RUNS names no recorded runs")
+	}
+	mutants := 200
+	if v := os.Getenv("PLANECHECK_POWER"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n <= 0 {
+			t.Fatalf("PLANECHECK_POWER=%q is no number of mutants", v)
+		}
+		mutants = n
+	}
+	var bases []*Base
+	for _, dir := range dirs {
+		b, err := Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bases = append(bases, b)
+	}
+	r, err := Run(context.Background(), bases, mutants)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("\n%s", r.Table())
+	for _, alarm := range r.FalseAlarms {
+		t.Errorf("without a lie: %s", alarm)
+	}
+	for _, why := range r.FalseObjections {
+		t.Errorf("the model objects to a history without a lie: %s", why)
+	}
+	for _, g := range Guarantees() {
+		c := r.Guarantee(g)
+		if c.Tried() < mutants || r.Kinds(g) < 3 {
+			t.Errorf("%s: only %d mutants of %d kinds counted", g, c.Tried(), r.Kinds(g))
+		}
+		if c := r.count(func(m Mutant) bool { return m.Lie.Breaks == g && m.Lie.Missed == "" }); 100*(c.Caught+c.Neighbour) < 99*c.Tried() {
+			t.Errorf("%s: caught %d and %d by neighbours of %d", g, c.Caught, c.Neighbour, c.Tried())
+		}
+	}
+	for _, m := range r.Mutants {
+		if m.Fate == Acquitted && len(m.Failed) > 0 {
+			t.Logf("the model accepts what the checkers do not: %s", m) // it is coarser than they are, or they are wrong
+		}
+		if m.Lie.Missed == "" && (m.Fate == Escaped || m.Fate == ByAnother) {
+			t.Log(m)
+		}
+	}
+}

@@ -1,0 +1,166 @@
+package apipower
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/versions"
+)
+
+// Fate is what became of a mutant.
+type Fate string
+
+// The fates of mutants.
+const (
+	Caught    Fate = "caught"       // by the guarantee that was broken
+	Neighbour Fate = "by neighbour" // by a guarantee that the lie declares to break, too
+	ByAnother Fate = "by another"   // by other guarantees only
+	Escaped   Fate = "escaped"
+	Acquitted Fate = "acquitted" // the model accepts the history
+)
+
+// Mutant is one lie told in one history.
+type Mutant struct {
+	Lie     Lie
+	History string
+	Seed    uint64 // of the place where the lie was told
+	Fate    Fate
+	Failed  []string // guarantees that the checker found broken
+	Why     string   // why the model rejects it
+}
+
+func (m Mutant) String() string {
+	return fmt.Sprintf("%s: %s (%s, seed %d): %s; failed %v; the model says: %s",
+		m.Lie.Breaks, m.Lie.Name, m.History, m.Seed, m.Fate, m.Failed, m.Why)
+}
+
+// Run tells lies in histories until some mutants of each guarantee count,
+// spread evenly over its lies and the histories, and looks who catches them. It
+// stops with the context's error when that ends.
+func Run(ctx context.Context, bases []*Base, mutants int) (*Report, error) {
+	if len(bases) == 0 {
+		return nil, errors.New("measure the power of the checkers: no histories")
+	}
+	reports := make([]*Report, len(bases))
+	var wg sync.WaitGroup
+	turn := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i, b := range bases {
+		// The quota of one history; what does not divide goes to the first ones.
+		quota := mutants / len(bases)
+		if i < mutants%len(bases) {
+			quota++
+		}
+		reports[i] = &Report{}
+		wg.Go(func() {
+			turn <- struct{}{}
+			defer func() { <-turn }()
+			reports[i].base(ctx, b, quota, i)
+		})
+	}
+	wg.Wait()
+	all := &Report{Bases: len(bases), Quota: mutants}
+	for _, r := range reports {
+		all.Mutants = append(all.Mutants, r.Mutants...)
+		all.FalseAlarms = append(all.FalseAlarms, r.FalseAlarms...)
+		all.FalseObjections = append(all.FalseObjections, r.FalseObjections...)
+	}
+	return all, ctx.Err()
+}
+
+// base tells the lies of one history. first is the lie to begin with, so that
+// small quotas reach them all.
+func (r *Report) base(ctx context.Context, b *Base, quota, first int) {
+	tab := table(b.Versions) // of the history before lies, shared by most mutants
+	r.clean(b, tab)
+	lies := map[string][]Lie{}
+	for _, lie := range Catalogue() {
+		lies[lie.Breaks] = append(lies[lie.Breaks], lie)
+	}
+	for _, g := range Guarantees() {
+		nowhere := map[string]int{} // lies that found no place, or never count
+		for told, try := 0, 0; told < quota && try < 4*quota+8*len(lies[g]) && ctx.Err() == nil; try++ {
+			lie := lies[g][(try+first)%len(lies[g])]
+			if nowhere[lie.Name] >= 8 {
+				continue
+			}
+			m, ok := tell(lie, b, tab, uint64(try))
+			if ok {
+				r.Mutants = append(r.Mutants, m)
+			}
+			if ok && m.Fate != Acquitted {
+				told++
+			} else {
+				nowhere[lie.Name]++
+			}
+		}
+	}
+}
+
+// tell makes one mutant and finds its fate.
+func tell(lie Lie, b *Base, tab *versions.Table, seed uint64) (Mutant, bool) {
+	t := newTeller(b, seed)
+	if !lie.tell(t) {
+		return Mutant{}, false
+	}
+	if t.rewrites {
+		tab = table(t.versions)
+	}
+	m := Mutant{Lie: lie, History: b.Name, Seed: seed, Fate: Escaped}
+	for _, v := range t.judge(half(lie.Breaks), tab) {
+		m.Failed = append(m.Failed, v.Guarantee)
+	}
+	if m.Why = t.objection(lie.Breaks); m.Why == "" {
+		m.Fate = Acquitted
+		return m, true
+	}
+	switch {
+	case slices.Contains(m.Failed, lie.Breaks):
+		m.Fate = Caught
+	case slices.ContainsFunc(m.Failed, func(g string) bool { return slices.Contains(lie.Also, g) }):
+		m.Fate = Neighbour
+	case len(m.Failed) > 0:
+		m.Fate = ByAnother
+	}
+	return m, true
+}
+
+// clean judges a history without a lie, and one with nothing but a workload
+// added, and lets the model judge every record of it.
+func (r *Report) clean(b *Base, tab *versions.Table) {
+	alarm := func(what string, verdicts []checkers.Verdict) {
+		for _, v := range verdicts {
+			r.FalseAlarms = append(r.FalseAlarms, fmt.Sprintf("%s%s: %s", b.Name, what, v))
+		}
+	}
+	t := newTeller(b, 0)
+	for _, h := range []string{"reads", "watches", "writes", "cluster"} {
+		alarm("", t.judge(h, tab))
+	}
+	with := newTeller(b, 0)
+	if with.build(3) != nil {
+		alarm(" with a workload", with.judge("cluster", table(with.versions)))
+		for _, g := range []string{"NoDoubleBind", "ReplicasConverge", "EndpointsMatch", "NoOrphans"} {
+			r.object(b, with.clusterWrong(g))
+		}
+	}
+	for _, c := range b.Calls {
+		if judged(c) {
+			r.object(b, b.facts.callWrong(b.Window, b.Calls, c))
+		}
+		if c.Verb == "watch" && c.Status == 200 && judged(c) && len(b.facts.names[kindOf(c)]) > 0 {
+			r.object(b, b.facts.watchWrong(b.Window, c, b.facts.messages[c.ID]))
+		}
+	}
+	r.object(b, b.facts.tableWrong(b.Calls))
+}
+
+func (r *Report) object(b *Base, why string) {
+	if why != "" {
+		r.FalseObjections = append(r.FalseObjections, b.Name+": "+why)
+	}
+}
