@@ -82,6 +82,7 @@ func (r *rig) do(verb, name string, body []byte, options ...string) *answer {
 	resp, err := r.client.Do(r.context(), q)
 	if resp == nil {
 		r.Fatal(err)
+		return nil
 	}
 	kind := protobufType
 	if len(resp.Body) > 0 && resp.Body[0] == '{' {

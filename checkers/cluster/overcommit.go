@@ -25,7 +25,6 @@ type overcommits struct {
 	nodes     *versions.Kind
 	loads     map[string]*load
 	direct    map[string]bool // by uid
-	seen      history.Version // of the lease of the scheduler
 	allowed   int             // excesses that are not judged
 	directed  int
 	scheduler string // the name of the one that is judged

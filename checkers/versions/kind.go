@@ -65,7 +65,7 @@ func (k *Kind) add(v *history.Version) {
 // object finds the object of a version, or makes it. A removal and a value that
 // could not be read have only a key.
 func (k *Kind) object(v *history.Version) *object {
-	p := v.Key
+	var p string
 	if v.Name != "" {
 		p = path(v.Namespace, v.Name)
 		if k.prefix == "" {

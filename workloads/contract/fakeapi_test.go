@@ -328,9 +328,7 @@ func marksOf(o metav1.Object) map[string]string {
 
 // list answers a list; its continue tokens are offsets.
 func (a *fakeAPI) list(k *kind, prefix string, q url.Values) (int, []byte) {
-	if strings.HasSuffix(prefix, "/") {
-		prefix = strings.TrimSuffix(prefix, "/") // all namespaces
-	}
+	prefix = strings.TrimSuffix(prefix, "/") // of all namespaces
 	var keys []string
 	for key := range a.objects {
 		if strings.HasPrefix(key, prefix+"/") {
