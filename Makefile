@@ -36,7 +36,7 @@ build: ## bin/planecheck (a cold build of Kubernetes takes 5 minutes and more)
 	@mkdir -p bin
 	go build -ldflags "$(K8S_LDFLAGS) -X main.version=$(VERSION)" -o bin/planecheck .
 
-quick: build ## 100 nodes, 3,000 pods, about a minute
+quick: build ## 100 nodes, 3,000 pods, about two minutes
 	bin/planecheck scale --nodes 100 --pods 3000 $(ARGS)
 
 scale: build ## the main job; NODES= PODS= PROFILE=lean|kubelet ARGS= (default: sized to the machine)
