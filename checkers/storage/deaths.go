@@ -114,7 +114,7 @@ func (c *Checker) outlived(s suspect) *evidence {
 		return nil
 	}
 	alive := s.alive.row()
-	alive.text = fmt.Sprintf("%s while it was there, revision %d being the last", s.alive.method, s.alive.rev)
+	alive.Text = fmt.Sprintf("%s while it was there, revision %d being the last", s.alive.method, s.alive.rev)
 	e.rows = append(e.rows, alive)
 	return e.state(s.rev, onlyKey(c.t.At(s.rev), s.key))
 }

@@ -3,9 +3,8 @@ package storage
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
-	"time"
 
+	"github.com/planecheck/planecheck/checkers/counterexample"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/timeline"
 )
@@ -24,12 +23,7 @@ type evidence struct {
 	attributed bool
 }
 
-// row is one operation or event. Times are 0 where there was none.
-type row struct {
-	from, to  history.Time
-	what, who string
-	text      string
-}
+type row = counterexample.Row
 
 func because(format string, args ...any) *evidence {
 	return &evidence{why: fmt.Sprintf(format, args...)}
@@ -40,7 +34,7 @@ func (e *evidence) op(op *history.StoreOp) *evidence {
 	if op != nil {
 		e.ops = append(e.ops, op)
 		who := fmt.Sprintf("client %d at %s", op.Client, op.Member)
-		e.rows = append(e.rows, row{op.Called, op.Returned, fmt.Sprintf("#%d", op.ID), who, request(op) + " -> " + answer(op)})
+		e.rows = append(e.rows, row{From: op.Called, To: op.Returned, What: fmt.Sprintf("#%d", op.ID), Who: who, Text: request(op) + " -> " + answer(op)})
 	}
 	return e
 }
@@ -50,14 +44,14 @@ func (e *evidence) state(rev int64, changes []timeline.Change) *evidence {
 	e.changes = append(e.changes, changes...)
 	for i, c := range changes {
 		if i == 4 {
-			e.rows = append(e.rows, row{what: "", text: fmt.Sprintf("and %d more keys", len(changes)-i)})
+			e.rows = append(e.rows, row{What: "", Text: fmt.Sprintf("and %d more keys", len(changes)-i)})
 			break
 		}
 		text := "put " + describe(c.KV)
 		if c.Delete {
 			text = "delete " + show(c.Key)
 		}
-		e.rows = append(e.rows, row{what: fmt.Sprintf("revision %d", rev), text: text + ", before: " + describe(c.Prev)})
+		e.rows = append(e.rows, row{What: fmt.Sprintf("revision %d", rev), Text: text + ", before: " + describe(c.Prev)})
 	}
 	return e
 }
@@ -66,51 +60,25 @@ func (e *evidence) state(rev int64, changes []timeline.Change) *evidence {
 func (e *evidence) event(member string, at history.Time, rev int64, changes []timeline.Change) *evidence {
 	e.changes = append(e.changes, changes...)
 	if len(changes) == 0 {
-		e.rows = append(e.rows, row{at, 0, fmt.Sprintf("revision %d", rev), "watch at " + member, "no event"})
+		e.rows = append(e.rows, row{From: at, What: fmt.Sprintf("revision %d", rev), Who: "watch at " + member, Text: "no event"})
 	}
 	for _, c := range changes[:min(len(changes), 4)] {
 		text := "PUT " + describe(c.KV)
 		if c.Delete {
 			text = "DELETE " + show(c.Key)
 		}
-		e.rows = append(e.rows, row{at, 0, fmt.Sprintf("revision %d", rev), "watch at " + member, text})
+		e.rows = append(e.rows, row{From: at, What: fmt.Sprintf("revision %d", rev), Who: "watch at " + member, Text: text})
 	}
 	return e
 }
 
 func (e *evidence) note(what, text string) *evidence {
-	e.rows = append(e.rows, row{what: what, text: text})
+	e.rows = append(e.rows, row{What: what, Text: text})
 	return e
 }
 
 // String renders the sentence and the table.
-func (e *evidence) String() string {
-	var first history.Time
-	for _, r := range e.rows {
-		if r.from != 0 && (first == 0 || r.from < first) {
-			first = r.from
-		}
-	}
-	var b strings.Builder
-	b.WriteString(e.why)
-	if len(e.rows) == 0 {
-		return b.String()
-	}
-	b.WriteByte('\n')
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, r := range e.rows {
-		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", relative(r.from, first), relative(r.to, first), r.what, r.who, r.text)
-	}
-	_ = w.Flush() // a strings.Builder takes everything
-	return strings.TrimRight(b.String(), "\n")
-}
-
-func relative(t, first history.Time) string {
-	if t == 0 {
-		return ""
-	}
-	return "+" + t.Sub(first).Round(time.Microsecond).String()
-}
+func (e *evidence) String() string { return counterexample.Render(e.why, e.rows) }
 
 func show(key string) string {
 	if key == "" || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {

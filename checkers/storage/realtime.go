@@ -28,7 +28,7 @@ type step struct {
 
 // row shows the answer in a counter-example.
 func (s step) row() row {
-	return row{s.called, s.at, "#" + itoa(s.id), "at " + s.member, string(s.method) + " -> revision " + itoa(uint64(s.rev))}
+	return row{From: s.called, To: s.at, What: "#" + itoa(s.id), Who: "at " + s.member, Text: string(s.method) + " -> revision " + itoa(uint64(s.rev))}
 }
 
 // stairs are the steps in the order of their times: the highest revision that

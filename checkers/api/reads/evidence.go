@@ -3,9 +3,8 @@ package reads
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
-	"time"
 
+	"github.com/planecheck/planecheck/checkers/counterexample"
 	"github.com/planecheck/planecheck/checkers/history"
 )
 
@@ -16,12 +15,7 @@ type evidence struct {
 	rows []row
 }
 
-// row is one call or one version. Times are 0 where there was none.
-type row struct {
-	from, to  history.Time
-	what, who string
-	text      string
-}
+type row = counterexample.Row
 
 func because(format string, args ...any) *evidence {
 	return &evidence{why: fmt.Sprintf(format, args...)}
@@ -32,7 +26,7 @@ func callRow(call *history.APICall) row {
 	if call.Server != "" {
 		who += " at " + call.Server
 	}
-	return row{call.Called, call.Returned, fmt.Sprintf("#%d", call.ID), who, request(call) + " -> " + answer(call)}
+	return row{From: call.Called, To: call.Returned, What: fmt.Sprintf("#%d", call.ID), Who: who, Text: request(call) + " -> " + answer(call)}
 }
 
 // call adds an attempt.
@@ -55,7 +49,7 @@ func (e *evidence) version(c *Checker, v *history.Version) *evidence {
 		}
 	}
 	called, returned, _ := c.opt.Window.Commit(v.Revision)
-	e.rows = append(e.rows, row{called, returned, fmt.Sprintf("revision %d", v.Revision), "store", text})
+	e.rows = append(e.rows, row{From: called, To: returned, What: fmt.Sprintf("revision %d", v.Revision), Who: "store", Text: text})
 	return e
 }
 
@@ -63,7 +57,7 @@ func (e *evidence) version(c *Checker, v *history.Version) *evidence {
 func (e *evidence) floor(c *Checker, a asked, low int64) *evidence {
 	if a.g == MostRecent {
 		called, returned, _ := c.opt.Window.Commit(low)
-		e.rows = append(e.rows, row{called, returned, fmt.Sprintf("revision %d", low), "store", "the store's revision before the call"})
+		e.rows = append(e.rows, row{From: called, To: returned, What: fmt.Sprintf("revision %d", low), Who: "store", Text: "the store's revision before the call"})
 	}
 	return e
 }
@@ -71,43 +65,17 @@ func (e *evidence) floor(c *Checker, a asked, low int64) *evidence {
 // newest adds the last revision that the store can have reached.
 func (e *evidence) newest(c *Checker, hi int64) *evidence {
 	called, returned, _ := c.opt.Window.Commit(hi)
-	e.rows = append(e.rows, row{called, returned, fmt.Sprintf("revision %d", hi), "store", "the last one that may have been there"})
+	e.rows = append(e.rows, row{From: called, To: returned, What: fmt.Sprintf("revision %d", hi), Who: "store", Text: "the last one that may have been there"})
 	return e
 }
 
 func (e *evidence) note(what, text string) *evidence {
-	e.rows = append(e.rows, row{what: what, text: text})
+	e.rows = append(e.rows, row{What: what, Text: text})
 	return e
 }
 
 // String renders the sentence and the table.
-func (e *evidence) String() string {
-	var first history.Time
-	for _, r := range e.rows {
-		if r.from != 0 && (first == 0 || r.from < first) {
-			first = r.from
-		}
-	}
-	var b strings.Builder
-	b.WriteString(e.why)
-	if len(e.rows) == 0 {
-		return b.String()
-	}
-	b.WriteByte('\n')
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, r := range e.rows {
-		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", relative(r.from, first), relative(r.to, first), r.what, r.who, r.text)
-	}
-	_ = w.Flush() // a strings.Builder takes everything
-	return strings.TrimRight(b.String(), "\n")
-}
-
-func relative(t, first history.Time) string {
-	if t == 0 {
-		return ""
-	}
-	return "+" + t.Sub(first).Round(time.Microsecond).String()
-}
+func (e *evidence) String() string { return counterexample.Render(e.why, e.rows) }
 
 // since says from when on a read must show the state.
 func since(a asked, low int64) string {

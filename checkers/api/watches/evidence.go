@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"text/tabwriter"
-	"time"
 
+	"github.com/planecheck/planecheck/checkers/counterexample"
 	"github.com/planecheck/planecheck/checkers/history"
 )
 
@@ -17,11 +16,7 @@ type evidence struct {
 	rows []row
 }
 
-// row is one call, event or version. Times are 0 where there was none.
-type row struct {
-	from, to        history.Time
-	what, who, text string
-}
+type row = counterexample.Row
 
 func because(format string, args ...any) *evidence {
 	return &evidence{why: fmt.Sprintf(format, args...)}
@@ -32,11 +27,11 @@ func (e *evidence) add(r row) *evidence {
 	return e
 }
 
-func (e *evidence) note(what, text string) *evidence { return e.add(row{what: what, text: text}) }
+func (e *evidence) note(what, text string) *evidence { return e.add(row{What: what, Text: text}) }
 
 // watch adds the call that opened a watch.
 func (e *evidence) watch(w *watch) *evidence {
-	return e.add(row{from: w.call.Called, to: w.opened, what: callName(w.call), who: who(w.call), text: request(w.call) + " -> open"})
+	return e.add(row{From: w.call.Called, To: w.opened, What: callName(w.call), Who: who(w.call), Text: request(w.call) + " -> open"})
 }
 
 // call adds an attempt to open one.
@@ -45,7 +40,7 @@ func (e *evidence) call(call *history.APICall) *evidence {
 	if call.Status != 0 {
 		text += fmt.Sprintf(" -> %d %s %s", call.Status, call.Reason, call.Cause)
 	}
-	return e.add(row{from: call.Called, to: call.Returned, what: callName(call), who: who(call), text: strings.TrimSpace(text)})
+	return e.add(row{From: call.Called, To: call.Returned, What: callName(call), Who: who(call), Text: strings.TrimSpace(text)})
 }
 
 // message adds what came on a watch.
@@ -53,15 +48,15 @@ func (e *evidence) message(m *history.APIWatch) *evidence { return e.add(message
 
 func messageRow(m *history.APIWatch) row {
 	o := &m.Object
-	r := row{from: m.At, what: m.Type, text: fmt.Sprintf("%s at %d uid %s content %08x", o.Key(), o.Version, o.UID, o.Content>>32)}
+	r := row{From: m.At, What: m.Type, Text: fmt.Sprintf("%s at %d uid %s content %08x", o.Key(), o.Version, o.UID, o.Content>>32)}
 	switch m.Type {
 	case "BOOKMARK":
-		r.text = "at " + number(o.Version)
+		r.Text = "at " + number(o.Version)
 		if m.InitialEnd {
-			r.text += ", end of initial events"
+			r.Text += ", end of initial events"
 		}
 	case "ERROR":
-		r.text = fmt.Sprintf("%d %s", m.Status, m.Reason)
+		r.Text = fmt.Sprintf("%d %s", m.Status, m.Reason)
 	}
 	return r
 }
@@ -104,49 +99,23 @@ func (e *evidence) lives(w *watch, o *object, rev int64) *evidence {
 // commit adds when a revision was committed.
 func (e *evidence) commit(c *Checker, rev int64) *evidence {
 	if called, returned, ok := c.opt.Window.Commit(rev); ok {
-		e.add(row{from: called, to: returned, what: "commit of " + number(rev)})
+		e.add(row{From: called, To: returned, What: "commit of " + number(rev)})
 	}
 	return e
 }
 
 // before is the event of the highest revision so far.
 func (w *watch) before() row {
-	return row{from: w.lastAt, what: "event", text: "at " + number(w.last)}
+	return row{From: w.lastAt, What: "event", Text: "at " + number(w.last)}
 }
 
 // bookmarked is the highest bookmark so far.
 func (w *watch) bookmarked() row {
-	return row{from: w.bookmarkAt, what: "BOOKMARK", text: "at " + number(w.bookmark)}
+	return row{From: w.bookmarkAt, What: "BOOKMARK", Text: "at " + number(w.bookmark)}
 }
 
 // String renders the sentence and the table.
-func (e *evidence) String() string {
-	var first history.Time
-	for _, r := range e.rows {
-		if r.from != 0 && (first == 0 || r.from < first) {
-			first = r.from
-		}
-	}
-	var b strings.Builder
-	b.WriteString(e.why)
-	if len(e.rows) == 0 {
-		return b.String()
-	}
-	b.WriteByte('\n')
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, r := range e.rows {
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\n", relative(r.from, first), relative(r.to, first), r.what, r.who, r.text)
-	}
-	_ = t.Flush() // a strings.Builder takes everything
-	return strings.TrimRight(b.String(), "\n")
-}
-
-func relative(t, first history.Time) string {
-	if t == 0 {
-		return ""
-	}
-	return "+" + t.Sub(first).Round(time.Microsecond).String()
-}
+func (e *evidence) String() string { return counterexample.Render(e.why, e.rows) }
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }
 

@@ -137,7 +137,7 @@ func (c *Checker) judgeExpired() {
 			}
 			if oldest != nil && oldest.rev <= r.rev {
 				c.fail(nil, ExpiredHonest, because("A server refused revision %d as too old, and served a watch from revision %d later.", r.rev, oldest.rev).
-					add(row{from: r.call.Called, to: r.at, what: callName(r.call), who: who(r.call), text: request(r.call) + " -> 410"}).call(oldest.call))
+					add(row{From: r.call.Called, To: r.at, What: callName(r.call), Who: who(r.call), Text: request(r.call) + " -> 410"}).call(oldest.call))
 			}
 		}
 		s.accepted, s.expired = nil, nil

@@ -60,7 +60,7 @@ func (a arrival) row() row {
 	if a.m != nil {
 		return messageRow(a.m)
 	}
-	return row{from: a.at, what: "ADDED", text: a.obj.String() + " at " + number(a.rev)}
+	return row{From: a.at, What: "ADDED", Text: a.obj.String() + " at " + number(a.rev)}
 }
 
 // walk moves a watch along to an event.

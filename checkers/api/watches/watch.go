@@ -188,7 +188,7 @@ func (c *Checker) closed(w *watch, at history.Time, byClient bool) {
 	}
 	if w.phase == walking && due > 0 {
 		c.pass(w, due, func() row {
-			return row{from: at, what: "end", text: "the watch was still open " + c.opt.Bound.String() + " after the commit"}
+			return row{From: at, What: "end", Text: "the watch was still open " + c.opt.Bound.String() + " after the commit"}
 		})
 	}
 	for i := range w.owed {

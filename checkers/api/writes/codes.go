@@ -38,7 +38,7 @@ func (c *Checker) watchCode(w *history.APIWatch) {
 	}
 	c.fail(ErrorHonest, func() *evidence {
 		e := because("%s", why)
-		e.rows = append(e.rows, row{w.At, 0, "watch #" + utoa(w.Call), "", "ERROR " + strconv.Itoa(int(w.Status)) + " " + w.Reason})
+		e.rows = append(e.rows, row{From: w.At, What: "watch #" + utoa(w.Call), Text: "ERROR " + strconv.Itoa(int(w.Status)) + " " + w.Reason})
 		return e
 	})
 }

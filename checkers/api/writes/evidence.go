@@ -3,9 +3,8 @@ package writes
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
-	"time"
 
+	"github.com/planecheck/planecheck/checkers/counterexample"
 	"github.com/planecheck/planecheck/checkers/history"
 )
 
@@ -16,12 +15,7 @@ type evidence struct {
 	rows []row
 }
 
-// row is one call or version. Times are 0 where there was none.
-type row struct {
-	from, to  history.Time
-	what, who string
-	text      string
-}
+type row = counterexample.Row
 
 func because(format string, args ...any) *evidence {
 	return &evidence{why: fmt.Sprintf(format, args...)}
@@ -30,27 +24,27 @@ func because(format string, args ...any) *evidence {
 // call adds a call.
 func (e *evidence) call(c *history.APICall) *evidence {
 	who := fmt.Sprintf("%s %s at %s", c.Class, c.Identity, c.Server)
-	e.rows = append(e.rows, row{c.Called, c.Returned, fmt.Sprintf("#%d", c.ID), who, request(c) + " -> " + answer(c)})
+	e.rows = append(e.rows, row{From: c.Called, To: c.Returned, What: fmt.Sprintf("#%d", c.ID), Who: who, Text: request(c) + " -> " + answer(c)})
 	return e
 }
 
 // version adds a version of an object; nil is that there was none as of rev.
 func (e *evidence) version(v *history.Version, rev int64) *evidence {
 	if v == nil {
-		e.rows = append(e.rows, row{what: fmt.Sprintf("revision %d", rev), who: "version table", text: "no such object"})
+		e.rows = append(e.rows, row{What: fmt.Sprintf("revision %d", rev), Who: "version table", Text: "no such object"})
 		return e
 	}
-	e.rows = append(e.rows, row{what: fmt.Sprintf("revision %d", v.Revision), who: "version table", text: describe(v)})
+	e.rows = append(e.rows, row{What: fmt.Sprintf("revision %d", v.Revision), Who: "version table", Text: describe(v)})
 	return e
 }
 
 // states adds what an object was at the revisions of a window.
 func (e *evidence) states(t target, w span) *evidence {
-	e.rows = append(e.rows, row{what: fmt.Sprintf("revisions %d to %d", w.lo, w.hi), who: "window of the call"})
+	e.rows = append(e.rows, row{What: fmt.Sprintf("revisions %d to %d", w.lo, w.hi), Who: "window of the call"})
 	n := 0
 	for v := range t.states(w) {
 		if n++; n > 4 {
-			e.rows = append(e.rows, row{who: "version table", text: "and more versions"})
+			e.rows = append(e.rows, row{Who: "version table", Text: "and more versions"})
 			break
 		}
 		e.version(v, w.lo)
@@ -59,33 +53,7 @@ func (e *evidence) states(t target, w span) *evidence {
 }
 
 // String renders the sentence and the table.
-func (e *evidence) String() string {
-	var first history.Time
-	for _, r := range e.rows {
-		if r.from != 0 && (first == 0 || r.from < first) {
-			first = r.from
-		}
-	}
-	var b strings.Builder
-	b.WriteString(e.why)
-	if len(e.rows) == 0 {
-		return b.String()
-	}
-	b.WriteByte('\n')
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, r := range e.rows {
-		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", relative(r.from, first), relative(r.to, first), r.what, r.who, r.text)
-	}
-	_ = w.Flush() // a strings.Builder takes everything
-	return strings.TrimRight(b.String(), "\n")
-}
-
-func relative(t, first history.Time) string {
-	if t == 0 {
-		return ""
-	}
-	return "+" + t.Sub(first).Round(time.Microsecond).String()
-}
+func (e *evidence) String() string { return counterexample.Render(e.why, e.rows) }
 
 // describe is a version in a few words.
 func describe(v *history.Version) string {

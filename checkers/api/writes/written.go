@@ -79,8 +79,8 @@ func (c *Checker) repeated(call *history.APICall, t target) {
 	c.fail(RVMonotonic, func() *evidence {
 		e := because("a write was called after another one of the same object had been answered with version %d, "+
 			"and was answered with version %d", before.version, now.version)
-		e.rows = append(e.rows, row{before.called, before.returned, "#" + utoa(before.id), "",
-			"write of " + join(call.Resource, t.namespace, t.name) + " -> version " + utoa(uint64(before.version))})
+		e.rows = append(e.rows, row{From: before.called, To: before.returned, What: "#" + utoa(before.id),
+			Text: "write of " + join(call.Resource, t.namespace, t.name) + " -> version " + utoa(uint64(before.version))})
 		return e.call(call)
 	})
 }

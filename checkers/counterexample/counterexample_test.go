@@ -1,0 +1,21 @@
+package counterexample
+
+import "testing"
+
+func TestRender(t *testing.T) {
+	if got := Render("why", nil); got != "why" {
+		t.Errorf("without rows: %q", got)
+	}
+	got := Render("why", []Row{
+		{What: "revision 3", Text: "nothing"},
+		{From: 5000, To: 9000, What: "#2", Who: "a", Text: "get"},
+		{From: 2000, What: "event", Who: "watch", Text: "put"},
+	})
+	const want = "why\n" +
+		"              revision 3         nothing\n" +
+		"  +3µs  +7µs  #2          a      get\n" +
+		"  +0s         event       watch  put"
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
