@@ -4,7 +4,6 @@
 package judge
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -71,45 +70,20 @@ const horizon = 30 * time.Second
 // step is the number of records between two rounds of judgement.
 const step = 1 << 15
 
-// Directory judges the storage history in dir. An incomplete history is judged
+// Directory judges the history in dir. An incomplete history is judged
 // as far as it goes, and every verdict of it is Invalid. The error is for what
 // cannot be judged at all: no history, one of another schema version, a disk
 // that does not read.
 func Directory(dir string, opt Options) (*Judgement, error) {
-	began := history.Now()
 	r, err := archive.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("judge the history in %s: %w", dir, err)
 	}
-	j := newJudge(opt, beginning(r))
-	incomplete := r.Complete()
-	for rec, err := range archive.ReadStore(r) {
-		if err != nil {
-			if !errors.Is(err, archive.ErrIncomplete) {
-				return nil, fmt.Errorf("judge the history in %s: %w", dir, err)
-			}
-			incomplete = err
-			break
-		}
-		j.add(rec)
+	p := &Process{dir: dir, r: r, j: newJudge(opt)}
+	if err := p.Store(); err != nil {
+		return nil, err
 	}
-	result := j.finish()
-	if r.Has(archive.APICalls.Name) && r.Has(archive.Versions.Name) {
-		_, last := j.calls.Timeline().Bounds()
-		missing, err := judgeAPI(r, opt, j.window.Window(), last, result)
-		if err != nil {
-			return nil, fmt.Errorf("judge the history in %s: %w", dir, err)
-		}
-		incomplete = errors.Join(incomplete, missing)
-	}
-	for i := range result.Verdicts {
-		j.settle(&result.Verdicts[i], incomplete)
-	}
-	for _, s := range r.Streams() {
-		result.Lost += s.Lost
-	}
-	result.Took = history.Since(began)
-	return result, nil
+	return p.Finish(opt.Settled)
 }
 
 // judge feeds the two checkers of the storage history.
@@ -124,22 +98,12 @@ type judge struct {
 	newest     history.Time
 	read       int64
 	result     Judgement
+	// failed is told of each guarantee once, when it is first seen broken.
+	failed func(guarantee string)
+	told   []string
 }
 
-// beginning is the time of the first record, 0 if there is none.
-func beginning(r *archive.Reader) history.Time {
-	var first history.Time
-	for _, s := range r.Streams() {
-		for _, segment := range s.Segments {
-			if first == 0 || segment.First < first {
-				first = segment.First
-			}
-		}
-	}
-	return first
-}
-
-func newJudge(opt Options, began history.Time) *judge {
+func newJudge(opt Options) *judge {
 	if opt.Contract.Name == "" {
 		opt.Contract = storage.Etcd()
 	}
@@ -154,7 +118,7 @@ func newJudge(opt Options, began history.Time) *judge {
 	})
 	fresh := watch.Options{Commit: j.commits.of, Observe: j.deliveries.observe}
 	if opt.Faultless {
-		fresh.Calm = began
+		fresh.Calm = 1 // from the beginning; 0 is never
 	}
 	j.watches = watch.NewChecker(j.calls.Timeline(), fresh)
 	return j
@@ -180,6 +144,20 @@ func (j *judge) add(rec archive.StoreRecord) {
 	if j.read++; j.read%step == 0 {
 		_, last := j.calls.Timeline().Bounds()
 		j.watches.Advance(last, j.newest.Add(-horizon))
+		j.tell()
+	}
+}
+
+// tell reports the guarantees that were found broken since it did so last.
+func (j *judge) tell() {
+	if j.failed == nil {
+		return
+	}
+	for _, name := range slices.Concat(j.calls.Broken(), j.watches.Broken()) {
+		if !slices.Contains(j.told, name) {
+			j.told = append(j.told, name)
+			j.failed(name)
+		}
 	}
 }
 

@@ -121,6 +121,19 @@ func New(opts Options) *Checker {
 // complete after Finish.
 func (c *Checker) Timeline() *timeline.Timeline { return c.t }
 
+// Broken names the guarantees of which a violation was seen so far that no guess
+// can undo. Records that are still to come may show that the history as a whole
+// is unfit to judge, but not that these were kept.
+func (c *Checker) Broken() []string {
+	var names []string
+	for _, g := range guarantees {
+		if v := c.violations[g.name]; v != nil && v.evidence != nil {
+			names = append(names, g.name)
+		}
+	}
+	return names
+}
+
 // Lost says that records of the history were lost, which makes every verdict
 // Invalid.
 func (c *Checker) Lost(records int) {

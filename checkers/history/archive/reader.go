@@ -22,6 +22,7 @@ type Reader struct {
 	dir        string
 	manifest   *manifest
 	incomplete error
+	follow     *follower // nil: the history does not grow any more
 }
 
 // Open reads the manifest of the history in dir. It fails with ErrIncomplete if
@@ -116,19 +117,21 @@ func (r *Reader) inspectSegment(seg SegmentInfo) (reason string, err error) {
 // incomplete it ends after the last record.
 func Read[T any](r *Reader, kind Kind[T]) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
-		i := slices.IndexFunc(r.manifest.Streams, func(s StreamInfo) bool { return s.Name == kind.Name })
-		if i < 0 {
-			yield(nil, &IncompleteError{filepath.Join(r.dir, manifestName), "it lists no stream " + kind.Name, nil})
-			return
-		}
 		decoder, err := newRecords[T]()
 		if err != nil {
 			yield(nil, fmt.Errorf("stream %q: %w", kind.Name, err))
 			return
 		}
 		var file []byte
-		for _, seg := range r.manifest.Streams[i].Segments {
-			if file, err = r.load(seg, file); err != nil {
+		for n := 0; ; n++ {
+			seg, err := r.segment(kind.Name, n)
+			if err == nil && seg == nil {
+				break
+			}
+			if err == nil {
+				file, err = r.load(*seg, file)
+			}
+			if err != nil {
 				yield(nil, err)
 				return
 			}

@@ -123,6 +123,17 @@ func (c *Checker) Advance(rev int64, at history.Time) {
 	c.order = slices.DeleteFunc(c.order, func(s *stream) bool { return s.over && len(s.queue) == 0 })
 }
 
+// Broken names the guarantees of which a violation was seen so far.
+func (c *Checker) Broken() []string {
+	var names []string
+	for _, g := range Guarantees() {
+		if c.found[g] != nil {
+			names = append(names, string(g))
+		}
+	}
+	return names
+}
+
 // plausible says that a record names no revision that would overflow. Revisions
 // that are merely wrong are the judgement's business.
 func plausible(w *history.StoreWatch) bool {
