@@ -270,6 +270,35 @@ func (e *etcdCluster) RestartMember(_ context.Context, name string) error {
 	return e.launch(m)
 }
 
+// MoveLeader implements LeaderMover: leadership goes to the next member that is
+// up.
+func (e *etcdCluster) MoveLeader(ctx context.Context) (from, to string, err error) {
+	e.op.Lock()
+	defer e.op.Unlock()
+	if !e.started {
+		return "", "", errors.New("move etcd's leader: etcd is not started")
+	}
+	leader := slices.IndexFunc(e.members, func(m *etcdMember) bool {
+		return m.run != nil && m.run.server.Leader() == m.run.server.MemberID()
+	})
+	if leader < 0 {
+		return "", "", errors.New("move etcd's leader: no member leads")
+	}
+	old := e.members[leader]
+	for i := range len(e.members) - 1 {
+		m := e.members[(leader+1+i)%len(e.members)]
+		if m.run == nil {
+			continue
+		}
+		server := old.run.server
+		if err := server.MoveLeader(ctx, uint64(server.MemberID()), uint64(m.run.server.MemberID())); err != nil {
+			return "", "", fmt.Errorf("move etcd's leader from %s to %s: %w", old.name, m.name, err)
+		}
+		return old.name, m.name, nil
+	}
+	return "", "", fmt.Errorf("move etcd's leader: no member but %s is up", old.name)
+}
+
 // find returns the member of a started cluster with that name.
 func (e *etcdCluster) find(name string) (*etcdMember, error) {
 	if !e.started {
@@ -307,7 +336,13 @@ func (e *etcdCluster) Members() []Member {
 }
 
 // Faults implements Backend.
-func (e *etcdCluster) Faults() []string { return []string{FaultMemberStop, FaultMemberRestart} }
+func (e *etcdCluster) Faults() []string {
+	faults := []string{FaultMemberStop, FaultMemberRestart}
+	if len(e.members) > 1 {
+		faults = append(faults, FaultLeaderMove)
+	}
+	return faults
+}
 
 // DiskBytes implements Backend.
 func (e *etcdCluster) DiskBytes() (int64, error) {

@@ -16,7 +16,7 @@ import (
 func TestMemberFaults(t *testing.T) {
 	t.Parallel()
 	e := start(t, "etcd", Options{})
-	if diff := gocmp.Diff([]string{FaultMemberStop, FaultMemberRestart}, e.Faults()); diff != "" {
+	if diff := gocmp.Diff([]string{FaultMemberStop, FaultMemberRestart, FaultLeaderMove}, e.Faults()); diff != "" {
 		t.Errorf("faults (-want +got):\n%s", diff)
 	}
 	var backend Backend = e
@@ -65,6 +65,37 @@ func TestMemberFaults(t *testing.T) {
 	case err := <-e.Died():
 		t.Errorf("members that were stopped count as dead: %v", err)
 	default:
+	}
+}
+
+func TestMoveLeader(t *testing.T) {
+	t.Parallel()
+	e := start(t, "etcd", Options{})
+	var mover LeaderMover = e
+	ctx := bounded(t)
+	all := dial(t, e.Endpoints()...)
+	revision := mustPut(t, all, "/registry/a", "before", 0)
+	leader := awaitLeader(t, e)
+	from, to, err := mover.MoveLeader(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := awaitLeader(t, e)
+	if now == leader || from != e.members[leader].name || to != e.members[now].name {
+		t.Errorf("moved from %s to %s; led by %s before, by %s now", from, to, e.members[leader].name, e.members[now].name)
+	}
+	mustPut(t, all, "/registry/a", "after", revision)
+
+	// With nobody else up there is nobody to lead.
+	for i := range e.members {
+		if i != now {
+			if err := e.StopMember(ctx, e.members[i].name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, _, err := mover.MoveLeader(ctx); err == nil {
+		t.Error("leadership went to a member that is down")
 	}
 }
 

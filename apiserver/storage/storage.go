@@ -37,6 +37,8 @@ const (
 	// FaultMemberRestart starts a stopped member again, with its data and at
 	// its old addresses.
 	FaultMemberRestart = "member-restart"
+	// FaultLeaderMove has the leader hand over to another member in good order.
+	FaultLeaderMove = "leader-move"
 )
 
 // Options are what a backend needs to know of the run.
@@ -90,6 +92,12 @@ type MemberRestarter interface {
 	// RestartMember returns when the member is up. It does not wait for a
 	// leader, because the rest of the quorum may still be down.
 	RestartMember(ctx context.Context, name string) error
+}
+
+// LeaderMover is implemented by backends that list FaultLeaderMove.
+type LeaderMover interface {
+	// MoveLeader returns when another member leads, with the names of both.
+	MoveLeader(ctx context.Context) (from, to string, err error)
 }
 
 // DeathNotifier is implemented by backends that can lose a member which nobody
