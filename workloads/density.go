@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,8 +82,8 @@ func (p DensityPlan) Owns(namespace string) bool {
 	return err == nil && i >= 0 && i < len(p.Namespaces) && p.Namespaces[i] == namespace
 }
 
-// Prepare creates the namespaces and waits for their default service
-// accounts, without which no pod is admitted. Fill calls it if nobody has; to
+// Prepare creates the namespaces, waits for their default service accounts,
+// without which no pod is admitted, and creates the Services. Fill calls it if nobody has; to
 // call it before keeps it out of Fill's time.
 func (d *Density) Prepare(ctx context.Context) error {
 	ctx, cancel := bounded(ctx, "prepare", prepareBound)
@@ -98,6 +99,9 @@ func (d *Density) Prepare(ctx context.Context) error {
 	for {
 		missing, err := d.missingAccounts(ctx)
 		if err == nil && missing == 0 {
+			if err := d.createServices(ctx); err != nil {
+				return fmt.Errorf("prepare: %w", reason(ctx, err))
+			}
 			d.prepared = true
 			return nil
 		}
@@ -120,6 +124,23 @@ func (d *Density) createNamespace(ctx context.Context, name string) error {
 		return nil
 	}
 	return err
+}
+
+func (d *Density) createServices(ctx context.Context) error {
+	for _, i := range d.plan.Services {
+		planned := d.plan.Deployments[i]
+		body, err := serviceBody(planned)
+		if err != nil {
+			return err
+		}
+		_, err = d.sender.send(ctx, client.Request{
+			Verb: "create", Resource: serviceResource, Namespace: planned.Namespace, Name: planned.Name, Body: body,
+		}, client.IsAlreadyExists)
+		if err != nil && !client.IsAlreadyExists(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // missingAccounts counts the namespaces of the plan whose default service
@@ -237,9 +258,18 @@ func (d *Density) Drain(ctx context.Context) (PhaseResult, error) {
 	})
 }
 
-// remove deletes the i-th Deployment; its pods follow by garbage collection.
+// remove deletes the i-th Deployment, and its Service if it has one; its pods
+// follow by garbage collection.
 func (d *Density) remove(ctx context.Context, i int, due history.Time) error {
 	planned := d.plan.Deployments[i]
+	if slices.Contains(d.plan.Services, i) {
+		_, err := d.sender.send(ctx, client.Request{
+			Verb: "delete", Resource: serviceResource, Namespace: planned.Namespace, Name: planned.Name,
+		}, client.IsNotFound)
+		if err != nil && !client.IsNotFound(err) {
+			return err
+		}
+	}
 	_, err := d.sender.send(ctx, client.Request{
 		Verb: "delete", Resource: deploymentResource, Namespace: planned.Namespace, Name: planned.Name, Due: due,
 		Query: url.Values{"propagationPolicy": {"Background"}},

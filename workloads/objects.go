@@ -17,6 +17,7 @@ import (
 var (
 	deploymentResource = client.Resource{Group: "apps", Version: "v1", Plural: "deployments"}
 	namespaceResource  = client.Resource{Version: "v1", Plural: "namespaces"}
+	serviceResource    = client.Resource{Version: "v1", Plural: "services"}
 	accountResource    = client.Resource{Version: "v1", Plural: "serviceaccounts"}
 	podResource        = client.Resource{Version: "v1", Plural: "pods"}
 )
@@ -47,6 +48,17 @@ func encode(apiVersion, kind string, obj marshaler) ([]byte, error) {
 func namespaceBody(name string) ([]byte, error) {
 	return encode("v1", "Namespace", &corev1.Namespace{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{partLabel: partValue}},
+	})
+}
+
+// serviceBody builds a Service for the pods of a Deployment.
+func serviceBody(d PlannedDeployment) ([]byte, error) {
+	return encode("v1", "Service", &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: d.Namespace, Name: d.Name, Labels: map[string]string{partLabel: partValue}},
+		Spec: corev1.ServiceSpec{
+			Selector: map[string]string{nameLabel: d.Name},
+			Ports:    []corev1.ServicePort{{Name: "http", Port: 80}},
+		},
 	})
 }
 

@@ -32,6 +32,9 @@ type DensityConfig struct {
 	// measure the control plane and not how long containers sleep, but 0 would
 	// be a forced deletion, which passes the kubelet by.
 	GraceSeconds int64 `json:"graceSeconds"`
+	// Services is the number of Deployments that get a Service, so that there
+	// are EndpointSlices to judge; at most one each. Default: none.
+	Services int `json:"services,omitempty"`
 
 	// Rate is the pace of the fill, DrainRate that of the drain; default auto.
 	Rate      Rate `json:"rate"`
@@ -83,6 +86,7 @@ func (c DensityConfig) Validate() error {
 	atLeast("cpu request", float64(c.CPUMilli), 1)
 	atLeast("memory request", float64(c.MemoryMiB), 1)
 	atLeast("grace seconds", float64(c.GraceSeconds), 1)
+	atLeast("services", float64(c.Services), 0)
 	atLeast("rate", c.Rate.PodsPerSecond, 0)
 	atLeast("drain rate", c.DrainRate.PodsPerSecond, 0)
 	atLeast("hold", c.Hold.Seconds(), 0)
@@ -120,8 +124,11 @@ type DensityPlan struct {
 	Seed        uint64              `json:"seed"`
 	Namespaces  []string            `json:"namespaces"`
 	Deployments []PlannedDeployment `json:"deployments"` // in the order of their creation
-	Churn       []ChurnOperation    `json:"churn"`
-	Drain       []int               `json:"drain"` // order of deletion, as indexes of Deployments
+	// Services are the Deployments, as indexes, whose pods are selected by a
+	// Service of the same name.
+	Services []int            `json:"services,omitempty"`
+	Churn    []ChurnOperation `json:"churn"`
+	Drain    []int            `json:"drain"` // order of deletion, as indexes of Deployments
 }
 
 // PlanDensity makes the plan. The configuration must be valid.
@@ -144,6 +151,9 @@ func PlanDensity(cfg DensityConfig, seed uint64) DensityPlan {
 	rng.Shuffle(len(p.Deployments), func(i, j int) {
 		p.Deployments[i], p.Deployments[j] = p.Deployments[j], p.Deployments[i]
 	})
+	for i := range min(cfg.Services, len(p.Deployments)) {
+		p.Services = append(p.Services, i) // they are in random order
+	}
 	p.Churn = planChurn(cfg, p.Deployments, rng)
 	p.Drain = rng.Perm(len(p.Deployments))
 	return p

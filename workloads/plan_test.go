@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/planecheck/planecheck/checkers/history/wire"
 )
@@ -36,6 +37,37 @@ func TestPlanIsAFunctionOfTheSeed(t *testing.T) {
 	f(1, "04907fb39467aa51")
 	f(2, "74967622558621b2")
 	f(1, "04907fb39467aa51")
+}
+
+// Each Deployment gets at most one Service, whose selector is its pods'.
+func TestPlannedServices(t *testing.T) {
+	f := func(services, pods, want int) {
+		t.Helper()
+		plan := PlanDensity(DensityConfig{Pods: pods, Services: services}, 3)
+		if len(plan.Services) != want {
+			t.Errorf("%d services of %d pods: planned for Deployments %v, want %d", services, pods, plan.Services, want)
+		}
+		for _, i := range plan.Services {
+			body, err := serviceBody(plan.Deployments[i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, raw, err := wire.Unwrap(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var s corev1.Service
+			if err := s.Unmarshal(raw); err != nil {
+				t.Fatal(err)
+			}
+			if s.Name != plan.Deployments[i].Name || s.Spec.Selector[nameLabel] != s.Name || len(s.Spec.Selector) != 1 {
+				t.Errorf("service %s selects %v", s.Name, s.Spec.Selector)
+			}
+		}
+	}
+	f(0, 1000, 0)
+	f(10, 1000, 10)
+	f(10, 100, 2)
 }
 
 func TestPlan(t *testing.T) {
