@@ -88,6 +88,8 @@ const (
 	probeStep    = 0.02 // of the pace, by which probing raises it at first
 	probeGain    = 0.01 // more with each step that nothing objects to
 	probeMost    = 0.12
+	knownDecay   = 0.999           // a second: half of it is forgotten in 700
+	knownFloor   = 0.35            // of it: what is late at such a pace is not late because of it
 	mostAhead    = 1.3             // of the throughput: more was not carried yet
 	settle       = 3 * time.Second // a step shows in the throughput only after the start-up time
 
@@ -152,6 +154,7 @@ type PaceState struct {
 	rate    float64
 	batch   float64 // pods of one operation: the grain of all counters
 	before  float64 // the pace before the last cut that a queue has caused
+	known   float64 // pods/s: the most that was carried lately, slowly forgotten
 	base    float64 // s of backlog when all is well
 	smooth  float64 // s of backlog, smoothed over a few seconds
 	mode    paceMode
@@ -250,6 +253,7 @@ func (s *PaceState) observe(sig Signals) view {
 	}
 	v.idle = sig.At.Sub(s.moved)
 	v.wait = s.waitOf(v)
+	s.known = max(knownDecay*s.known, v.throughput)
 	if v.throughput > 0 {
 		s.smooth += 0.3 * (v.wait - s.smooth)
 		s.base = min(max(min(s.smooth, s.base+baseDrift), leastBase), mostBase)

@@ -53,7 +53,7 @@ func errorsRule(s *PaceState, v view) (Decision, bool) {
 	}
 	s.refused = v.now
 	s.settleAt(v)
-	return because(s.cut(v, 0.7), v, "errors: %d requests were refused or failed", v.errors)
+	return because(max(s.cut(v, 0.7), min(s.rate, s.floor())), v, "errors: %d requests were refused or failed", v.errors)
 }
 
 // leasesRule gives way to heartbeats: a node whose lease runs out loses its
@@ -64,7 +64,7 @@ func leasesRule(s *PaceState, v view) (Decision, bool) {
 	}
 	s.quiet = v.now.Add(leaseQuiet)
 	s.settleAt(v)
-	return because(s.cut(v, 0.7), v, "leases: heartbeats are %.1f s late at p99", v.sig.LeaseLatenessP99.Seconds())
+	return because(max(s.cut(v, 0.7), min(s.rate, s.floor())), v, "leases: heartbeats are %.1f s late at p99", v.sig.LeaseLatenessP99.Seconds())
 }
 
 // backlogRule goes well below the throughput, so that a long queue shrinks.
@@ -163,6 +163,10 @@ func raiseRule(s *PaceState, v view) (Decision, bool) {
 	s.raises++
 	return because((1+step)*s.rate, v, "raise: probing")
 }
+
+// floor is a pace so far below what was carried lately that what is late at it
+// is not late because of it.
+func (s *PaceState) floor() float64 { return knownFloor * s.known }
 
 // settleAt ends the slow start.
 func (s *PaceState) settleAt(v view) {
