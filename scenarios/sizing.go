@@ -62,10 +62,10 @@ type gcShare struct {
 func gcShares() []gcShare {
 	const mib = 1 << 20
 	return []gcShare{
-		{"kube-apiserver", 400, 0.45, 600 * mib},
-		{harness, 400, 0.12, 600 * mib},
+		{"kube-apiserver", 400, 0.46, 600 * mib},
+		{harness, 400, 0.095, 600 * mib},
 		{"kube-scheduler", 400, 0.09, 300 * mib},
-		{"kube-controller-manager", 400, 0.09, 300 * mib},
+		{"kube-controller-manager", 400, 0.115, 300 * mib},
 	}
 }
 
