@@ -65,12 +65,15 @@ power: build ## what the checkers see: lies in histories, and live before etcd a
 	PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),20,200)) go test -count=1 -v -timeout 60m ./checkers/power -run TestPower
 	PLANECHECK_LIES_SEEDS=$(or $(SEEDS),$(if $(QUICK),1,8)) go test -count=1 -v -timeout 60m ./apiserver/storage/lies -run 'TestCatalogue$$'
 	@mkdir -p build && rm -rf build/api-lies.md build/power-runs
-	bin/planecheck run contract/api --nodes 20 --pods 100 --count $(if $(QUICK),1,10) --runs build/power-runs
+	bin/planecheck run $(if $(QUICK),contract/faults --count 1,'contract/.*' --count 5) --nodes 20 --pods 100 --runs build/power-runs
 	PLANECHECK_POWER_RUNS=$$(echo $(CURDIR)/build/power-runs/* | tr ' ' ':') PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),20,200)) \
 		go test -count=1 -v -timeout 60m ./checkers/power/api -run TestPower
 	PLANECHECK_LIES_TABLE=$(CURDIR)/build/api-lies.md go test -ldflags "$(K8S_LDFLAGS)" -count=1 -v -timeout 120m ./scenarios \
 		-ginkgo.label-filter 'power$(if $(QUICK), && !long)'
 	@echo "lie | told | breaks | failed"; cat build/api-lies.md
+
+seeds: build ## clean runs under contradicting clients, half of them with faults: nothing may fail (70 min); SEEDS= of each half
+	bin/planecheck run 'contract/.*' --nodes 20 --pods 100 --count $(or $(SEEDS),25) --runs build/seeds
 
 known: ## known bugs of released etcd, bad version and good; KNOWN= repetitions
 	PLANECHECK_KNOWN=$(or $(KNOWN),6) go test -count=1 -v -timeout 20m ./apiserver/storage/known

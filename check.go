@@ -7,16 +7,25 @@ import (
 )
 
 func newCheckCommand(outcome *checkers.Outcome) *cobra.Command {
-	return &cobra.Command{
+	follow := false
+	cmd := &cobra.Command{
 		Use:   "check DIR",
 		Short: "Judge the recorded history of a run again, without a cluster",
 		Long: `check reads the history in a run directory and comes to the same verdicts on the
-store as the run did. The exit status is that of the worst verdict.`,
+store, the API and the cluster as the run did. The exit status is that of the worst
+verdict. With --follow the run may still be going on: the store's history is judged as it
+is written, and each guarantee is named when it is first seen broken.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
-			*outcome, err = newRunner().Check(args[0])
+			if follow {
+				*outcome, err = newRunner().Follow(cmd.Context(), args[0])
+			} else {
+				*outcome, err = newRunner().Check(args[0])
+			}
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&follow, "follow", false, "of a run that is going on: judge its history while it is written")
+	return cmd
 }

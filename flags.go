@@ -56,6 +56,7 @@ func loadFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 	fs.Var((*positive)(&o.Pods), "pods", "pods of the density load (scale: sized to the machine, none with --manifest)")
 	fs.IntVar(&o.Namespaces, "namespaces", 0, "namespaces of the load (0: by pods)")
 	fs.IntVar(&o.PodsPerDeployment, "pods-per-deployment", o.PodsPerDeployment, "replicas of each Deployment")
+	fs.IntVar(&o.Services, "services", o.Services, "Deployments that get a Service, by which EndpointSlices are judged")
 	fs.StringVar(&o.Rate, "rate", o.Rate, "pace of the fill: pods per second, max, or auto (as fast as the start-up objective allows)")
 	fs.DurationVar((*time.Duration)(&o.Hold), "hold", time.Duration(o.Hold), "how long the full cluster is watched at rest")
 	fs.IntVar(&o.Churn.Pods, "churn-pods", o.Churn.Pods, "pods that the churn replaces; 0: no churn")
@@ -65,6 +66,7 @@ func loadFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 	fs.BoolVar(&o.Drain, "drain", o.Drain, "delete the load at the end, measured")
 	fs.StringVar(&o.Manifest, "manifest", "", "YAML file of objects to apply instead of (or beside, with --pods) the density load")
 	fs.IntVar(&o.Copies, "copies", o.Copies, "copies of the manifest, each in its own namespace")
+	fs.BoolVar(&o.FailFast, "fail-fast", false, "judge the store's history during the run and end it at the first violation")
 	fs.BoolVar(&o.SLOFail, "slo-fail", false, "exit with status 5 when an objective is missed")
 }
 

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,27 +16,67 @@ import (
 // Check judges the history of a finished run again, from its run directory
 // alone, and prints the verdicts. It changes nothing in the directory.
 func (r *Runner) Check(dir string) (checkers.Outcome, error) {
+	run, options, err := recorded(dir)
+	if err != nil {
+		return "", err
+	}
+	options.Settled = run.Settled
+	j, err := judge.Directory(filepath.Join(dir, historyDir), *options)
+	if err != nil {
+		return "", err
+	}
+	return r.tellVerdicts(run, j), nil
+}
+
+// Follow is Check of a run that is still going on, in another process: it judges
+// what has been recorded, waits for more, and ends after the run.
+func (r *Runner) Follow(ctx context.Context, dir string) (checkers.Outcome, error) {
+	_, options, err := recorded(dir)
+	if err != nil {
+		return "", err
+	}
+	process, err := judge.Follow(ctx, filepath.Join(dir, historyDir), *options, func(guarantee string) {
+		fmt.Fprintf(r.Out, "%s is broken; the counter-example follows at the end of the run\n", guarantee)
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := process.Store(); err != nil {
+		return "", err
+	}
+	run, err := results.Load(dir) // it says by now when the cluster was at rest
+	if err != nil {
+		return "", err
+	}
+	j, err := process.Finish(run.Settled)
+	if err != nil {
+		return "", err
+	}
+	return r.tellVerdicts(run, j), nil
+}
+
+// recorded reads what the record of a run says of its history.
+func recorded(dir string) (*results.Run, *judge.Options, error) {
 	run, err := results.Load(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", Usagef("%s is no run directory: %v", dir, err)
+		return nil, nil, Usagef("%s is no run directory: %v", dir, err)
 	case err != nil:
-		return "", err
+		return nil, nil, err
 	}
 	var plan struct {
 		Judge *judge.Options `json:"judge"`
 	}
 	if err := json.Unmarshal(run.Plan, &plan); err != nil {
-		return "", fmt.Errorf("read the plan in %s: %w", dir, err)
+		return nil, nil, fmt.Errorf("read the plan in %s: %w", dir, err)
 	}
 	if plan.Judge == nil {
-		return "", Usagef("the run in %s recorded no history", dir)
+		return nil, nil, Usagef("the run in %s recorded no history", dir)
 	}
-	plan.Judge.Settled = run.Settled
-	j, err := judge.Directory(filepath.Join(dir, historyDir), *plan.Judge)
-	if err != nil {
-		return "", err
-	}
+	return run, plan.Judge, nil
+}
+
+func (r *Runner) tellVerdicts(run *results.Run, j *judge.Judgement) checkers.Outcome {
 	fmt.Fprint(r.Out, results.RenderVerdicts(run, j.Verdicts, historyFigures(j)))
-	return checkers.Worst(j.Verdicts), nil
+	return checkers.Worst(j.Verdicts)
 }

@@ -44,6 +44,8 @@ type execution struct {
 	acts        interventions
 	// recording keeps the histories; nil: the plan wants none.
 	recording *recording
+	// follower judges while the run goes on; nil: it is judged after its end.
+	follower *follower
 	// shortfalls are planned pods that were not Running when they should be.
 	shortfalls []string
 }
@@ -89,6 +91,9 @@ func (x *execution) execute(parent context.Context) (err error) {
 		return err
 	}
 	go watchDeaths(ctx, x.cluster, cancel)
+	if err := x.failFast(cancel); err != nil {
+		return err
+	}
 	if err := x.prepareLoad(ctx); err != nil {
 		return err
 	}
@@ -151,11 +156,14 @@ func (x *execution) startFailed(ctx context.Context, err error) error {
 // sorts a broken control plane from a broken harness.
 func (x *execution) reason(ctx context.Context, phase string, err error) error {
 	var died *apiserver.ComponentError
+	var seen *violationSeen
 	cause := context.Cause(ctx)
 	switch {
 	case errors.As(cause, &died):
 		x.violation = died
 		return died
+	case errors.As(cause, &seen): // the history will show it again
+		return seen
 	case cause != nil:
 		x.interrupted = true
 		return cause

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/history"
 )
@@ -19,6 +20,8 @@ const (
 	interventionPoll = 20 * time.Millisecond
 	// effectBound is how long a signal may take to show in the process.
 	effectBound = 2 * time.Second
+	// moveBound is how long a member may take to lead: some elections.
+	moveBound = 10 * time.Second
 )
 
 // interventions are the plan's, as far as they have come.
@@ -49,20 +52,38 @@ func (x *execution) interveneOnce(ctx context.Context, i Intervention) error {
 	if err := x.awaitRunning(ctx, i.AfterRunning); err != nil {
 		return err
 	}
-	if i.Kind == restart {
-		return x.restart(ctx, i.Component)
-	}
-	if err := x.cluster.plane.Signal(i.Component, stopSignal); err != nil {
+	if err := pause(ctx, time.Duration(i.After)); err != nil {
 		return err
 	}
-	x.m.series.Event(history.Now(), "freeze", i.Component, nil)
-	effect := x.awaitStopped(ctx, i.Component)
-	timer := time.NewTimer(time.Duration(i.For))
+	switch i.Kind {
+	case restart:
+		return x.restart(ctx, i.Component)
+	case moveLeader:
+		return x.moveLeader(ctx)
+	}
+	return x.freeze(ctx, i)
+}
+
+// pause waits for d, or fails with the cause of ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-ctx.Done(): // the thaw comes all the same: a frozen process cannot stop
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
+}
+
+// freeze stops a component for a while.
+func (x *execution) freeze(ctx context.Context, i Intervention) error {
+	if err := x.cluster.plane.Signal(i.Component, stopSignal); err != nil {
+		return err
+	}
+	x.m.series.Event(history.Now(), freeze, i.Component, nil)
+	effect := x.awaitStopped(ctx, i.Component)
+	_ = pause(ctx, time.Duration(i.For)) // the thaw comes all the same: a frozen process cannot stop
 	x.m.series.Event(history.Now(), "thaw", i.Component, nil)
 	if err := x.cluster.plane.Signal(i.Component, continueSignal); err != nil {
 		return err
@@ -83,6 +104,22 @@ func (x *execution) restart(ctx context.Context, component string) error {
 	}
 	x.m.collector.Sampler.Set(component, after)
 	x.m.series.Event(history.Now(), "ready", component, nil)
+	return nil
+}
+
+// moveLeader has another member of the store lead. The evidence is that it does.
+func (x *execution) moveLeader(ctx context.Context) error {
+	mover, ok := x.cluster.backend.(storage.LeaderMover)
+	if !ok {
+		return fmt.Errorf("backend %s has no leader to move", x.cluster.backend.Name())
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, moveBound, fmt.Errorf("it had %v", moveBound))
+	defer cancel()
+	from, to, err := mover.MoveLeader(ctx)
+	if err != nil {
+		return err
+	}
+	x.m.series.Event(history.Now(), moveLeader, from+" → "+to, nil)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/judge"
 	"github.com/planecheck/planecheck/results"
 )
@@ -155,19 +156,18 @@ func (x *execution) judgeHistory() []checkers.Verdict {
 	if x.recording == nil {
 		return []checkers.Verdict{unjudged(errors.New("the run was not recorded, to measure what that costs"))}
 	}
-	dir := x.dir.File(historyDir)
-	options := x.plan.Judge
-	options.Settled = x.run.Settled
-	j, err := judge.Directory(dir, options)
+	closed := history.Now()
+	j, err := x.judgement()
 	if err != nil {
 		return []checkers.Verdict{unjudged(err)}
 	}
-	bytes, err := dirBytes(dir)
+	bytes, err := dirBytes(x.dir.File(historyDir))
 	if err != nil {
 		x.log.Warn("cannot measure the history", "err", err)
 	}
 	x.run.History = historyFigures(j)
 	x.run.History.Bytes = bytes
+	x.run.History.Judged = results.Seconds(history.Since(closed))
 	return j.Verdicts
 }
 

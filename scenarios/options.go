@@ -15,6 +15,8 @@ type Options struct {
 	Pods              int
 	Namespaces        int // 0: one per 3,000 pods, at least 4
 	PodsPerDeployment int
+	// Services is the number of Deployments that get a Service, at most one each.
+	Services int
 	// Rate paces the fill: "auto", "max", or pods per second.
 	Rate string
 	// Hold is how long the full cluster is watched at rest.
@@ -36,6 +38,9 @@ type Options struct {
 	KeepData bool
 	// Force starts a run that is estimated not to fit.
 	Force bool
+	// FailFast judges the store's history during the run and ends the run when it
+	// shows the first violation.
+	FailFast bool
 	// SLOFail makes a missed objective an error (exit status 5).
 	SLOFail bool
 }
@@ -115,6 +120,7 @@ func DefaultOptions() Options {
 			GC:                 map[string]GC{},
 		},
 		PodsPerDeployment: 50,
+		Services:          10,
 		Rate:              "auto",
 		Churn:             Churn{Rate: 20},
 		Hold:              seconds(10),
@@ -149,6 +155,7 @@ func (o *Options) Validate() error {
 		atLeast("pods", o.Pods, leastPods),
 		atLeast("namespaces", o.Namespaces, 0),
 		atLeast("pods-per-deployment", o.PodsPerDeployment, 1),
+		atLeast("services", o.Services, 0),
 		atLeast("copies", o.Copies, 1),
 		atLeast("churn-pods", o.Churn.Pods, 0),
 		atLeast("apiservers", w.APIServers, 1),

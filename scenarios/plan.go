@@ -41,6 +41,8 @@ type Plan struct {
 	Interventions []Intervention `json:"interventions,omitempty"`
 	// Judge says which guarantees the run puts to the test.
 	Judge judge.Options `json:"judge"`
+	// FailFast ends the run at the first violation that the store's history shows.
+	FailFast bool `json:"failFast,omitempty"`
 
 	members int // of the store
 }
@@ -79,7 +81,7 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	if o.Pods <= consistencyPods {
 		o.World.ConsistencyPeriod = consistencyPeriod
 	}
-	p := &Plan{Scenario: s.Name, Seed: o.Seed, World: o.World, members: len(backend.Members())}
+	p := &Plan{Scenario: s.Name, Seed: o.Seed, World: o.World, FailFast: o.FailFast, members: len(backend.Members())}
 	if err := p.addLoad(o); err != nil {
 		return nil, err
 	}
@@ -139,7 +141,7 @@ func (p *Plan) addDensity(o Options) error {
 		return Usagef("--rate: %v", err)
 	}
 	cfg := workloads.DensityConfig{
-		Pods: o.Pods, Namespaces: o.Namespaces, PodsPerDeployment: min(o.PodsPerDeployment, o.Pods),
+		Pods: o.Pods, Namespaces: o.Namespaces, PodsPerDeployment: min(o.PodsPerDeployment, o.Pods), Services: o.Services,
 		Rate: rate, Hold: time.Duration(o.Hold),
 		ChurnPods: o.Churn.Pods, ChurnRate: o.Churn.Rate,
 	}

@@ -41,24 +41,31 @@ var checks = map[string]func(*results.Run){
 		Expect(run.Peak.Components["kube-apiserver-1"].CPUSeconds).To(BeNumerically(">", 1))
 		Expect(phase(run, "churn").Pods.Counts.Created).To(BeNumerically(">=", smallPods/2))
 	},
-	"contract/api": func(run *results.Run) {
-		Expect(run.Contract.Sent()).To(BeNumerically(">", 4000))
-		Expect(run.Contract.WatchesResumed).To(BeNumerically(">", 20))
-		Expect(run.History.APIDeliveries).NotTo(BeEmpty())
-		Expect(run.Peak.Components).To(HaveKey("kube-apiserver-1"))
-		for _, name := range []string{"Snapshot", "Delivered", "NoLostUpdate", "ExpiredHonest"} {
-			Expect(run.Verdict.Guarantees).To(ContainElement(And(
-				HaveField("Area", checkers.AreaAPI), HaveField("Guarantee", name), HaveField("Outcome", checkers.Pass))))
-		}
-		Expect(run.Verdict.Guarantees).To(ContainElement(And(
-			HaveField("Area", checkers.AreaCluster), HaveField("Guarantee", "ReplicasConverge"), HaveField("Outcome", checkers.Pass))))
-	},
+	"contract/api":    expectContract,
+	"contract/faults": expectContract,
 	"scale/frozen-scheduler": func(run *results.Run) {
 		fill := phase(run, "fill")
 		Expect(fill.Pace.Backoffs).To(BeNumerically(">=", 1), "the pace never backed off")
 		By("the freeze being felt: a pod that was created in it waited for its node")
 		Expect(hop(fill, "created", "bound").Max.Duration().Seconds()).To(BeNumerically(">", 5))
 	},
+}
+
+// expectContract holds that contract traffic put to the test what it is for.
+func expectContract(run *results.Run) {
+	GinkgoHelper()
+	Expect(run.Contract.Sent()).To(BeNumerically(">", 4000))
+	Expect(run.Contract.WatchesResumed).To(BeNumerically(">", 20))
+	Expect(run.History.APIDeliveries).NotTo(BeEmpty())
+	Expect(run.Peak.Components).To(HaveKey("kube-apiserver-1"))
+	for _, name := range []string{"Snapshot", "Delivered", "NoLostUpdate", "ExpiredHonest"} {
+		Expect(run.Verdict.Guarantees).To(ContainElement(And(
+			HaveField("Area", checkers.AreaAPI), HaveField("Guarantee", name), HaveField("Outcome", checkers.Pass))))
+	}
+	for _, name := range []string{"NoDoubleBind", "NoOvercommit", "ReplicasConverge", "EndpointsMatch"} {
+		Expect(run.Verdict.Guarantees).To(ContainElement(And(
+			HaveField("Area", checkers.AreaCluster), HaveField("Guarantee", name), HaveField("Outcome", checkers.Pass))))
+	}
 }
 
 const (

@@ -109,10 +109,11 @@ func (r *Runner) execute(ctx context.Context, x *execution, o Options) error {
 	saveErr := errors.Join(x.m.close(), x.finish(o.KeepData))
 	fmt.Fprintf(r.Out, "\n%s", results.Render(x.run))
 	fmt.Fprintf(r.Out, "\nEverything measured: %s\n", x.dir.Path)
+	var seen *violationSeen
 	switch {
 	case errors.Is(err, ErrInterrupted):
 		return ErrInterrupted
-	case x.violation != nil: // it is in the verdict
+	case x.violation != nil, errors.As(err, &seen): // it is in the verdict
 		return saveErr
 	case err != nil:
 		return errors.Join(err, saveErr)

@@ -33,12 +33,14 @@ type Scenario struct {
 type Intervention struct {
 	// Component is the instance, e.g. "kube-scheduler-0".
 	Component string `json:"component"`
-	// Kind is "freeze": SIGSTOP, and SIGCONT after For; or "restart": SIGKILL,
-	// and a new process at once.
+	// Kind is "freeze": SIGSTOP, and SIGCONT after For; "restart": SIGKILL, and
+	// a new process at once; or "move-leader": the store's leader hands over.
 	Kind string `json:"kind"`
 	// AfterRunning is the number of pods that have become Running when the
-	// intervention starts.
-	AfterRunning int64 `json:"afterRunning"`
+	// intervention starts, and After a pause before it. A plan's interventions
+	// come one after the other.
+	AfterRunning int64    `json:"afterRunning"`
+	After        Duration `json:"after,omitempty"`
 	// For is how long a freeze lasts.
 	For Duration `json:"for,omitempty"`
 }
@@ -61,15 +63,17 @@ func Registry() []Scenario {
 		{
 			Name: "contract/api",
 			Proves: "every answer and every watch of two API servers kept its promises to clients that contradict each other, " +
-				"with a compaction of the store every five seconds and the restart of one server",
-			Labels: []string{"quick"},
+				"with a compaction of the store every five seconds",
+			Labels: []string{"long"},
 			Fix:    contractOptions,
-			Interventions: func(o Options) []Intervention {
-				if o.World.Lie != "" {
-					return nil // a liar does not outlive its server
-				}
-				return []Intervention{{Component: "kube-apiserver-1", Kind: restart, AfterRunning: int64(o.Pods)}}
-			},
+		},
+		{
+			Name: "contract/faults",
+			Proves: "the same while an API server is killed and started anew, the store's leader moves, " +
+				"and the other API server stands still for 5 s, so that its watches fall behind",
+			Labels:        []string{"quick"},
+			Fix:           contractOptions,
+			Interventions: contractFaults,
 		},
 		{
 			Name:   "scale/frozen-scheduler",
@@ -96,6 +100,19 @@ func contractOptions(o *Options) {
 	}
 }
 
+// contractFaults come one after the other, in the hold.
+func contractFaults(o Options) []Intervention {
+	full, pause := int64(o.Pods), seconds(6)
+	return []Intervention{
+		{Component: "kube-apiserver-1", Kind: restart, AfterRunning: full},
+		{Component: storeComponent, Kind: moveLeader, AfterRunning: full, After: pause},
+		{Component: "kube-apiserver-0", Kind: freeze, AfterRunning: full, After: pause, For: seconds(5)},
+	}
+}
+
+// storeComponent names the store where an intervention is on the whole of it.
+const storeComponent = "store"
+
 const (
 	contractRate = 150 // requests/s
 	contractHold = Duration(45 * time.Second)
@@ -103,8 +120,9 @@ const (
 
 // The kinds of interventions.
 const (
-	freeze  = "freeze"
-	restart = "restart"
+	freeze     = "freeze"
+	restart    = "restart"
+	moveLeader = "move-leader"
 )
 
 // Find returns the scenarios whose whole name matches the regular expression.
@@ -133,16 +151,23 @@ func (i Intervention) String() string {
 	if i.For > 0 {
 		text += fmt.Sprintf(" for %s", i.For)
 	}
-	return fmt.Sprintf("%s once %d pods run", text, i.AfterRunning)
+	text = fmt.Sprintf("%s once %d pods run", text, i.AfterRunning)
+	if i.After > 0 {
+		text += fmt.Sprintf(", %s later", i.After)
+	}
+	return text
 }
 
 // validate catches what would make a run meaningless before it starts.
 func (i Intervention) validate() error {
-	if i.Kind != freeze && i.Kind != restart {
+	if !slices.Contains([]string{freeze, restart, moveLeader}, i.Kind) {
 		return fmt.Errorf("intervention kind %q is unknown", i.Kind)
 	}
 	if i.Kind == freeze && i.For <= 0 {
 		return fmt.Errorf("intervention on %s lasts %s", i.Component, i.For)
+	}
+	if i.After < 0 {
+		return fmt.Errorf("intervention on %s comes after %s", i.Component, i.After)
 	}
 	return nil
 }

@@ -1,0 +1,70 @@
+package scenarios
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/judge"
+)
+
+// follower judges the store's half of a history while the run goes on, so that
+// a violation is seen within a minute and only the rest is judged after the end.
+type follower struct {
+	process *judge.Process
+	done    chan struct{}
+	err     error // of process.Store, once done
+}
+
+// violationSeen is the cause by which a run ends that is to fail fast.
+type violationSeen struct{ guarantee string }
+
+func (v *violationSeen) Error() string {
+	return fmt.Sprintf("the store's history shows that %s was broken: the run ends here", v.guarantee)
+}
+
+// startFollower begins to follow the history in dir until it is closed. broken
+// is called with each guarantee that is seen broken.
+func startFollower(dir string, options judge.Options, broken func(guarantee string)) (*follower, error) {
+	process, err := judge.Follow(context.Background(), dir, options, broken)
+	if err != nil {
+		return nil, err
+	}
+	f := &follower{process: process, done: make(chan struct{})}
+	go func() {
+		defer close(f.done)
+		f.err = process.Store()
+	}()
+	return f, nil
+}
+
+// finish judges the rest of a history that has been closed.
+func (f *follower) finish(settled int64) (*judge.Judgement, error) {
+	if <-f.done; f.err != nil {
+		return nil, f.err
+	}
+	return f.process.Finish(settled)
+}
+
+// failFast has the run end when its history shows the first violation.
+func (x *execution) failFast(cancel context.CancelCauseFunc) error {
+	if !x.plan.FailFast || x.recording == nil {
+		return nil
+	}
+	var err error
+	x.follower, err = startFollower(x.dir.File(historyDir), x.plan.Judge, func(guarantee string) {
+		x.m.series.Event(history.Now(), "violation", guarantee, nil)
+		cancel(&violationSeen{guarantee})
+	})
+	return err
+}
+
+// judgement is that of the whole history, which has been closed.
+func (x *execution) judgement() (*judge.Judgement, error) {
+	if x.follower != nil {
+		return x.follower.finish(x.run.Settled)
+	}
+	options := x.plan.Judge
+	options.Settled = x.run.Settled
+	return judge.Directory(x.dir.File(historyDir), options)
+}
