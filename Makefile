@@ -27,7 +27,7 @@ PODS ?=
 PROFILE ?= kubelet
 ARGS ?=
 
-.PHONY: help build quick scale test unit suite long kwok power known fidelity lint clean
+.PHONY: help build quick scale test unit suite long kwok power seeds known fidelity lint clean
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,7 +65,7 @@ power: build ## what the checkers see: lies in histories, and live before etcd a
 	PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),20,200)) go test -count=1 -v -timeout 60m ./checkers/power -run TestPower
 	PLANECHECK_LIES_SEEDS=$(or $(SEEDS),$(if $(QUICK),1,8)) go test -count=1 -v -timeout 60m ./apiserver/storage/lies -run 'TestCatalogue$$'
 	@mkdir -p build && rm -rf build/api-lies.md build/power-runs
-	bin/planecheck run $(if $(QUICK),contract/faults --count 1,'contract/.*' --count 5) --nodes 20 --pods 100 --runs build/power-runs
+	bin/planecheck run 'contract/.*' --count $(if $(QUICK),1,5) --nodes 20 --pods 100 --runs build/power-runs
 	PLANECHECK_POWER_RUNS=$$(echo $(CURDIR)/build/power-runs/* | tr ' ' ':') PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),20,200)) \
 		go test -count=1 -v -timeout 60m ./checkers/power/api -run TestPower
 	PLANECHECK_LIES_TABLE=$(CURDIR)/build/api-lies.md go test -ldflags "$(K8S_LDFLAGS)" -count=1 -v -timeout 120m ./scenarios \

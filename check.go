@@ -21,7 +21,7 @@ is written, and each guarantee is named when it is first seen broken.`,
 			if follow {
 				*outcome, err = newRunner().Follow(cmd.Context(), args[0])
 			} else {
-				*outcome, err = newRunner().Check(args[0])
+				*outcome, err = newRunner().Check(cmd.Context(), args[0])
 			}
 			return err
 		},

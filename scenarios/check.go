@@ -15,13 +15,13 @@ import (
 
 // Check judges the history of a finished run again, from its run directory
 // alone, and prints the verdicts. It changes nothing in the directory.
-func (r *Runner) Check(dir string) (checkers.Outcome, error) {
+func (r *Runner) Check(ctx context.Context, dir string) (checkers.Outcome, error) {
 	run, options, err := recorded(dir)
 	if err != nil {
 		return "", err
 	}
 	options.Settled = run.Settled
-	j, err := judge.Directory(filepath.Join(dir, historyDir), *options)
+	j, err := judge.Directory(ctx, filepath.Join(dir, historyDir), *options)
 	if err != nil {
 		return "", err
 	}
@@ -35,12 +35,13 @@ func (r *Runner) Follow(ctx context.Context, dir string) (checkers.Outcome, erro
 	if err != nil {
 		return "", err
 	}
-	process, err := judge.Follow(ctx, filepath.Join(dir, historyDir), *options, func(guarantee string) {
+	process, err := judge.Follow(ctx, filepath.Join(dir, historyDir), *options, nil, func(guarantee string) {
 		fmt.Fprintf(r.Out, "%s is broken; the counter-example follows at the end of the run\n", guarantee)
 	})
 	if err != nil {
 		return "", err
 	}
+	fmt.Fprintf(r.Out, "following the run in %s to its end\n", dir)
 	if err := process.Store(); err != nil {
 		return "", err
 	}

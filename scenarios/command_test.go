@@ -131,6 +131,23 @@ var _ = Describe("Bad luck", func() {
 	})
 })
 
+// What makes such a run fail early is shown in follow_test.go; no lie before the
+// store can be told to a whole control plane yet.
+var _ = Describe("A run that is judged while it goes on", func() {
+	It("passes, as seen from its own process and from another one, which Ctrl-C ends", func() {
+		c := startCommand("scale", "--nodes", "20", "--pods", "400", "--hold", "2s", "--fail-fast")
+		c.waitForPhase("fill")
+		follower, given := start(c.dir, "check", "--follow", c.runDir()), start(c.dir, "check", "--follow", c.runDir())
+		given.waitFor("following the run")
+		Expect(given.cmd.Process.Signal(os.Interrupt)).To(Succeed())
+		Expect(given.wait()).To(Equal(scenarios.ExitInterrupted), given.output())
+		Expect(c.wait()).To(Equal(scenarios.ExitPass), c.output())
+		Expect(follower.wait()).To(Equal(scenarios.ExitPass), follower.output())
+		Expect(follower.output()).To(MatchRegexp(`Pass +Reliable`))
+		Expect(follower.output()).NotTo(ContainSubstring("is broken"))
+	})
+})
+
 var _ = Describe("planecheck up", Ordered, func() {
 	var c *command
 	BeforeAll(func() {
@@ -233,12 +250,18 @@ type command struct {
 	out bytes.Buffer
 }
 
-// startCommand starts the program with a run directory of its own and sees to
-// it that it ends with the spec.
+// startCommand starts the program with a run directory of its own.
 func startCommand(args ...string) *command {
 	GinkgoHelper()
-	c := &command{dir: GinkgoT().TempDir(), done: make(chan struct{})}
-	c.cmd = exec.Command(program(), append(args, "--runs", filepath.Join(c.dir, "runs"))...)
+	dir := GinkgoT().TempDir()
+	return start(dir, append(args, "--runs", filepath.Join(dir, "runs"))...)
+}
+
+// start starts the program and sees to it that it ends with the spec.
+func start(dir string, args ...string) *command {
+	GinkgoHelper()
+	c := &command{dir: dir, done: make(chan struct{})}
+	c.cmd = exec.Command(program(), args...)
 	out, err := c.cmd.StdoutPipe()
 	Expect(err).NotTo(HaveOccurred())
 	c.cmd.Stderr = c.cmd.Stdout

@@ -56,6 +56,7 @@ func newExecution(plan *Plan, dir *results.Dir, run *results.Run) (*execution, e
 		return nil, err
 	}
 	x := &execution{plan: plan, dir: dir, run: run, log: log, logFile: file}
+	x.acts.over = make(chan struct{})
 	if run.Plan, err = plan.encode(); err != nil {
 		return nil, err
 	}
@@ -84,7 +85,7 @@ func (x *execution) execute(parent context.Context) (err error) {
 	if err != nil {
 		return x.startFailed(ctx, err)
 	}
-	defer func() { err = errors.Join(err, x.stop()) }()
+	defer func() { err = errors.Join(err, x.stop(parent)) }()
 	x.backend = x.cluster.backend
 	x.m.attach(x.cluster)
 	if err := x.recordSettings(); err != nil {
@@ -98,6 +99,7 @@ func (x *execution) execute(parent context.Context) (err error) {
 		return err
 	}
 	go x.intervene(ctx)
+	defer func() { cancel(nil); <-x.acts.over }() // a fault must not meet a world that ends
 	for _, name := range x.plan.Phases {
 		if err := x.phase(ctx, name); err != nil {
 			return x.reason(ctx, name, err)
@@ -238,14 +240,14 @@ func (x *execution) recordSettings() error {
 }
 
 // stop ends the world, keeping the size of the store's data.
-func (x *execution) stop() error {
+func (x *execution) stop(ctx context.Context) error {
 	x.m.setPhase("stop")
 	peak := x.m.collector.Sampler.Peak()
 	if bytes, err := x.backend.DiskBytes(); err == nil {
 		peak.DiskBytes = bytes
 	}
 	x.run.Peak = &peak
-	x.recording.setHurry(x.interrupted)
+	x.recording.setHurry(x.interrupted || ctx.Err() != nil)
 	x.run.Lies = x.cluster.liars.told()
 	if err := x.cluster.stop(); err != nil {
 		return fmt.Errorf("stop: %w", err)

@@ -9,9 +9,12 @@ import (
 )
 
 // follower judges the store's half of a history while the run goes on, so that
-// a violation is seen within a minute and only the rest is judged after the end.
+// a violation is seen a minute or so after the fact, and only the rest is judged
+// after the end. It costs the harness memory and CPU meanwhile.
 type follower struct {
 	process *judge.Process
+	cancel  context.CancelCauseFunc
+	gone    chan struct{} // closed when the history has its end
 	done    chan struct{}
 	err     error // of process.Store, once done
 }
@@ -23,23 +26,27 @@ func (v *violationSeen) Error() string {
 	return fmt.Sprintf("the store's history shows that %s was broken: the run ends here", v.guarantee)
 }
 
-// startFollower begins to follow the history in dir until it is closed. broken
-// is called with each guarantee that is seen broken.
+// startFollower begins to follow the history in dir until finish is called.
+// broken is called with each guarantee that is seen broken.
 func startFollower(dir string, options judge.Options, broken func(guarantee string)) (*follower, error) {
-	process, err := judge.Follow(context.Background(), dir, options, broken)
-	if err != nil {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	f := &follower{cancel: cancel, gone: make(chan struct{}), done: make(chan struct{})}
+	var err error
+	if f.process, err = judge.Follow(ctx, dir, options, f.gone, broken); err != nil {
+		cancel(nil)
 		return nil, err
 	}
-	f := &follower{process: process, done: make(chan struct{})}
 	go func() {
 		defer close(f.done)
-		f.err = process.Store()
+		f.err = f.process.Store()
 	}()
 	return f, nil
 }
 
-// finish judges the rest of a history that has been closed.
-func (f *follower) finish(settled int64) (*judge.Judgement, error) {
+// finish judges the rest of a history to which nothing is added any more.
+func (f *follower) finish(ctx context.Context, settled int64) (*judge.Judgement, error) {
+	defer context.AfterFunc(ctx, func() { f.cancel(context.Cause(ctx)) })()
+	close(f.gone)
 	if <-f.done; f.err != nil {
 		return nil, f.err
 	}
@@ -60,11 +67,11 @@ func (x *execution) failFast(cancel context.CancelCauseFunc) error {
 }
 
 // judgement is that of the whole history, which has been closed.
-func (x *execution) judgement() (*judge.Judgement, error) {
+func (x *execution) judgement(ctx context.Context) (*judge.Judgement, error) {
 	if x.follower != nil {
-		return x.follower.finish(x.run.Settled)
+		return x.follower.finish(ctx, x.run.Settled)
 	}
 	options := x.plan.Judge
 	options.Settled = x.run.Settled
-	return judge.Directory(x.dir.File(historyDir), options)
+	return judge.Directory(ctx, x.dir.File(historyDir), options)
 }

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -20,12 +21,16 @@ const (
 	interventionPoll = 20 * time.Millisecond
 	// effectBound is how long a signal may take to show in the process.
 	effectBound = 2 * time.Second
-	// moveBound is how long a member may take to lead: some elections.
+	// moveBound is how long a member may take to lead: its election, and what a
+	// busy machine adds.
 	moveBound = 10 * time.Second
+	// interventionsBound is how long after a hold they may still take.
+	interventionsBound = 2 * time.Minute
 )
 
 // interventions are the plan's, as far as they have come.
 type interventions struct {
+	over   chan struct{} // closed when nothing more is done
 	mu     sync.Mutex
 	done   int
 	failed []string
@@ -33,6 +38,7 @@ type interventions struct {
 
 // intervene does what the plan does to components, when its time has come.
 func (x *execution) intervene(ctx context.Context) {
+	defer close(x.acts.over)
 	for _, i := range x.plan.Interventions {
 		err := x.interveneOnce(ctx, i)
 		if ctx.Err() != nil {
@@ -62,6 +68,19 @@ func (x *execution) interveneOnce(ctx context.Context, i Intervention) error {
 		return x.moveLeader(ctx)
 	}
 	return x.freeze(ctx, i)
+}
+
+// awaitInterventions keeps the full cluster until everything was done to it
+// that the plan says: on a slow machine that takes longer than the hold.
+func (x *execution) awaitInterventions(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, interventionsBound, fmt.Errorf("it had %v", interventionsBound))
+	defer cancel()
+	select {
+	case <-x.acts.over:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the interventions of the plan: %w", context.Cause(ctx))
+	}
 }
 
 // pause waits for d, or fails with the cause of ctx.
@@ -110,14 +129,14 @@ func (x *execution) restart(ctx context.Context, component string) error {
 // moveLeader has another member of the store lead. The evidence is that it does.
 func (x *execution) moveLeader(ctx context.Context) error {
 	mover, ok := x.cluster.backend.(storage.LeaderMover)
-	if !ok {
+	if !ok { // NewPlan has looked
 		return fmt.Errorf("backend %s has no leader to move", x.cluster.backend.Name())
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, moveBound, fmt.Errorf("it had %v", moveBound))
 	defer cancel()
 	from, to, err := mover.MoveLeader(ctx)
 	if err != nil {
-		return err
+		return errors.Join(err, context.Cause(ctx))
 	}
 	x.m.series.Event(history.Now(), moveLeader, from+" → "+to, nil)
 	return nil

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -12,8 +13,9 @@ import (
 	"github.com/planecheck/planecheck/results"
 )
 
-// judge writes the verdict. runErr is how the execution ended.
-func (x *execution) judge(runErr error) {
+// judge writes the verdict. runErr is how the execution ended. Once ctx is done
+// the history is left to `planecheck check`.
+func (x *execution) judge(ctx context.Context, runErr error) {
 	verdicts := []checkers.Verdict{x.judgePlan(runErr)}
 	if x.plan.Manifest != nil {
 		verdicts = append(verdicts, x.judgeManifest())
@@ -26,7 +28,7 @@ func (x *execution) judge(runErr error) {
 	}
 	verdicts = append(verdicts, x.judgeLeases(), x.judgeComponents())
 	verdicts = append(verdicts, judgeCaches(x.run.Phases))
-	verdicts = append(verdicts, x.judgeHistory()...)
+	verdicts = append(verdicts, x.judgeHistory(ctx)...)
 	v := &x.run.Verdict
 	v.Guarantees = verdicts
 	v.Outcome = checkers.Worst(verdicts)
@@ -152,12 +154,16 @@ func judgeCaches(phases []results.Phase) checkers.Verdict {
 
 // judgeHistory judges what was recorded of the store, from the disk alone, so
 // that `planecheck check` comes to the same verdicts.
-func (x *execution) judgeHistory() []checkers.Verdict {
+func (x *execution) judgeHistory(ctx context.Context) []checkers.Verdict {
 	if x.recording == nil {
 		return []checkers.Verdict{unjudged(errors.New("the run was not recorded, to measure what that costs"))}
 	}
 	closed := history.Now()
-	j, err := x.judgement()
+	j, err := x.judgement(ctx)
+	took := history.Since(closed)
+	if ctx.Err() != nil {
+		err = fmt.Errorf("not judged, but recorded (planecheck check judges it): %w", context.Cause(ctx))
+	}
 	if err != nil {
 		return []checkers.Verdict{unjudged(err)}
 	}
@@ -167,7 +173,7 @@ func (x *execution) judgeHistory() []checkers.Verdict {
 	}
 	x.run.History = historyFigures(j)
 	x.run.History.Bytes = bytes
-	x.run.History.Judged = results.Seconds(history.Since(closed))
+	x.run.History.Judged = results.Seconds(took)
 	return j.Verdicts
 }
 

@@ -105,6 +105,9 @@ func (x *execution) work(ctx context.Context, name string) (*workloads.PhaseResu
 		result, err = x.density.Hold(ctx)
 		x.expectRunning(ctx, name)
 		if err == nil {
+			err = x.awaitInterventions(ctx)
+		}
+		if err == nil {
 			x.run.Settled = x.recording.seen()
 		}
 		if planned := int64(x.plan.pods()); err == nil && result.RunningLeast < planned {

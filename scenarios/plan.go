@@ -95,6 +95,9 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 		if err := i.validate(); err != nil {
 			return nil, fmt.Errorf("plan %s: %w", s.Name, err)
 		}
+		if i.Kind == moveLeader && !slices.Contains(backend.Faults(), backends.FaultLeaderMove) {
+			return nil, Usagef("%s moves the leader of the store, and --backend %s has none to move it to", s.Name, o.World.Backend)
+		}
 	}
 	return p, nil
 }
@@ -245,6 +248,9 @@ func (p *Plan) String() string {
 	if d := p.Density; d != nil {
 		fmt.Fprintf(&b, "  %d pods of %d containers in %d Deployments over %d namespaces, rate %s",
 			d.Config.Pods, d.Config.Containers, len(d.Deployments), len(d.Namespaces), d.Config.Rate)
+		if n := len(d.Services); n > 0 {
+			fmt.Fprintf(&b, ", %d Services", n)
+		}
 		if n := len(d.Churn); n > 0 {
 			fmt.Fprintf(&b, "; churn of %d pods in %d operations at %g pods/s", d.Config.ChurnPods, n, d.Config.ChurnRate)
 		}

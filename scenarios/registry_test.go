@@ -86,7 +86,7 @@ func runSmall(ctx SpecContext, s scenarios.Scenario, adjust func(*scenarios.Opti
 	run, err := results.Load(report.Dir)
 	Expect(err).NotTo(HaveOccurred(), "the record of the run must be readable")
 	By("judging the history again, from the directory alone")
-	outcome, err := runner.Check(report.Dir)
+	outcome, err := runner.Check(ctx, report.Dir)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(outcome).To(BeEquivalentTo(checkers.Pass))
 	return run

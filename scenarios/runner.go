@@ -105,13 +105,13 @@ func (r *Runner) execute(ctx context.Context, x *execution, o Options) error {
 	stop := live.Start(r.Out, r.Terminal, func() live.Snapshot { return x.m.snapshot(x.plan) })
 	err := x.execute(ctx)
 	stop()
-	x.judge(err)
+	x.judge(ctx, err)
 	saveErr := errors.Join(x.m.close(), x.finish(o.KeepData))
 	fmt.Fprintf(r.Out, "\n%s", results.Render(x.run))
 	fmt.Fprintf(r.Out, "\nEverything measured: %s\n", x.dir.Path)
 	var seen *violationSeen
 	switch {
-	case errors.Is(err, ErrInterrupted):
+	case errors.Is(err, ErrInterrupted), errors.Is(context.Cause(ctx), ErrInterrupted):
 		return ErrInterrupted
 	case x.violation != nil, errors.As(err, &seen): // it is in the verdict
 		return saveErr

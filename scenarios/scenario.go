@@ -29,7 +29,8 @@ type Scenario struct {
 }
 
 // Intervention is one thing that a plan does to a component. It is triggered
-// by progress, not by time, so that it meets the same state on a slow machine.
+// by progress, not by time, so that it meets the same state on a slow machine;
+// only the pauses between several of them are times.
 type Intervention struct {
 	// Component is the instance, e.g. "kube-scheduler-0".
 	Component string `json:"component"`

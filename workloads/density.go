@@ -83,8 +83,8 @@ func (p DensityPlan) Owns(namespace string) bool {
 }
 
 // Prepare creates the namespaces, waits for their default service accounts,
-// without which no pod is admitted, and creates the Services. Fill calls it if nobody has; to
-// call it before keeps it out of Fill's time.
+// without which no pod is admitted, and creates the Services. Fill calls it if
+// nobody has; to call it before keeps it out of Fill's time.
 func (d *Density) Prepare(ctx context.Context) error {
 	ctx, cancel := bounded(ctx, "prepare", prepareBound)
 	defer cancel()
@@ -244,7 +244,7 @@ func (d *Density) Drain(ctx context.Context) (PhaseResult, error) {
 	return d.paced(ctx, pacedPhase{
 		name: "drain", rate: d.plan.Config.DrainRate,
 		order: func(i int) int { return d.plan.Drain[i] },
-		run:   d.remove,
+		run:   d.drain,
 		signals: func(sig Signals, c, before Counts) Signals {
 			// The stages of a deletion: the garbage collector of the
 			// controller-manager marks the pod, its kubelet ends it.
@@ -258,11 +258,10 @@ func (d *Density) Drain(ctx context.Context) (PhaseResult, error) {
 	})
 }
 
-// remove deletes the i-th Deployment, and its Service if it has one; its pods
-// follow by garbage collection.
-func (d *Density) remove(ctx context.Context, i int, due history.Time) error {
-	planned := d.plan.Deployments[i]
+// drain deletes the i-th Deployment and its Service, if it has one.
+func (d *Density) drain(ctx context.Context, i int, due history.Time) error {
 	if slices.Contains(d.plan.Services, i) {
+		planned := d.plan.Deployments[i]
 		_, err := d.sender.send(ctx, client.Request{
 			Verb: "delete", Resource: serviceResource, Namespace: planned.Namespace, Name: planned.Name,
 		}, client.IsNotFound)
@@ -270,6 +269,12 @@ func (d *Density) remove(ctx context.Context, i int, due history.Time) error {
 			return err
 		}
 	}
+	return d.remove(ctx, i, due)
+}
+
+// remove deletes the i-th Deployment; its pods follow by garbage collection.
+func (d *Density) remove(ctx context.Context, i int, due history.Time) error {
+	planned := d.plan.Deployments[i]
 	_, err := d.sender.send(ctx, client.Request{
 		Verb: "delete", Resource: deploymentResource, Namespace: planned.Namespace, Name: planned.Name, Due: due,
 		Query: url.Values{"propagationPolicy": {"Background"}},

@@ -164,8 +164,9 @@ func raiseRule(s *PaceState, v view) (Decision, bool) {
 	return because((1+step)*s.rate, v, "raise: probing")
 }
 
-// floor is a pace so far below what was carried lately that what is late at it
-// is not late because of it.
+// floor is a pace so far below what was carried in the last ten minutes that
+// what goes wrong at it does not go wrong because of it. Queues are another
+// matter: they show what is carried now.
 func (s *PaceState) floor() float64 { return knownFloor * s.known }
 
 // settleAt ends the slow start.

@@ -45,7 +45,7 @@ type etcdCluster struct {
 	deaths  chan error
 	numbers record.Numbers // of the history
 
-	op      sync.Mutex // held during Start, Stop, StopMember, RestartMember
+	op      sync.Mutex // held during Start, Stop, StopMember, RestartMember, MoveLeader
 	started bool       // guarded by op
 
 	mu    sync.Mutex

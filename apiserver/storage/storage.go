@@ -94,7 +94,8 @@ type MemberRestarter interface {
 	RestartMember(ctx context.Context, name string) error
 }
 
-// LeaderMover is implemented by backends that list FaultLeaderMove.
+// LeaderMover is implemented by backends that may list FaultLeaderMove: those
+// with several members do.
 type LeaderMover interface {
 	// MoveLeader returns when another member leads, with the names of both.
 	MoveLeader(ctx context.Context) (from, to string, err error)

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"context"
 	"errors"
 	"iter"
 
@@ -19,6 +20,7 @@ import (
 // of the storage history first: what an answer may show depends on what was
 // committed until it came.
 type apiHistory struct {
+	ctx      context.Context
 	opt      Options
 	versions *versions.Table
 	window   *window.Window
@@ -27,8 +29,8 @@ type apiHistory struct {
 
 // judgeAPI adds the verdicts on the API and on the cluster to a judgement. last
 // is the revision up to which the storage history is whole.
-func judgeAPI(r *archive.Reader, opt Options, w *window.Window, last int64, result *Judgement) (incomplete, err error) {
-	a := &apiHistory{opt: opt, versions: versions.New(), window: w, result: result}
+func judgeAPI(ctx context.Context, r *archive.Reader, opt Options, w *window.Window, last int64, result *Judgement) (incomplete, err error) {
+	a := &apiHistory{ctx: ctx, opt: opt, versions: versions.New(), window: w, result: result}
 	incomplete, err = a.readVersions(r, last)
 	if err != nil {
 		return nil, err
@@ -38,7 +40,7 @@ func judgeAPI(r *archive.Reader, opt Options, w *window.Window, last int64, resu
 }
 
 func (a *apiHistory) readVersions(r *archive.Reader, last int64) (incomplete, err error) {
-	incomplete, err = each(archive.Read(r, archive.Versions), func(v *history.Version) {
+	incomplete, err = each(a.ctx, archive.Read(r, archive.Versions), func(v *history.Version) {
 		a.result.Versions++
 		a.versions.Add(v)
 	})
@@ -53,7 +55,7 @@ func (a *apiHistory) judge(r *archive.Reader) (incomplete, err error) {
 	write := writes.New(writes.Options{Versions: a.versions, Window: a.window})
 	watch := watches.New(watches.Options{Versions: a.versions, Window: a.window, Faultless: a.opt.Faultless})
 	opaque := map[uint64]bool{}
-	incomplete, err = each(archive.Read(r, archive.APICalls), func(c *history.APICall) {
+	incomplete, err = each(a.ctx, archive.Read(r, archive.APICalls), func(c *history.APICall) {
 		a.result.Attempts++
 		if c.Opaque {
 			opaque[c.ID] = true
@@ -66,7 +68,7 @@ func (a *apiHistory) judge(r *archive.Reader) (incomplete, err error) {
 	if err != nil {
 		return nil, err
 	}
-	missing, err := each(archive.Read(r, archive.APIWatches), func(w *history.APIWatch) {
+	missing, err := each(a.ctx, archive.Read(r, archive.APIWatches), func(w *history.APIWatch) {
 		a.result.APIMessages++
 		if !opaque[w.Call] {
 			watch.Watch(w)
@@ -87,8 +89,12 @@ func (a *apiHistory) judge(r *archive.Reader) (incomplete, err error) {
 
 // each reads a stream. What is missing of it is told apart from what does not
 // read.
-func each[T any](records iter.Seq2[*T, error], f func(*T)) (incomplete, err error) {
+func each[T any](ctx context.Context, records iter.Seq2[*T, error], f func(*T)) (incomplete, err error) {
+	n := 0
 	for record, err := range records {
+		if n++; err == nil && n%step == 0 {
+			err = context.Cause(ctx)
+		}
 		switch {
 		case errors.Is(err, archive.ErrIncomplete):
 			return err, nil

@@ -4,6 +4,7 @@
 package judge
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -59,7 +60,8 @@ type Judgement struct {
 	// store handed the event to a watch, and until a client had read it.
 	Deliveries    []Delivery `json:"deliveries"`
 	APIDeliveries []Delivery `json:"api_deliveries"`
-	// Took is how long the judgement took.
+	// Took is how long the judgement took; of a history that was followed, what
+	// was left of it after the end of the store's half.
 	Took time.Duration `json:"took_ns"`
 }
 
@@ -73,17 +75,22 @@ const step = 1 << 15
 // Directory judges the history in dir. An incomplete history is judged
 // as far as it goes, and every verdict of it is Invalid. The error is for what
 // cannot be judged at all: no history, one of another schema version, a disk
-// that does not read.
-func Directory(dir string, opt Options) (*Judgement, error) {
+// that does not read; or it is the cause of ctx, when that is done.
+func Directory(ctx context.Context, dir string, opt Options) (*Judgement, error) {
+	began := history.Now()
 	r, err := archive.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("judge the history in %s: %w", dir, err)
 	}
-	p := &Process{dir: dir, r: r, j: newJudge(opt)}
+	p := &Process{ctx: ctx, dir: dir, r: r, j: newJudge(opt)}
 	if err := p.Store(); err != nil {
 		return nil, err
 	}
-	return p.Finish(opt.Settled)
+	j, err := p.Finish(opt.Settled)
+	if err == nil {
+		j.Took = history.Since(began)
+	}
+	return j, err
 }
 
 // judge feeds the two checkers of the storage history.
@@ -142,10 +149,15 @@ func (j *judge) add(rec archive.StoreRecord) {
 		j.watches.Add(w)
 	}
 	if j.read++; j.read%step == 0 {
-		_, last := j.calls.Timeline().Bounds()
-		j.watches.Advance(last, j.newest.Add(-horizon))
-		j.tell()
+		j.round()
 	}
+}
+
+// round judges the watches as far as the calls have been judged, and tells.
+func (j *judge) round() {
+	_, last := j.calls.Timeline().Bounds()
+	j.watches.Advance(last, j.newest.Add(-horizon))
+	j.tell()
 }
 
 // tell reports the guarantees that were found broken since it did so last.
@@ -161,7 +173,8 @@ func (j *judge) tell() {
 	}
 }
 
-func (j *judge) finish() *Judgement {
+// finish judges the rest of the store's half.
+func (j *judge) finish() {
 	verdicts := j.calls.Finish() // completes the timeline that the watches need
 	verdicts = append(verdicts, j.watches.Finish()...)
 	first, last := j.calls.Timeline().Bounds()
@@ -170,7 +183,6 @@ func (j *judge) finish() *Judgement {
 		verdicts[i].Area = checkers.AreaStore
 	}
 	j.result.Verdicts, j.result.Deliveries = verdicts, j.deliveries.list()
-	return &j.result
 }
 
 // Claim is how Options.Claimed names a guarantee: those of the store by name,

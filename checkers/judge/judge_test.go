@@ -36,7 +36,7 @@ func write(t *testing.T, h storetest.History) string {
 
 func mustJudge(t *testing.T, dir string, opt Options) *Judgement {
 	t.Helper()
-	j, err := Directory(dir, opt)
+	j, err := Directory(t.Context(), dir, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestIncompleteHistory(t *testing.T) {
 }
 
 func TestNoHistory(t *testing.T) {
-	if _, err := Directory(t.TempDir(), Options{}); err == nil {
+	if _, err := Directory(t.Context(), t.TempDir(), Options{}); err == nil {
 		t.Error("an empty directory was judged")
 	}
 	dir := write(t, storetest.Generate(4, storetest.Config{Ops: 100}))
@@ -146,7 +146,7 @@ func TestNoHistory(t *testing.T) {
 	if err := os.WriteFile(manifest, data[:10], 0o644); err != nil {
 		t.Fatal(err)
 	}
-	j, err := Directory(dir, Options{})
+	j, err := Directory(t.Context(), dir, Options{})
 	if err == nil && checkers.Worst(j.Verdicts) != checkers.Invalid {
 		t.Errorf("a broken manifest: %+v", j.Verdicts[0])
 	}

@@ -18,8 +18,10 @@ import (
 var quickly = archive.FollowOptions{Poll: time.Millisecond}
 
 // writeSlowly writes a history while somebody follows it: in parts, each once
-// next is sent, or closed.
-func writeSlowly(t *testing.T, dir string, h storetest.History, parts int, next <-chan struct{}) {
+// something was sent to next, or next was closed. The test waits for its end.
+func writeSlowly(t *testing.T, h storetest.History, parts int, next <-chan struct{}) (dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "history")
 	w, err := archive.Create(dir, archive.Options{NoSync: true, QueueBytes: 1 << 30})
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +30,10 @@ func writeSlowly(t *testing.T, dir string, h storetest.History, parts int, next 
 	if err != nil {
 		t.Fatal(err)
 	}
+	over, done := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(over); <-done })
 	go func() {
+		defer close(done)
 		for i := range parts {
 			part := storetest.History{
 				Ops:     h.Ops[len(h.Ops)*i/parts : len(h.Ops)*(i+1)/parts],
@@ -36,75 +41,78 @@ func writeSlowly(t *testing.T, dir string, h storetest.History, parts int, next 
 			}
 			part.Feed(sink)
 			w.Flush()
-			<-next
+			select {
+			case <-next:
+			case <-over:
+			}
 		}
 		if err := w.Close(); err != nil {
 			t.Error(err)
 		}
 	}()
+	return dir
+}
+
+// judgeAll follows a history to its end.
+func judgeAll(t *testing.T, dir string, failed func(string)) *Judgement {
+	t.Helper()
+	p, err := follow(t.Context(), dir, Options{}, failed, quickly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Store(); err != nil {
+		t.Fatal(err)
+	}
+	j, err := p.Finish(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
 }
 
 // A history that is judged while it is written comes to the verdicts that it
 // comes to afterwards.
 func TestFollow(t *testing.T) {
-	h := storetest.Generate(1, storetest.Config{Ops: 6000})
-	dir := filepath.Join(t.TempDir(), "history")
 	next := make(chan struct{})
 	close(next)
-	writeSlowly(t, dir, h, 7, next)
-	p, err := follow(t.Context(), dir, Options{}, func(guarantee string) { t.Errorf("%s is broken", guarantee) }, quickly)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Store(); err != nil {
-		t.Fatal(err)
-	}
-	got, err := p.Finish(0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := writeSlowly(t, storetest.Generate(1, storetest.Config{Ops: 60_000}), 7, next)
+	got := judgeAll(t, dir, func(guarantee string) { t.Errorf("%s is broken", guarantee) })
 	want := mustJudge(t, dir, Options{})
 	got.Took, want.Took = 0, 0
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("judged while it was written:\n%v\nafterwards:\n%v", got, want)
 	}
-	if len(outcomes(got, checkers.Pass)) < 5 {
-		t.Errorf("passed: %q", outcomes(got, checkers.Pass))
+	if got.Operations+got.Messages < 2*step || len(outcomes(got, checkers.Pass)) < 5 {
+		t.Errorf("%d records, passed: %q", got.Operations+got.Messages, outcomes(got, checkers.Pass))
 	}
+}
+
+// breakEvent changes the value in the first event of an ordinary watch.
+func breakEvent(h storetest.History) {
+	i := slices.IndexFunc(h.Watches, func(w *history.StoreWatch) bool { return len(w.Events) == 1 && w.Watch > 0 })
+	h.Watches[i].Events[0].KV.Value++
 }
 
 // A violation is told while the run goes on, each guarantee once.
 func TestFollowTells(t *testing.T) {
 	h := storetest.Generate(2, storetest.Config{Ops: 200_000})
-	breakEvent(h.Watches)
-	dir := filepath.Join(t.TempDir(), "history")
+	breakEvent(h)
 	// The writer waits with the last tenth until something has been told.
 	next := make(chan struct{}, 8)
 	for range cap(next) {
 		next <- struct{}{}
 	}
-	writeSlowly(t, dir, h, 10, next)
 	var told []string
-	p, err := follow(t.Context(), dir, Options{}, func(guarantee string) {
+	j := judgeAll(t, writeSlowly(t, h, 10, next), func(guarantee string) {
 		if told = append(told, guarantee); len(told) == 1 {
 			close(next)
 		}
-	}, quickly)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Store(); err != nil {
-		t.Fatal(err)
-	}
+	})
 	if !slices.Contains(told, "Reliable") {
 		t.Errorf("told %q", told)
 	}
 	if sorted := slices.Sorted(slices.Values(told)); len(slices.Compact(sorted)) < len(told) {
 		t.Errorf("told twice: %q", told)
-	}
-	j, err := p.Finish(0)
-	if err != nil {
-		t.Fatal(err)
 	}
 	for _, g := range told {
 		if !slices.Contains(outcomes(j, checkers.Fail), g) {
@@ -113,25 +121,34 @@ func TestFollowTells(t *testing.T) {
 	}
 }
 
-// breakEvent changes the value in the first event of an ordinary watch.
-func breakEvent(watches []*history.StoreWatch) {
-	i := slices.IndexFunc(watches, func(w *history.StoreWatch) bool { return len(w.Events) == 1 && w.Watch > 0 })
-	watches[i].Events[0].KV.Value++
+// What is found only when the history is complete is told, too.
+func TestFollowTellsTheEnd(t *testing.T) {
+	h := storetest.Generate(2, storetest.Config{Ops: 2000})
+	breakEvent(h)
+	next := make(chan struct{})
+	close(next)
+	var told []string
+	judgeAll(t, writeSlowly(t, h, 2, next), func(guarantee string) { told = append(told, guarantee) })
+	if !slices.Contains(told, "Reliable") {
+		t.Errorf("told %q", told)
+	}
 }
 
-func TestFollowCancelled(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "history")
-	next := make(chan struct{})
-	defer close(next)
-	writeSlowly(t, dir, storetest.Generate(3, storetest.Config{Ops: 500}), 3, next)
+// Whoever does not want to wait any longer need not, whether the history is
+// waited for or read.
+func TestCancelled(t *testing.T) {
 	cause := errors.New("enough")
+	h := storetest.Generate(3, storetest.Config{Ops: 500})
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, cause)
 	defer cancel()
-	p, err := follow(ctx, dir, Options{}, nil, quickly)
+	p, err := follow(ctx, writeSlowly(t, h, 3, nil), Options{}, nil, quickly)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Store(); !errors.Is(err, cause) {
+		t.Errorf("%v, want the cause of the context", err)
+	}
+	if _, err := Directory(ctx, write(t, h), Options{}); !errors.Is(err, cause) {
 		t.Errorf("%v, want the cause of the context", err)
 	}
 }

@@ -121,6 +121,9 @@ func New(opts Options) *Checker {
 // complete after Finish.
 func (c *Checker) Timeline() *timeline.Timeline { return c.t }
 
+// Advance judges what is settled by now, without waiting for a whole batch.
+func (c *Checker) Advance() { c.flush(c.newest.Add(-c.opts.Horizon)) }
+
 // Broken names the guarantees of which a violation was seen so far that no guess
 // can undo. Records that are still to come may show that the history as a whole
 // is unfit to judge, but not that these were kept.

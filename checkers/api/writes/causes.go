@@ -101,10 +101,7 @@ func (c *Checker) declared(call *history.APICall, t target, w span, v *history.V
 		return
 	}
 	if call.Declared && !holds(call, v.Marks) {
-		// The PUT that removes the last finalizer of a deleted object removes the
-		// object, and what it sets is never stored (AS registry/generic/registry/
-		// store.go, deleteWithoutFinalizers).
-		if next := t.next(v.Revision); v.Deleting && next != nil && next.Delete && next.Revision <= w.hi {
+		if t.finalized(w, v) {
 			c.counts.finalized++
 			return
 		}

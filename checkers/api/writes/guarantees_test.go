@@ -42,6 +42,10 @@ func cm(rev int64, uid string, change ...func(*history.Version)) *history.Versio
 func deleting(v *history.Version) { v.Deleting = true }
 func gone(v *history.Version)     { v.Delete = true }
 
+func holding(content uint64) func(*history.Version) {
+	return func(v *history.Version) { v.Content = content }
+}
+
 func mark(name, value string) func(*history.Version) {
 	return func(v *history.Version) { v.Marks = append(v.Marks, history.Pair{Name: name, Value: value}) }
 }
@@ -223,7 +227,21 @@ func TestNoLostUpdate(t *testing.T) {
 	// The PUT that removes the last finalizer is never stored.
 	final := vs{cm(2, "u", mark("x", "1")), cm(3, "u", deleting, mark("x", "1")), cm(4, "", gone)}
 	expect(t, hand(final, first(), ask("update", 37, 45, answered(200, 3, "u"), sets("y", "9"))))
+	raced := vs{final[0], final[1], cm(4, "u", deleting, mark("x", "1"), mark("y", "2")), cm(5, "", gone)}
+	patch := func() *history.APICall { return ask("patch", 37, 45, answered(200, 4, "u"), sets("y", "2")) }
+	expect(t, hand(raced, first(), patch(), ask("update", 37, 55, answered(200, 3, "u"), sets("z", "9"))))
+	expect(t, hand(raced, first(), patch(), ask("update", 37, 45, answered(200, 3, "u"), sets("z", "9"))), NoLostUpdate)
 	expect(t, hand(final[:2], first(), ask("update", 37, 45, answered(200, 3, "u"), sets("y", "9"))), NoLostUpdate)
+	// An answer shows what its version holds.
+	showing := func(content uint64) func(*history.APICall) {
+		return func(c *history.APICall) { c.Object.Content = content }
+	}
+	held := vs{cm(2, "u", holding(7)), cm(3, "u", holding(8))}
+	expect(t, hand(held, ask("patch", 27, 35, answered(200, 3, "u"), showing(8))))
+	expect(t, hand(held, ask("patch", 27, 35, answered(200, 3, "u"), showing(7))), NoLostUpdate)
+	expect(t, hand(held, ask("patch", 27, 35, answered(200, 3, "u")))) // the answer was not read
+	expect(t, hand(vs{cm(2, "u"), cm(3, "u", deleting, holding(8)), cm(4, "", gone)},
+		ask("update", 37, 45, answered(200, 3, "u"), showing(9)))) // the last finalizer's removal
 	// An acknowledged revision is one of the object.
 	expect(t, hand(vs{cm(2, "u"), other(3)}, ask("patch", 27, 35, answered(200, 3, "u"))), NoLostUpdate)
 	// An acknowledged deletion shows.

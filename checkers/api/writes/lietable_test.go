@@ -131,6 +131,17 @@ var updateLies = []lie{
 		call.Object.Version = v.Revision + 1
 		return true
 	}},
+	{NoLostUpdate, "an answer with the content of the version before", func(s *sim) bool {
+		call, v := s.success(func(_ *history.APICall, v *history.Version) bool {
+			before := s.before(v)
+			return !v.Deleting && before != nil && before.Content != 0 && v.Content != 0 && before.Content != v.Content
+		})
+		if call == nil {
+			return false
+		}
+		call.Object.Content = s.before(v).Content
+		return true
+	}},
 	{NoLostUpdate, "a value that nobody wrote", func(s *sim) bool {
 		v := pick(s, s.versions, func(v *history.Version) bool { return len(v.Marks) > 0 })
 		v.Marks = slices.Clone(v.Marks)

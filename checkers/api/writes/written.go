@@ -42,7 +42,37 @@ func (c *Checker) written(call *history.APICall, t target) {
 	c.uid(call, v)
 	c.current(call, t, w, v)
 	c.replaced(call, t, v, prev)
+	c.shown(call, t, w, v)
 	c.declared(call, t, w, v)
+}
+
+// shown judges what the answer to a write shows: the content that its version
+// has in the store. Definitions of custom resources are left out: their type is
+// not known here, and what the store keeps of one is not written as the answer is.
+func (c *Checker) shown(call *history.APICall, t target, w span, v *history.Version) {
+	if call.Group == "apiextensions.k8s.io" || v.Unread || call.Object.Content == 0 || v.Content == 0 || call.Object.Content == v.Content || t.finalized(w, v) {
+		return
+	}
+	c.fail(NoLostUpdate, func() *evidence {
+		return because("the answer to a write shows another content than its version has").
+			call(call).version(t.at(v.Revision-1), v.Revision-1).version(v, v.Revision)
+	})
+}
+
+// finalized says that a write may be the one that removed the last finalizer of
+// a deleted object: it removes the object, and what it sets is never stored (AS
+// registry/generic/registry/store.go, deleteWithoutFinalizers). It is answered
+// with the version that it found, even if it removed a later one: where another
+// write comes between, the removal is tried again on what that has left.
+func (t target) finalized(w span, v *history.Version) bool {
+	if !v.Deleting {
+		return false
+	}
+	next := t.next(v.Revision)
+	for next != nil && next.Deleting && next.Revision <= w.hi {
+		next = t.next(next.Revision)
+	}
+	return next != nil && next.Delete && next.Revision <= w.hi
 }
 
 // neverCommitted judges an answer with a version that the object never had. No

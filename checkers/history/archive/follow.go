@@ -14,21 +14,29 @@ type FollowOptions struct {
 	// Poll is the time between two looks at the manifest; default 1 s.
 	Poll time.Duration
 	// GiveUp is the time after which a history that has not grown, and was not
-	// closed either, is taken as one whose writer is gone; default 2 min, four
-	// times the age at which a writer closes a segment.
+	// closed either, is taken as one whose writer is gone. Default 5 min: a writer
+	// closes a segment after half a minute, but a run may be quiet for a while
+	// where it begins and where it ends.
 	GiveUp time.Duration
+	// Gone is closed when the writer is done, whatever it has written by then: a
+	// reader in the same process need not guess. Nil: nobody says.
+	Gone <-chan struct{}
+	// Idle is called when everything that is there has been read, before more of
+	// it is waited for. Nil: nobody wants to know.
+	Idle func()
 }
 
 // Follow opens a history that is still being written, in this process or in
 // another one. Read then waits at the end of what is there for more of it and
 // ends when the writer has closed the history; when its writer seems to be gone
-// the sequence ends as that of an incomplete history does, and when ctx is done
-// with the cause of it. A stream that the history does not list yet is waited
-// for, too.
+// the sequence ends as that of an incomplete history does. Where it waits it
+// ends with the cause of ctx when that is done. A stream that the history does
+// not list yet is waited for, too.
 //
-// What Complete and Streams say is final once a Read has come to its end.
+// What Complete and Streams say is final once a Read has come to its end, or
+// End has returned.
 func Follow(ctx context.Context, dir string, opt FollowOptions) (*Reader, error) {
-	opt.Poll, opt.GiveUp = cmp.Or(opt.Poll, time.Second), cmp.Or(opt.GiveUp, 2*time.Minute)
+	opt.Poll, opt.GiveUp = cmp.Or(opt.Poll, time.Second), cmp.Or(opt.GiveUp, 5*time.Minute)
 	r, err := Open(dir)
 	if err != nil {
 		return nil, err
@@ -46,6 +54,17 @@ type follower struct {
 	grown time.Time // when there were more than at the look before
 }
 
+// End waits until nothing is added to the history any more. It fails with the
+// cause of the context of Follow.
+func (r *Reader) End() error {
+	for r.follow != nil {
+		if err := r.wait(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // end stops to follow if the writer of a manifest was done with it.
 func (r *Reader) end(m *manifest) {
 	if m.Closed || m.Error != "" {
@@ -53,12 +72,15 @@ func (r *Reader) end(m *manifest) {
 	}
 }
 
-// wait returns when the manifest has changed or is final.
+// wait returns after a while, with what the manifest says then.
 func (r *Reader) wait() error {
 	f := r.follow
+	gone := false
 	select {
 	case <-f.ctx.Done():
 		return fmt.Errorf("follow the history in %s: %w", r.dir, context.Cause(f.ctx))
+	case <-f.opt.Gone:
+		gone = true
 	case <-time.After(f.opt.Poll):
 	}
 	m, err := readManifest(r.dir)
@@ -69,7 +91,7 @@ func (r *Reader) wait() error {
 	if rows := m.rows(); rows != f.size {
 		f.size, f.grown = rows, time.Now()
 	}
-	if r.end(m); r.follow != nil && time.Since(f.grown) > f.opt.GiveUp {
+	if r.end(m); gone || time.Since(f.grown) > f.opt.GiveUp {
 		r.follow = nil
 	}
 	if r.follow == nil {
@@ -87,6 +109,9 @@ func (r *Reader) segment(stream string, n int) (*SegmentInfo, error) {
 		case n < len(segments):
 			return &segments[n], nil
 		case r.follow != nil:
+			if r.follow.opt.Idle != nil {
+				r.follow.opt.Idle()
+			}
 			if err := r.wait(); err != nil {
 				return nil, err
 			}

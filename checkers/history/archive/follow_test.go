@@ -116,11 +116,13 @@ func TestFollowCancelled(t *testing.T) {
 // What was lost is known at the end only.
 func TestFollowLost(t *testing.T) {
 	dir := t.TempDir()
-	w := create(t, dir, Options{QueueBytes: 50})
+	w := create(t, dir, Options{QueueBytes: 100})
 	s := stream(t, w, tinies)
+	large := newTiny(1)
+	large.Text = strings.Repeat("x", 100)
 	go func() {
 		s.Append(newTiny(0))
-		s.Append(newTiny(1)) // there is no room for it
+		s.Append(large) // there is never room for it
 		if err := w.Close(); err != nil {
 			t.Error(err)
 		}
@@ -128,5 +130,47 @@ func TestFollowLost(t *testing.T) {
 	numbers, err := follow(t, t.Context(), dir, quickly)
 	if !isIncomplete(err) || len(numbers) != 1 || !strings.Contains(err.Error(), "1 records of tinies were lost") {
 		t.Errorf("%d records, %v", len(numbers), err)
+	}
+}
+
+// A writer of the same process says when it is done, also when it could not
+// close the history; before that, whoever reads is told that there is nothing
+// left to read.
+func TestFollowGone(t *testing.T) {
+	dir := t.TempDir()
+	w := create(t, dir, Options{})
+	defer w.Close()
+	stream(t, w, tinies).Append(newTiny(0))
+	w.Flush()
+	gone, idle := make(chan struct{}), 0
+	numbers, err := follow(t, t.Context(), dir, FollowOptions{Poll: time.Millisecond, Gone: gone, Idle: func() {
+		if idle++; idle == 1 {
+			close(gone)
+		}
+	}})
+	if !isIncomplete(err) || len(numbers) != 1 || idle == 0 {
+		t.Errorf("%d records, idle %d times, %v", len(numbers), idle, err)
+	}
+}
+
+// End waits for the end without reading anything.
+func TestFollowEnd(t *testing.T) {
+	dir := t.TempDir()
+	w := create(t, dir, Options{})
+	r, err := Follow(t.Context(), dir, quickly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		stream(t, w, tinies).Append(newTiny(0))
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := r.End(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Complete(); err != nil || r.Streams()[0].Rows() != 1 {
+		t.Errorf("%v, %v", r.Streams(), err)
 	}
 }

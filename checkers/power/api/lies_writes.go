@@ -47,6 +47,7 @@ func writeLies() []Lie {
 		{Name: "illegal options are a bad request", Breaks: "ErrorHonest", tell: illegalAs(400, "BadRequest")},
 		{Name: "illegal options get a list", Breaks: "ErrorHonest", tell: illegalAs(200, "")},
 
+		{Name: "a write shows the content of the version before", Breaks: "NoLostUpdate", tell: formerContent},
 		{Name: "a write is answered with an older version than one before", Breaks: "RVMonotonic", tell: olderAnswer,
 			Also: []string{"NoLostUpdate"}, Because: "what it set is not in the version that it answers with"},
 		{Name: "a write is answered with the version that it replaced", Breaks: "RVMonotonic", tell: replacedAnswer,
@@ -332,6 +333,18 @@ func olderAnswer(t *teller) bool {
 	c, ok := t.answered(func(c *history.APICall) bool { return c.Verb != "create" && older(c) != nil })
 	if ok {
 		c.Object = show(older(c))
+	}
+	return ok
+}
+
+func formerContent(t *teller) bool {
+	former := func(c *history.APICall) *history.Version { return t.f.at(called(c), c.Object.Version-1) }
+	c, ok := t.answered(func(c *history.APICall) bool {
+		v := former(c)
+		return c.Object.Content != 0 && !c.Object.Deleting && v != nil && v.Content != 0 && v.Content != c.Object.Content
+	})
+	if ok {
+		c.Object.Content = former(c).Content
 	}
 	return ok
 }
