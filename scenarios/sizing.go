@@ -64,9 +64,9 @@ type gcShare struct {
 func gcShares() []gcShare {
 	const mib = 1 << 20
 	return []gcShare{
-		{"kube-apiserver", 400, 0.445, 600 * mib},
-		{harness, 400, 0.095, 600 * mib},
-		{"kube-scheduler", 400, 0.098, 300 * mib},
+		{"kube-apiserver", 400, 0.437, 600 * mib},
+		{harness, 400, 0.094, 600 * mib},
+		{"kube-scheduler", 400, 0.097, 300 * mib},
 		{"kube-controller-manager", 400, 0.122, 300 * mib},
 	}
 }
