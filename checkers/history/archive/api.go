@@ -127,10 +127,6 @@ func (a *APIWriter) Lost() uint64 { return a.calls.Lost() + a.watches.Lost() + a
 // Has says whether the history has a stream of that name: a storage history
 // need not have the others.
 func (r *Reader) Has(stream string) bool {
-	for _, s := range r.manifest.Streams {
-		if s.Name == stream {
-			return true
-		}
-	}
-	return false
+	_, listed := r.manifest.segments(stream)
+	return listed
 }
