@@ -98,6 +98,7 @@ func TestManagerArgs(t *testing.T) {
 	cfg := testConfig()
 	cfg.FeatureGates = "A=true"
 	cfg.KCMArgs = []string{"--kube-api-qps=20"}
+	cfg.ControllerManagers, cfg.LeaderLease = 2, 6*time.Second
 	compareArgs(t, testLayout().managerArgs(cfg, "kube-controller-manager-0", "127.0.0.1:6003"), `
 --bind-address=127.0.0.1
 --secure-port=6003
@@ -108,7 +109,6 @@ func TestManagerArgs(t *testing.T) {
 --kubeconfig=/run/config/kube-controller-manager.kubeconfig
 --authentication-kubeconfig=/run/config/kube-controller-manager.kubeconfig
 --authorization-kubeconfig=/run/config/kube-controller-manager.kubeconfig
---leader-elect=false
 --use-service-account-credentials=true
 --service-account-private-key-file=/run/pki/service-account.key
 --root-ca-file=/run/pki/ca.crt
@@ -117,6 +117,10 @@ func TestManagerArgs(t *testing.T) {
 --kube-api-qps=5000
 --kube-api-burst=5000
 --profiling=true
+--leader-elect=true
+--leader-elect-lease-duration=6s
+--leader-elect-renew-deadline=4s
+--leader-elect-retry-period=800ms
 --feature-gates=A=true
 --kube-api-qps=20`)
 }

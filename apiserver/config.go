@@ -73,6 +73,15 @@ type Config struct {
 	// period.
 	ConsistencyPeriod time.Duration
 
+	// LeaderLease is how long the lease of a leading scheduler or controller
+	// manager lasts; 0: as upstream, 15 s.
+	LeaderLease time.Duration
+
+	// Supervised starts a scheduler or controller manager again that has ended
+	// because it lost the lead, as a kubelet does with the containers of a static
+	// pod. It is no death then.
+	Supervised bool
+
 	// Tokens are the identities that may authenticate with a bearer token.
 	Tokens []Identity
 

@@ -65,6 +65,7 @@ type ControlPlane struct {
 	mu       sync.Mutex
 	children []child // in the order in which they were started; of those of a name the last counts
 	stopping bool    // nothing is started any more
+	resigned []Resignation
 }
 
 type child struct {
@@ -208,7 +209,7 @@ func (c *ControlPlane) startOne(ctx context.Context, kind, name string) error {
 	if kind == KubeAPIServer {
 		c.balancer.Add(name, started.Addr)
 	}
-	c.watchers.Go(func() { c.watch(started.process) })
+	c.watchers.Go(func() { c.watch(started.process, kind) })
 	return nil
 }
 
@@ -262,15 +263,26 @@ func (c *ControlPlane) args(kind, name, addr string) []string {
 }
 
 // watch reports the end of a component that was ready, unless it was expected.
-func (c *ControlPlane) watch(p *process) {
+func (c *ControlPlane) watch(p *process, kind string) {
 	<-p.exited
 	if p.wasExpected() {
 		return
 	}
 	failure := p.failure(true)
-	c.log.Error("component died", "component", p.name, "state", failure.State)
+	resigned, err := c.succeed(failure, kind)
+	var again *ComponentError
+	switch {
+	case resigned && err == nil:
+		return
+	case errors.As(err, &again):
+		failure = again
+	}
+	c.log.Error("component died", "component", p.name, "state", failure.State, "startedAgain", err)
 	c.abort(failure)
-	c.died <- failure // has room for every component
+	select {
+	case c.died <- failure: // has room for every component
+	default: // one that died after it had been started again; the first tells enough
+	}
 }
 
 // readVersions records what runs: servers say it themselves, of the others

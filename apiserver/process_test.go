@@ -211,7 +211,7 @@ func watched(t *testing.T, p *process) *ControlPlane {
 		abort:    func(error) {},
 		children: []child{{Component: Component{Name: p.name, Kind: KubeScheduler, PID: p.pid}, process: p}},
 	}
-	c.watchers.Go(func() { c.watch(p) })
+	c.watchers.Go(func() { c.watch(p, KubeScheduler) })
 	return c
 }
 

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
+
+	"github.com/planecheck/planecheck/checkers/history"
 )
 
 // errStopping is why nothing is started any more.
@@ -15,20 +18,81 @@ var errStopping = errors.New("the control plane is stopping")
 // process is ready. A kube-apiserver gets a new serving certificate, by which
 // its answers can be told from those of the one before.
 func (c *ControlPlane) Restart(ctx context.Context, component string, sig syscall.Signal) error {
+	if err := c.End(component, sig); err != nil {
+		return fmt.Errorf("restart: %w", err)
+	}
+	return c.Begin(ctx, component)
+}
+
+// End ends a component with the given signal, SIGTERM or SIGKILL, and returns
+// when its process is gone: one that ignores SIGTERM for too long is killed.
+func (c *ControlPlane) End(component string, sig syscall.Signal) error {
 	target := c.find(component)
 	if target == nil {
-		return fmt.Errorf("restart %q: there is no such component", component)
+		return fmt.Errorf("end %q: there is no such component", component)
 	}
 	if err := c.Signal(component, sig); err != nil {
-		return fmt.Errorf("restart %s: %w", component, err)
+		return fmt.Errorf("end %s: %w", component, err)
 	}
-	if !target.process.wait(stopBound) {
-		if _, err := target.process.stop(0); err != nil {
-			return fmt.Errorf("restart %s: %w", component, err)
-		}
+	if target.process.wait(stopBound) {
+		return nil
 	}
-	if err := c.startOne(ctx, target.Kind, component); err != nil {
-		return fmt.Errorf("restart %s: %w", component, err)
+	if _, err := target.process.stop(0); err != nil {
+		return fmt.Errorf("end %s: %w", component, err)
 	}
 	return nil
+}
+
+// Begin starts a component that has ended, with the same arguments at the same
+// address, and returns when it is ready.
+func (c *ControlPlane) Begin(ctx context.Context, component string) error {
+	target := c.find(component)
+	if target == nil {
+		return fmt.Errorf("start %q: there is no such component", component)
+	}
+	select {
+	case <-target.process.exited:
+	default:
+		return fmt.Errorf("start %s: process %d of it is still there", component, target.PID)
+	}
+	if err := c.startOne(ctx, target.Kind, component); err != nil {
+		return fmt.Errorf("start %s: %w", component, err)
+	}
+	return nil
+}
+
+// Resignation is the end of a component that had lost the lead.
+type Resignation struct {
+	Component string
+	At        history.Time
+}
+
+// Resignations are those so far; see Config.Supervised.
+func (c *ControlPlane) Resignations() []Resignation {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]Resignation(nil), c.resigned...)
+}
+
+// lostLead is what schedulers and controller managers log before they exit
+// because somebody else leads, or because they could not say in time that they
+// still do (k8s.io/kubernetes/cmd/kube-scheduler/app/server.go and
+// cmd/kube-controller-manager/app/controllermanager.go, OnStoppedLeading).
+const lostLead = "leaderelection lost"
+
+// succeed starts a component again that ended because it had lost the lead. It
+// reports whether that was why it ended.
+func (c *ControlPlane) succeed(failure *ComponentError, kind string) (resigned bool, err error) {
+	if !c.cfg.Supervised || kind == KubeAPIServer || !strings.Contains(strings.ToLower(strings.Join(failure.Lines, "\n")), lostLead) {
+		return false, nil
+	}
+	c.mu.Lock()
+	c.resigned = append(c.resigned, Resignation{Component: failure.Name, At: history.Now()})
+	c.mu.Unlock()
+	c.log.Info("component lost the lead and is started again", "component", failure.Name)
+	err = c.startOne(context.Background(), kind, failure.Name) // Stop ends it, also while it is not ready
+	if errors.Is(err, errStopping) {
+		return true, nil
+	}
+	return true, err
 }

@@ -130,6 +130,12 @@ func DescribeSettings(cfg Config) []string {
 	}
 	add(KubeControllerManager,
 		fmt.Sprintf("kube-api-qps and kube-api-burst %d (upstream: 20 and 30), for each controller; --concurrent-... as upstream.", clientRate))
+	if cfg.LeaderLease > 0 {
+		lines = append(lines, fmt.Sprintf("schedulers and controller managers: the lease of a leader lasts %s (upstream: 15s), renew deadline and retry period in proportion.", cfg.LeaderLease))
+	}
+	if cfg.Supervised {
+		lines = append(lines, "schedulers and controller managers: one that ends because it lost the lead is started again.")
+	}
 	for _, kind := range Kinds() {
 		if gc := cfg.GC[kind]; gc != (GC{}) {
 			add(kind, fmt.Sprintf("GOGC %d, GOMEMLIMIT %d bytes (0: Go's default).", gc.GOGC, gc.MemoryLimit))
