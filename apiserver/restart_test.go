@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"math/big"
+	"os"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestRestart checks that a restarted component is another process at the same
@@ -75,4 +77,61 @@ func serial(t *testing.T, c *ControlPlane, addr string) *big.Int {
 	}
 	defer conn.Close()
 	return conn.ConnectionState().PeerCertificates[0].SerialNumber
+}
+
+// TestSucceed checks that a component which ends because it lost the lead is
+// started again where the plan says so, and that any other end is a death.
+func TestSucceed(t *testing.T) {
+	const name = "kube-scheduler-0"
+	resign := func(t *testing.T, supervised bool, lastWords string) *ControlPlane {
+		t.Helper()
+		cfg, _ := servingConfig(t)
+		cfg.Supervised = supervised
+		c := startServing(t, cfg)
+		before := c.find(name)
+		f, err := os.OpenFile(before.LogFile, os.O_WRONLY|os.O_APPEND, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteString(lastWords + "\n"); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(before.PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	t.Run("it lost the lead", func(t *testing.T) {
+		c := resign(t, true, `E1122 07:00:00.000000 1 server.go:337] "Leaderelection lost"`)
+		before := c.find(name).PID
+		deadline := time.After(testBound)
+		for len(c.Resignations()) == 0 || c.find(name).PID == before {
+			select {
+			case died := <-c.Died():
+				t.Fatalf("taken for a death: %v", died)
+			case <-deadline:
+				t.Fatalf("not started again: %+v", c.Resignations())
+			case <-time.After(time.Millisecond):
+			}
+		}
+		if r := c.Resignations(); len(r) != 1 || r[0].Component != name || r[0].At == 0 {
+			t.Errorf("resignations: %+v", r)
+		}
+	})
+	for what, c := range map[string]*ControlPlane{
+		"it lost the lead, and nobody supervises it": resign(t, false, "leaderelection lost"),
+		"it died of something else":                  resign(t, true, "panic: assignment to entry in nil map"),
+	} {
+		select {
+		case died := <-c.Died():
+			if died.Name != name || len(c.Resignations()) > 0 {
+				t.Errorf("%s: %v died, resignations %+v", what, died, c.Resignations())
+			}
+		case <-time.After(testBound):
+			t.Errorf("%s: its death was not told", what)
+		}
+	}
 }
