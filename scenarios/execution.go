@@ -42,6 +42,9 @@ type execution struct {
 	// interrupted is set when a person or a fault of ours cut the run short.
 	interrupted bool
 	acts        interventions
+	// recovered is how the cluster came back after its faults; nil: it had none,
+	// or they are not over.
+	recovered *recovery
 	// recording keeps the histories; nil: the plan wants none.
 	recording *recording
 	// follower judges while the run goes on; nil: it is judged after its end.

@@ -1,31 +1,34 @@
 package scenarios
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"os"
+	"net/http"
 	"sync"
-	"syscall"
 	"time"
 
-	"github.com/planecheck/planecheck/apiserver/storage"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/scenarios/faults"
 )
 
 const (
-	// interventionPoll is how often progress is looked at for a trigger, and
-	// a process for the state that it was sent into.
+	// interventionPoll is how often progress is looked at for a trigger.
 	interventionPoll = 20 * time.Millisecond
-	// effectBound is how long a signal may take to show in the process.
-	effectBound = 2 * time.Second
-	// moveBound is how long a member may take to lead: its election, and what a
-	// busy machine adds.
-	moveBound = 10 * time.Second
+	// settleBound is how long the last event of something may take to arrive
+	// behind its cause.
+	settleBound = 2 * time.Second
+	// healBound is how long a fault may take to be mended. A component has to
+	// start for it, on a machine that may be busy.
+	healBound = 2 * time.Minute
 	// interventionsBound is how long after a hold they may still take.
-	interventionsBound = 2 * time.Minute
+	interventionsBound = 3 * time.Minute
+	// probeTimeout bounds one request that looks for the effect of a fault.
+	probeTimeout = 2 * time.Second
 )
 
 // interventions are the plan's, as far as they have come.
@@ -36,38 +39,104 @@ type interventions struct {
 	failed []string
 }
 
-// intervene does what the plan does to components, when its time has come.
+// intervene does what the plan does to the cluster, when its time has come.
 func (x *execution) intervene(ctx context.Context) {
 	defer close(x.acts.over)
+	if len(x.plan.Interventions) == 0 {
+		return
+	}
+	env, err := x.faultEnv()
+	if err != nil {
+		x.acts.note(err)
+		return
+	}
+	var acting sync.WaitGroup
+	defer acting.Wait()
 	for _, i := range x.plan.Interventions {
-		err := x.interveneOnce(ctx, i)
-		if ctx.Err() != nil {
+		if !i.Overlap {
+			acting.Wait()
+		}
+		if x.awaitTrigger(ctx, i) != nil {
 			return
 		}
-		x.acts.mu.Lock()
-		if err == nil {
-			x.acts.done++
-		} else {
-			x.acts.failed = append(x.acts.failed, fmt.Sprintf("%s of %s: %v", i.Kind, i.Component, err))
-		}
-		x.acts.mu.Unlock()
+		acting.Go(func() {
+			if err := x.interveneOnce(ctx, env, i); ctx.Err() == nil {
+				x.acts.note(err)
+			}
+		})
 	}
 }
 
-func (x *execution) interveneOnce(ctx context.Context, i Intervention) error {
-	if err := x.awaitRunning(ctx, i.AfterRunning); err != nil {
+// note counts what was done and keeps what went wrong.
+func (a *interventions) note(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err == nil {
+		a.done++
+	} else {
+		a.failed = append(a.failed, err.Error())
+	}
+}
+
+// interveneOnce injects a fault, lets it act, and heals it, also where the run
+// ends meanwhile.
+func (x *execution) interveneOnce(ctx context.Context, env *faults.Env, i Intervention) error {
+	f, ok := faults.Find(i.Fault)
+	if !ok { // NewPlan has looked
+		return fmt.Errorf("there is no fault %q", i.Fault)
+	}
+	x.m.series.Event(history.Now(), "inject "+i.Fault, i.Target, nil)
+	active, err := f.Inject(ctx, env, i.Target)
+	if err != nil {
 		return err
 	}
-	if err := pause(ctx, time.Duration(i.After)); err != nil {
-		return err
+	x.m.series.Event(history.Now(), i.Fault, active.Evidence, nil)
+	x.log.Info("fault acts", "fault", i.Fault, "target", i.Target, "evidence", active.Evidence)
+	_ = pause(ctx, time.Duration(i.For)) // it is healed all the same
+	healing, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), healBound, fmt.Errorf("it had %v", healBound))
+	defer cancel()
+	x.m.series.Event(history.Now(), "heal "+i.Fault, i.Target, nil)
+	evidence, err := active.Heal(healing)
+	if err != nil {
+		return fmt.Errorf("heal %s of %s: %w", i.Fault, i.Target, err)
 	}
-	switch i.Kind {
-	case restart:
-		return x.restart(ctx, i.Component)
-	case moveLeader:
-		return x.moveLeader(ctx)
+	x.m.series.Event(history.Now(), "healed "+i.Fault, evidence, nil)
+	x.log.Info("fault is healed", "fault", i.Fault, "target", i.Target, "evidence", evidence)
+	return nil
+}
+
+// faultEnv is the running cluster as faults see it.
+func (x *execution) faultEnv() (*faults.Env, error) {
+	api, err := x.probeClient(x.cluster.plane.Addr())
+	if err != nil {
+		return nil, err
 	}
-	return x.freeze(ctx, i)
+	return &faults.Env{
+		Plane: x.cluster.plane, Store: x.cluster.backend, API: api,
+		Replaced: x.m.collector.Sampler.Set,
+	}, nil
+}
+
+// probeClient is the administrator's client of one address. Each of its requests
+// has a connection of its own and little time, so that none waits on a server
+// that stands still.
+func (x *execution) probeClient(addr string) (kubernetes.Interface, error) {
+	config, err := clientcmd.BuildConfigFromFlags("https://"+addr, x.cluster.plane.Kubeconfig())
+	if err != nil {
+		return nil, fmt.Errorf("open a client to look for faults: %w", err)
+	}
+	tls, err := rest.TLSConfigFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("open a client to look for faults: %w", err)
+	}
+	api, err := kubernetes.NewForConfig(&rest.Config{
+		Host: config.Host, BearerToken: config.BearerToken, Timeout: probeTimeout, QPS: -1,
+		Transport: &http.Transport{TLSClientConfig: tls, DisableKeepAlives: true},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open a client to look for faults: %w", err)
+	}
+	return api, nil
 }
 
 // awaitInterventions keeps the full cluster until everything was done to it
@@ -95,96 +164,31 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// freeze stops a component for a while.
-func (x *execution) freeze(ctx context.Context, i Intervention) error {
-	if err := x.cluster.plane.Signal(i.Component, stopSignal); err != nil {
-		return err
-	}
-	x.m.series.Event(history.Now(), freeze, i.Component, nil)
-	effect := x.awaitStopped(ctx, i.Component)
-	_ = pause(ctx, time.Duration(i.For)) // the thaw comes all the same: a frozen process cannot stop
-	x.m.series.Event(history.Now(), "thaw", i.Component, nil)
-	if err := x.cluster.plane.Signal(i.Component, continueSignal); err != nil {
-		return err
-	}
-	return effect
-}
-
-// restart kills a component and starts it anew. The evidence is a new process.
-func (x *execution) restart(ctx context.Context, component string) error {
-	before := x.pid(component)
-	x.m.series.Event(history.Now(), restart, component, nil)
-	if err := x.cluster.plane.Restart(ctx, component, syscall.SIGKILL); err != nil {
-		return err
-	}
-	after := x.pid(component)
-	if after == before || alive(before) {
-		return fmt.Errorf("process %d is still there", before)
-	}
-	x.m.collector.Sampler.Set(component, after)
-	x.m.series.Event(history.Now(), "ready", component, nil)
-	return nil
-}
-
-// moveLeader has another member of the store lead. The evidence is that it does.
-func (x *execution) moveLeader(ctx context.Context) error {
-	mover, ok := x.cluster.backend.(storage.LeaderMover)
-	if !ok { // NewPlan has looked
-		return fmt.Errorf("backend %s has no leader to move", x.cluster.backend.Name())
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, moveBound, fmt.Errorf("it had %v", moveBound))
-	defer cancel()
-	from, to, err := mover.MoveLeader(ctx)
-	if err != nil {
-		return errors.Join(err, context.Cause(ctx))
-	}
-	x.m.series.Event(history.Now(), moveLeader, from+" → "+to, nil)
-	return nil
-}
-
-// pid is the process of a component, 0: there is none of that name.
-func (x *execution) pid(component string) int {
-	for _, c := range x.cluster.plane.Components() {
-		if c.Name == component {
-			return c.PID
-		}
-	}
-	return 0
-}
-
-// alive says whether there is such a process. Ours are reaped as they end.
-func alive(pid int) bool {
-	_, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
-	return err == nil
-}
-
-// awaitRunning waits for the trigger of an intervention. Its bound is that of
+// awaitTrigger waits for the trigger of an intervention. Its bound is that of
 // the phase, whose end ends ctx.
-func (x *execution) awaitRunning(ctx context.Context, pods int64) error {
+func (x *execution) awaitTrigger(ctx context.Context, i Intervention) error {
 	ticker := time.NewTicker(interventionPoll)
 	defer ticker.Stop()
-	for x.m.collector.Pods.Counts().Running < pods {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+	next := func(reached func() bool) error {
+		for !reached() {
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
 		}
+		return nil
 	}
-	return nil
+	if err := next(func() bool { return x.m.collector.Pods.Counts().Running >= i.AfterRunning }); err != nil {
+		return err
+	}
+	from := x.m.commits.Load()
+	return next(func() bool { return x.m.commits.Load() >= from+i.AfterWrites })
 }
 
-// awaitStopped looks from outside whether the component really stands still:
-// a signal that was sent is no evidence that it took effect.
-func (x *execution) awaitStopped(ctx context.Context, component string) error {
-	return await(ctx, component+" to stand still", func() bool {
-		pid := x.pid(component)
-		return pid != 0 && stopped(pid)
-	})
-}
-
-// await waits for at most effectBound until cond holds.
+// await waits for at most settleBound until cond holds.
 func await(ctx context.Context, what string, cond func() bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, effectBound, fmt.Errorf("it had %v", effectBound))
+	ctx, cancel := context.WithTimeoutCause(ctx, settleBound, fmt.Errorf("it had %v", settleBound))
 	defer cancel()
 	ticker := time.NewTicker(interventionPoll)
 	defer ticker.Stop()
@@ -198,18 +202,6 @@ func await(ctx context.Context, what string, cond func() bool) error {
 	return nil
 }
 
-// stopped says whether /proc shows a process as stopped by a signal (state T,
-// proc_pid_stat(5)).
-func stopped(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	// The name before the state stands in parentheses and may hold any byte.
-	_, rest, ok := bytes.Cut(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" "))
-	return ok && len(rest) > 0 && rest[0] == 'T'
-}
-
 // judgeInterventions makes a run Invalid whose plan was to disturb the control
 // plane and did not: what it shows is a run without the disturbance.
 func (x *execution) judgeInterventions() checkers.Verdict {
@@ -217,8 +209,8 @@ func (x *execution) judgeInterventions() checkers.Verdict {
 	defer x.acts.mu.Unlock()
 	planned := len(x.plan.Interventions)
 	v := checkers.Verdict{
-		Guarantee: "Intervened", Statement: "every intervention of the plan took effect, as seen from outside",
-		Checked: fmt.Sprintf("%d of %d interventions", x.acts.done, planned),
+		Guarantee: "Intervened", Statement: "every fault of the plan took effect and was healed, as seen from outside",
+		Checked: fmt.Sprintf("%d of %d faults", x.acts.done, planned),
 		Outcome: checkers.Pass,
 	}
 	switch {

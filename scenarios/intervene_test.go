@@ -1,34 +1,11 @@
 package scenarios
 
 import (
-	"os"
-	"os/exec"
-	"syscall"
 	"testing"
 
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/results"
 )
-
-func TestStopped(t *testing.T) {
-	if stopped(os.Getpid()) {
-		t.Error("this process reads as stopped")
-	}
-	if stopped(1 << 30) {
-		t.Error("a process that does not exist reads as stopped")
-	}
-	sleeper := exec.CommandContext(t.Context(), "sleep", "60")
-	if err := sleeper.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = sleeper.Process.Kill(); _ = sleeper.Wait() }()
-	if err := sleeper.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	if err := await(t.Context(), "the process to stand still", func() bool { return stopped(sleeper.Process.Pid) }); err != nil {
-		t.Error(err)
-	}
-}
 
 func TestJudgeInterventions(t *testing.T) {
 	f := func(want checkers.Outcome, done int, failed ...string) {
@@ -41,7 +18,7 @@ func TestJudgeInterventions(t *testing.T) {
 	f(checkers.Pass, 2)
 	f(checkers.Invalid, 1)
 	f(checkers.Invalid, 0)
-	f(checkers.Invalid, 1, "freeze of kube-scheduler-0: no such process")
+	f(checkers.Invalid, 1, "fault apiserver-freeze of kube-apiserver-0: no such process")
 }
 
 func TestJudgeCaches(t *testing.T) {

@@ -24,7 +24,7 @@ func (x *execution) judge(ctx context.Context, runErr error) {
 		verdicts = append(verdicts, x.judgePods())
 	}
 	if len(x.plan.Interventions) > 0 {
-		verdicts = append(verdicts, x.judgeInterventions())
+		verdicts = append(verdicts, x.judgeInterventions(), x.judgeRecovery())
 	}
 	verdicts = append(verdicts, x.judgeLeases(), x.judgeComponents())
 	verdicts = append(verdicts, judgeCaches(x.run.Phases))

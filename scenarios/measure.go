@@ -29,6 +29,7 @@ type measurement struct {
 	log       *slog.Logger
 
 	cluster atomic.Pointer[cluster] // set once it is up
+	commits atomic.Int64            // keys written
 
 	mu    sync.Mutex
 	pace  float64 // pods/s; negative: no pacer at work
@@ -56,6 +57,7 @@ func (m *measurement) hooks() hooks {
 	h := hooks{
 		observer: m.collector.Recorder,
 		commit: func(c history.Commit) {
+			m.commits.Add(1)
 			if !ofContract(c.Key) {
 				m.collector.Pods.Commit(c)
 			}

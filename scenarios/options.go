@@ -26,6 +26,9 @@ type Options struct {
 	// Contract is the rate, in requests per second, of the traffic that puts the
 	// promises of the API to the test; 0: there is none.
 	Contract float64
+	// Contradict says that contract traffic is what the run is about: then it has
+	// to bring enough evidence for every promise of the API.
+	Contradict bool
 	// Idle plans no load at all: the cluster is for a person to use (`up`).
 	Idle bool
 	// Manifest is a file of objects to apply, Copies times.
@@ -63,6 +66,11 @@ type World struct {
 	APIServers         int    `json:"apiservers"`
 	Schedulers         int    `json:"schedulers"`
 	ControllerManagers int    `json:"controllerManagers"`
+	// LeaderLease is how long the lease of a leading scheduler or controller
+	// manager lasts; 0: as upstream, 15 s.
+	LeaderLease Duration `json:"leaderLease,omitempty"`
+	// Supervised starts those again that end because they lost the lead.
+	Supervised bool `json:"supervised,omitempty"`
 	// Port of the load balancer in front of the API servers; 0: any.
 	Port int `json:"port"`
 

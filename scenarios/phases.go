@@ -6,15 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/planecheck/planecheck/results"
 	"github.com/planecheck/planecheck/workloads"
-)
-
-const (
-	stopSignal     = unix.SIGSTOP
-	continueSignal = unix.SIGCONT
 )
 
 const (
@@ -107,10 +100,14 @@ func (x *execution) work(ctx context.Context, name string) (*workloads.PhaseResu
 		if err == nil {
 			err = x.awaitInterventions(ctx)
 		}
+		if err == nil && len(x.plan.Interventions) > 0 {
+			x.recover(ctx)
+		}
 		if err == nil {
 			x.run.Settled = x.recording.seen()
 		}
-		if planned := int64(x.plan.pods()); err == nil && result.RunningLeast < planned {
+		// Through faults pods may come and go: then it counts what they come back to.
+		if planned := int64(x.plan.pods()); err == nil && result.RunningLeast < planned && len(x.plan.Interventions) == 0 {
 			x.shortfall(name, "only %d of %d pods were Running at some moment", result.RunningLeast, planned)
 		}
 	case phaseChurn:

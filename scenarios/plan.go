@@ -16,6 +16,7 @@ import (
 	"github.com/planecheck/planecheck/checkers/storage"
 	"github.com/planecheck/planecheck/checkers/storage/watch"
 	"github.com/planecheck/planecheck/results"
+	"github.com/planecheck/planecheck/scenarios/faults"
 	"github.com/planecheck/planecheck/workloads"
 	"github.com/planecheck/planecheck/workloads/contract"
 )
@@ -86,17 +87,14 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 		return nil, err
 	}
 	if s.Interventions != nil {
-		p.Interventions = s.Interventions(o)
+		p.Interventions = s.Interventions(o, Ground{p.shape(), backend.Faults()})
 	}
 	p.Judge = judge.Options{
-		Claimed: p.claims(), Large: p.pods() > largePods, Faultless: len(p.Interventions) == 0,
+		Claimed: p.claims(o.Contradict), Large: p.pods() > largePods, Faultless: len(p.Interventions) == 0,
 	}
 	for _, i := range p.Interventions {
-		if err := i.validate(); err != nil {
-			return nil, fmt.Errorf("plan %s: %w", s.Name, err)
-		}
-		if i.Kind == moveLeader && !slices.Contains(backend.Faults(), backends.FaultLeaderMove) {
-			return nil, Usagef("%s moves the leader of the store, and --backend %s has none to move it to", s.Name, o.World.Backend)
+		if err := i.validate(p.shape(), backend.Faults()); err != nil {
+			return nil, Usagef("%s: %v", s.Name, err)
 		}
 	}
 	return p, nil
@@ -179,16 +177,16 @@ const (
 
 // claims are the guarantees that the plan puts to the test for sure. Others are
 // judged as well, and pass if there happens to be enough evidence.
-func (p *Plan) claims() []string {
+func (p *Plan) claims(contradict bool) []string {
 	claims := []string{}
-	contradicting := p.Contract != nil && p.Contract.Rate >= contractRate
-	if p.pods() >= fewPods || contradicting {
+	crowd := p.Contract != nil && p.Contract.Rate >= contractRate
+	if p.pods() >= fewPods || crowd {
 		claims = append(claims,
 			storage.Order, storage.Reads, storage.RealTime, storage.NoPhantom, storage.MembersAgree,
 			string(watch.Ordered), string(watch.Unique), string(watch.Reliable), string(watch.Filtered),
 			string(watch.PrevKV), string(watch.IsCreate))
 	}
-	if contradicting {
+	if crowd && contradict {
 		claims = append(claims, contractClaims()...)
 	}
 	return claims
@@ -210,6 +208,14 @@ func contractClaims() []string {
 		add(g)
 	}
 	return claims
+}
+
+// shape is how many of everything the plan starts.
+func (p *Plan) shape() faults.Shape {
+	return faults.Shape{
+		Members: p.members, APIServers: p.World.APIServers,
+		Schedulers: p.World.Schedulers, ControllerManagers: p.World.ControllerManagers,
+	}
 }
 
 // has says whether the plan contains a phase.

@@ -2,6 +2,7 @@ package scenarios_test
 
 import (
 	"path/filepath"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -15,11 +16,10 @@ import (
 // Every scenario passes in a small size, with all its figures on disk.
 var _ = Describe("Scenario", func() {
 	for _, s := range scenarios.Registry() {
-		var labels []any
-		for _, l := range s.Labels {
-			labels = append(labels, Label(l))
+		if strings.HasPrefix(s.Name, "faults/") {
+			continue // see faults_test.go
 		}
-		It(s.Name+" passes and leaves its figures behind", append(labels, func(ctx SpecContext) {
+		It(s.Name+" passes and leaves its figures behind", append(labels(s), func(ctx SpecContext) {
 			run := runSmall(ctx, s, func(*scenarios.Options) {})
 			Expect(run.Verdict.Outcome).To(BeEquivalentTo(checkers.Pass), run.Verdict.Reason)
 			expectComplete(run)
@@ -29,6 +29,14 @@ var _ = Describe("Scenario", func() {
 		})...)
 	}
 })
+
+func labels(s scenarios.Scenario) []any {
+	var labels []any
+	for _, l := range s.Labels {
+		labels = append(labels, Label(l))
+	}
+	return labels
+}
 
 // checks are what a scenario's record must show, beyond its Pass.
 var checks = map[string]func(*results.Run){

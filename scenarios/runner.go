@@ -10,6 +10,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"k8s.io/klog/v2"
+
 	"github.com/planecheck/planecheck/apiserver"
 	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/checkers"
@@ -187,7 +189,19 @@ func newLog(dir *results.Dir) (*slog.Logger, io.Closer, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("create log: %w", err)
 	}
-	return slog.New(slog.NewTextHandler(f, nil)), f, nil
+	log := slog.New(slog.NewTextHandler(f, nil))
+	// Libraries of Kubernetes, and gRPC through them, log here too: to a person
+	// who watches a fault their warnings say nothing that the fault does not.
+	klog.SetSlogLogger(log)
+	return log, klogFile{f}, nil
+}
+
+// klogFile is the log file that klog writes to until it is closed.
+type klogFile struct{ *os.File }
+
+func (f klogFile) Close() error {
+	klog.ClearLogger()
+	return f.File.Close()
 }
 
 // removeData deletes the store's data after a Pass. After anything else it is

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/planecheck/planecheck/scenarios/faults"
 )
 
 // Scenario is one named experiment. It is plain data: what it starts, what it
@@ -25,31 +28,36 @@ type Scenario struct {
 	Fix func(*Options)
 	// Interventions are what the plan does to the cluster while it works. It
 	// may be nil.
-	Interventions func(Options) []Intervention
+	Interventions func(Options, Ground) []Intervention
 }
 
-// Intervention is one thing that a plan does to a component. It is triggered
-// by progress, not by time, so that it meets the same state on a slow machine;
-// only the pauses between several of them are times.
+// Ground is the cluster that interventions are planned for.
+type Ground struct {
+	faults.Shape
+	Store []string // the faults that its store takes
+}
+
+// Intervention is a fault that a plan injects. It is triggered by progress, not
+// by time, so that it meets the same state on a slow machine; only how long it
+// lasts is a time.
 type Intervention struct {
-	// Component is the instance, e.g. "kube-scheduler-0".
-	Component string `json:"component"`
-	// Kind is "freeze": SIGSTOP, and SIGCONT after For; "restart": SIGKILL, and
-	// a new process at once; or "move-leader": the store's leader hands over.
-	Kind string `json:"kind"`
-	// AfterRunning is the number of pods that have become Running when the
-	// intervention starts, and After a pause before it. A plan's interventions
-	// come one after the other.
-	AfterRunning int64    `json:"afterRunning"`
-	After        Duration `json:"after,omitempty"`
-	// For is how long a freeze lasts.
+	Fault  string `json:"fault"`  // name in faults.Catalogue
+	Target string `json:"target"` // one of the fault's targets
+	// AfterRunning is the number of pods that have become Running when it may
+	// begin, and AfterWrites how many keys have to be written after that.
+	AfterRunning int64 `json:"afterRunning"`
+	AfterWrites  int64 `json:"afterWrites,omitempty"`
+	// Overlap lets it begin while those before it still act. Otherwise it waits
+	// until they are healed.
+	Overlap bool `json:"overlap,omitempty"`
+	// For is how long it lasts.
 	For Duration `json:"for,omitempty"`
 }
 
 // Registry lists every scenario there is, in the order in which `planecheck
 // list` shows them and the suite runs them.
 func Registry() []Scenario {
-	return []Scenario{
+	return append([]Scenario{
 		{
 			Name:   "scale/density",
 			Proves: "the control plane carries the planned nodes and pods with every heartbeat in time, and how fast",
@@ -80,14 +88,14 @@ func Registry() []Scenario {
 			Name:   "scale/frozen-scheduler",
 			Proves: "the pace of an automatic fill backs off while the scheduler stands still for 10 s, and recovers",
 			Labels: []string{"quick"},
-			Interventions: func(o Options) []Intervention {
+			Interventions: func(o Options, _ Ground) []Intervention {
 				return []Intervention{{
-					Component: "kube-scheduler-0", Kind: freeze,
+					Fault: "scheduler-freeze", Target: "kube-scheduler-0",
 					AfterRunning: int64(o.Pods / 4), For: seconds(10),
 				}}
 			},
 		},
-	}
+	}, faultScenarios()...)
 }
 
 // contractOptions put most of the load into contract traffic, which needs a
@@ -95,35 +103,25 @@ func Registry() []Scenario {
 func contractOptions(o *Options) {
 	o.World.APIServers = 2
 	o.World.APIServerArgs = append(o.World.APIServerArgs, "--etcd-compaction-interval=5s")
-	o.Contract = max(o.Contract, contractRate)
+	o.Contract, o.Contradict = max(o.Contract, contractRate), true
 	if o.World.Lie == "" { // a lie is told every second or so
 		o.Hold = max(o.Hold, contractHold)
 	}
 }
 
 // contractFaults come one after the other, in the hold.
-func contractFaults(o Options) []Intervention {
-	full, pause := int64(o.Pods), seconds(6)
+func contractFaults(o Options, _ Ground) []Intervention {
+	full := int64(o.Pods)
 	return []Intervention{
-		{Component: "kube-apiserver-1", Kind: restart, AfterRunning: full},
-		{Component: storeComponent, Kind: moveLeader, AfterRunning: full, After: pause},
-		{Component: "kube-apiserver-0", Kind: freeze, AfterRunning: full, After: pause, For: seconds(5)},
+		{Fault: "apiserver-kill", Target: "kube-apiserver-1", AfterRunning: full},
+		{Fault: "etcd-leader-move", Target: "leader", AfterRunning: full, AfterWrites: 400},
+		{Fault: "apiserver-freeze", Target: "kube-apiserver-0", AfterRunning: full, AfterWrites: 400, For: seconds(5)},
 	}
 }
-
-// storeComponent names the store where an intervention is on the whole of it.
-const storeComponent = "store"
 
 const (
 	contractRate = 150 // requests/s
 	contractHold = Duration(45 * time.Second)
-)
-
-// The kinds of interventions.
-const (
-	freeze     = "freeze"
-	restart    = "restart"
-	moveLeader = "move-leader"
 )
 
 // Find returns the scenarios whose whole name matches the regular expression.
@@ -148,27 +146,33 @@ func Find(expr string) ([]Scenario, error) {
 func (s Scenario) Labelled(label string) bool { return slices.Contains(s.Labels, label) }
 
 func (i Intervention) String() string {
-	text := fmt.Sprintf("%s of %s", i.Kind, i.Component)
+	text := fmt.Sprintf("%s of %s", i.Fault, i.Target)
 	if i.For > 0 {
 		text += fmt.Sprintf(" for %s", i.For)
 	}
 	text = fmt.Sprintf("%s once %d pods run", text, i.AfterRunning)
-	if i.After > 0 {
-		text += fmt.Sprintf(", %s later", i.After)
+	if i.AfterWrites > 0 {
+		text += fmt.Sprintf(", %d writes later", i.AfterWrites)
+	}
+	if i.Overlap {
+		text += ", whatever still acts"
 	}
 	return text
 }
 
-// validate catches what would make a run meaningless before it starts.
-func (i Intervention) validate() error {
-	if !slices.Contains([]string{freeze, restart, moveLeader}, i.Kind) {
-		return fmt.Errorf("intervention kind %q is unknown", i.Kind)
-	}
-	if i.Kind == freeze && i.For <= 0 {
-		return fmt.Errorf("intervention on %s lasts %s", i.Component, i.For)
-	}
-	if i.After < 0 {
-		return fmt.Errorf("intervention on %s comes after %s", i.Component, i.After)
+// validate catches what would make a run meaningless before it starts: a fault
+// that the cluster cannot suffer or the store cannot take.
+func (i Intervention) validate(shape faults.Shape, store []string) error {
+	f, ok := faults.Find(i.Fault)
+	switch {
+	case !ok:
+		return fmt.Errorf("there is no fault %q", i.Fault)
+	case !f.Possible(store):
+		return fmt.Errorf("fault %s needs a store that takes %s", i.Fault, strings.Join(f.Needs, ", "))
+	case !slices.Contains(f.Targets(shape), i.Target):
+		return fmt.Errorf("fault %s cannot act on %q in a cluster of %+v", i.Fault, i.Target, shape)
+	case i.For < 0 || i.AfterWrites < 0:
+		return fmt.Errorf("fault %s comes %d writes later and lasts %s", i.Fault, i.AfterWrites, i.For)
 	}
 	return nil
 }

@@ -1,0 +1,90 @@
+package faults
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/planecheck/planecheck/apiserver"
+)
+
+// poll is how often something is looked at that should change.
+const poll = 20 * time.Millisecond
+
+// dialBound is how long a connection on loopback may take. One that is refused
+// is so at once.
+const dialBound = time.Second
+
+// await waits until look returns no error. What it returned last is why the wait
+// was in vain.
+func await(ctx context.Context, what string, look func(context.Context) error) error {
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	for {
+		err := look(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w (last: %w)", what, context.Cause(ctx), err)
+		}
+	}
+}
+
+// component finds a component of the control plane.
+func component(p *apiserver.ControlPlane, name string) (apiserver.Component, error) {
+	for _, c := range p.Components() {
+		if c.Name == name {
+			return c, nil
+		}
+	}
+	return apiserver.Component{}, fmt.Errorf("there is no component %q", name)
+}
+
+// gone fails while there is a process of that number. Ours are reaped as they end.
+func gone(pid int) error {
+	if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
+		return fmt.Errorf("process %d is still there", pid)
+	}
+	return nil
+}
+
+// refuses fails while somebody takes connections at an address.
+func refuses(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, dialBound)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil
+	}
+	return errors.Join(fmt.Errorf("%s still takes connections", addr), conn.Close())
+}
+
+// stopped fails unless /proc shows a process as stopped by a signal (state T,
+// proc_pid_stat(5)).
+func stopped(pid int) error {
+	state, err := processState(pid)
+	if err == nil && state != 'T' {
+		err = fmt.Errorf("process %d is in state %c", pid, state)
+	}
+	return err
+}
+
+func processState(pid int) (byte, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	// The name before the state stands in parentheses and may hold any byte.
+	_, rest, ok := bytes.Cut(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" "))
+	if !ok || len(rest) == 0 {
+		return 0, fmt.Errorf("/proc/%d/stat cannot be read", pid)
+	}
+	return rest[0], nil
+}

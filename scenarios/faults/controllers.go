@@ -1,0 +1,189 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/planecheck/planecheck/apiserver"
+	"github.com/planecheck/planecheck/checkers/history"
+)
+
+func controllerFaults() []Fault {
+	schedulers := func(s Shape) []string { return atLeast(2, s.Schedulers, apiserver.KubeScheduler) }
+	managers := func(s Shape) []string { return atLeast(2, s.ControllerManagers, apiserver.KubeControllerManager) }
+	return []Fault{
+		{
+			Name: "scheduler-freeze", Area: Controllers, For: 10 * time.Second,
+			Does:    "a scheduler stands still (SIGSTOP) and goes on",
+			targets: func(s Shape) []string { return instances(apiserver.KubeScheduler, 1, s.Schedulers) }, inject: freeze,
+		},
+		{
+			Name: "kcm-freeze", Area: Controllers, For: 10 * time.Second,
+			Does:    "a controller manager stands still (SIGSTOP) and goes on",
+			targets: func(s Shape) []string { return instances(apiserver.KubeControllerManager, 1, s.ControllerManagers) }, inject: freeze,
+		},
+		{
+			Name: "scheduler-leader-kill", Area: Controllers, For: 2 * time.Second,
+			Does:    "the leading scheduler is killed (SIGKILL); another takes over; it is started anew",
+			targets: schedulers, inject: killLeading,
+		},
+		{
+			Name: "kcm-leader-kill", Area: Controllers, For: 2 * time.Second,
+			Does:    "the leading controller manager is killed (SIGKILL); another takes over; it is started anew",
+			targets: managers, inject: killLeading,
+		},
+		{
+			Name: "scheduler-leader-freeze", Area: Controllers, For: 2 * time.Second,
+			Does:    "the leading scheduler stands still (SIGSTOP) until another has taken over; thawed, it must not act and gives up",
+			targets: schedulers, inject: freezeLeading,
+		},
+		{
+			Name: "kcm-leader-freeze", Area: Controllers, For: 2 * time.Second,
+			Does:    "the leading controller manager stands still (SIGSTOP) until another has taken over; thawed, it must not act and gives up",
+			targets: managers, inject: freezeLeading,
+		},
+	}
+}
+
+// leading waits until a component of a kind leads, as it may have lost the lead
+// just now.
+func leading(ctx context.Context, e *Env, kind string) (leads apiserver.Component, err error) {
+	err = await(ctx, "a leading "+kind, func(ctx context.Context) (err error) {
+		leads, err = whoLeads(ctx, e, kind)
+		return err
+	})
+	return leads, err
+}
+
+// whoLeads finds which component of a kind leads: the one that says so itself
+// (leader_election_master_status, k8s.io/component-base/metrics/prometheus/clientgo/leaderelection).
+// The Lease does not tell, because all have the name of this host.
+func whoLeads(ctx context.Context, e *Env, kind string) (apiserver.Component, error) {
+	want := fmt.Sprintf("leader_election_master_status{name=%q} 1", kind)
+	var errs []error
+	for _, c := range e.Plane.Components() {
+		if c.Kind != kind {
+			continue
+		}
+		metrics, err := e.Plane.Metrics(ctx, c.Name)
+		if err != nil {
+			errs = append(errs, err)
+		} else if strings.Contains("\n"+string(metrics), "\n"+want) {
+			return c, nil
+		}
+	}
+	return apiserver.Component{}, errors.Join(append(errs, fmt.Errorf("no %s says that it leads", kind))...)
+}
+
+// holder is who holds the Lease of a kind of component.
+func holder(ctx context.Context, e *Env, kind string) (string, error) {
+	var who string
+	err := await(ctx, "the lease of "+kind, func(ctx context.Context) error {
+		lease, err := e.API.CoordinationV1().Leases(metav1.NamespaceSystem).Get(ctx, kind, metav1.GetOptions{})
+		if err == nil && lease.Spec.HolderIdentity != nil {
+			who = *lease.Spec.HolderIdentity
+		}
+		return err
+	})
+	return who, err
+}
+
+// succession waits until somebody else holds the Lease of a kind.
+func succession(ctx context.Context, e *Env, kind, before string) (string, error) {
+	var now string
+	err := await(ctx, "another "+kind+" to take the lease", func(ctx context.Context) (err error) {
+		now, err = holder(ctx, e, kind)
+		if err == nil && (now == "" || now == before) {
+			err = fmt.Errorf("%q still holds it", before)
+		}
+		return err
+	})
+	return now, err
+}
+
+func killLeading(ctx context.Context, e *Env, kind string) (*Active, error) {
+	victim, err := leading(ctx, e, kind)
+	if err != nil {
+		return nil, err
+	}
+	before, err := holder(ctx, e, kind)
+	if err != nil {
+		return nil, err
+	}
+	a, err := endWith(syscall.SIGKILL)(ctx, e, victim.Name)
+	if err != nil {
+		return nil, err
+	}
+	now, err := succession(ctx, e, kind, before)
+	if err != nil {
+		return nil, healed(ctx, a, err)
+	}
+	a.Evidence = fmt.Sprintf("%s: %s; the lease went to %s", victim.Name, a.Evidence, now)
+	return a, nil
+}
+
+// freezeLeading stops the leader for longer than its lease. Thawed, it has to
+// see that it leads no more and to end itself, which is the evidence; the
+// control plane starts it again then (apiserver.Config.Supervised).
+func freezeLeading(ctx context.Context, e *Env, kind string) (*Active, error) {
+	victim, err := leading(ctx, e, kind)
+	if err != nil {
+		return nil, err
+	}
+	before, err := holder(ctx, e, kind)
+	if err != nil {
+		return nil, err
+	}
+	a, err := freeze(ctx, e, victim.Name)
+	if err != nil {
+		return nil, err
+	}
+	now, err := succession(ctx, e, kind, before)
+	if err != nil {
+		return nil, healed(ctx, a, err)
+	}
+	a.Evidence = fmt.Sprintf("%s: %s; the lease went to %s", victim.Name, a.Evidence, now)
+	thaw := a.heal
+	a.heal = func(ctx context.Context) (string, error) {
+		ctx, cancel := context.WithTimeoutCause(ctx, effectBound, fmt.Errorf("it had %v", effectBound))
+		defer cancel()
+		thawed := history.Now()
+		if _, err := thaw(ctx); err != nil {
+			return "", err
+		}
+		return resignation(ctx, e, victim, thawed)
+	}
+	return a, nil
+}
+
+// resignation waits until a component has given up, and another process of it
+// is there.
+func resignation(ctx context.Context, e *Env, victim apiserver.Component, since history.Time) (string, error) {
+	var after apiserver.Component
+	err := await(ctx, victim.Name+" to give up", func(context.Context) (err error) {
+		for _, r := range e.Plane.Resignations() {
+			if r.Component != victim.Name || r.At < since {
+				continue
+			}
+			if after, err = component(e.Plane, victim.Name); err == nil && after.PID == victim.PID {
+				err = fmt.Errorf("it is not started again yet")
+			}
+			return err
+		}
+		return fmt.Errorf("process %d still runs", victim.PID)
+	})
+	if err != nil {
+		return "", err
+	}
+	if e.Replaced != nil {
+		e.Replaced(victim.Name, after.PID)
+	}
+	return fmt.Sprintf("process %d gave up %s after its thaw, %d runs in its place", victim.PID,
+		time.Duration(history.Now()-since).Round(time.Millisecond), after.PID), nil
+}

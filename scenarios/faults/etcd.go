@@ -1,0 +1,379 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/planecheck/planecheck/apiserver/storage"
+)
+
+// The targets among the members: who it is, is decided by who leads then.
+const (
+	leader   = "leader"
+	follower = "follower"
+	majority = "majority"
+)
+
+func etcdFaults() []Fault {
+	restartable := []string{storage.FaultMemberStop, storage.FaultMemberRestart}
+	of := func(least int, targets ...string) func(Shape) []string {
+		return func(s Shape) []string { return atLeast(least, s.Members, targets...) }
+	}
+	return []Fault{
+		{
+			Name: "etcd-member-stop", Area: Etcd, Needs: restartable, For: 5 * time.Second,
+			Does:    "one etcd member that does not lead is stopped, and started again with its data",
+			targets: of(3, follower), inject: stopMembers,
+		},
+		{
+			Name: "etcd-leader-stop", Area: Etcd, Needs: restartable, For: 5 * time.Second,
+			Does:    "etcd's leader is stopped, and started again with its data",
+			targets: of(3, leader), inject: stopMembers,
+		},
+		{
+			Name: "etcd-majority-stop", Area: Etcd, Needs: restartable, Blocks: true, For: 5 * time.Second,
+			Does:    "a majority of the etcd members, the leader among them, is stopped, so that nothing can be written, and started again",
+			targets: of(3, majority), inject: stopMembers,
+		},
+		{
+			Name: "etcd-all-restart", Area: Etcd, Needs: restartable, Blocks: true, For: 2 * time.Second,
+			Does:    "all etcd members are stopped, and started again with their data",
+			targets: of(1, all), inject: stopMembers,
+		},
+		{
+			Name: "etcd-leader-move", Area: Etcd, Needs: []string{storage.FaultLeaderMove},
+			Does:    "etcd's leader hands over to another member in good order",
+			targets: of(2, leader), inject: moveLeader,
+		},
+		{
+			Name: "etcd-defragment", Area: Etcd,
+			Does:    "every etcd member is defragmented in turn, which stops its answers meanwhile",
+			targets: of(1, all), inject: defragment,
+		},
+		{
+			Name: "etcd-compaction-storm", Area: Etcd, For: 5 * time.Second,
+			Does:    "etcd is compacted every 200 ms, right behind its newest revisions",
+			targets: of(1, all), inject: compactionStorm,
+		},
+		{
+			Name: "etcd-nospace", Area: Etcd, Blocks: true, For: 3 * time.Second,
+			Does:    "etcd raises its alarm NOSPACE, refuses every write, and recovers when it is disarmed",
+			targets: of(1, leader), inject: noSpace,
+		},
+	}
+}
+
+// chosen resolves a target to members.
+func chosen(ctx context.Context, e *Env, target string) ([]storage.Member, error) {
+	members := e.Store.Members()
+	if target == all {
+		return members, nil
+	}
+	leads, err := findLeader(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	var others []storage.Member
+	for _, m := range members {
+		if m.Name != leads.Name {
+			others = append(others, m)
+		}
+	}
+	switch target {
+	case leader:
+		return []storage.Member{leads}, nil
+	case follower:
+		return others[:1], nil
+	case majority:
+		return append([]storage.Member{leads}, others[:len(members)/2]...), nil
+	}
+	return nil, fmt.Errorf("%q is no target among etcd members", target)
+}
+
+// stopMembers stops members in good order. Its evidence is that they take no
+// connections, and what the others say of their leader.
+func stopMembers(ctx context.Context, e *Env, target string) (*Active, error) {
+	restarter, ok := e.Store.(storage.MemberRestarter)
+	if !ok {
+		return nil, fmt.Errorf("backend %s cannot stop members", e.Store.Name())
+	}
+	victims, err := chosen(ctx, e, target)
+	if err != nil {
+		return nil, err
+	}
+	var down []string
+	a := &Active{heal: func(ctx context.Context) (string, error) { return restartMembers(ctx, e, restarter, down) }}
+	for _, m := range victims {
+		if err := restarter.StopMember(ctx, m.Name); err != nil {
+			return nil, healed(ctx, a, err)
+		}
+		down = append(down, m.Name)
+	}
+	var seen string
+	err = await(ctx, strings.Join(down, ", ")+" to be missed", func(ctx context.Context) (err error) {
+		seen, err = missed(ctx, e, victims)
+		return err
+	})
+	if err != nil {
+		return nil, healed(ctx, a, err)
+	}
+	a.Evidence = seen
+	return a, nil
+}
+
+// missed looks whether members are down and what the others make of it: as long
+// as they are a majority they have a leader among them, else they have none.
+func missed(ctx context.Context, e *Env, victims []storage.Member) (string, error) {
+	var names []string
+	for _, m := range victims {
+		if err := refuses(ctx, hostPort(m.Endpoint)); err != nil {
+			return "", err
+		}
+		names = append(names, m.Name)
+	}
+	evidence := strings.Join(names, ", ") + " refuses connections"
+	all := e.Store.Members()
+	left := len(all) - len(victims)
+	if left == 0 {
+		return evidence, nil
+	}
+	leads, err := findLeader(ctx, e)
+	switch quorum := left > len(all)/2; {
+	case quorum && err != nil:
+		return "", err
+	case quorum:
+		return fmt.Sprintf("%s, %s leads", evidence, leads.Name), nil
+	case err == nil:
+		return "", fmt.Errorf("%s still leads, without a majority", leads.Name)
+	case !errors.Is(err, errNoLeader):
+		return "", err
+	}
+	return evidence + ", the others know no leader", nil
+}
+
+func restartMembers(ctx context.Context, e *Env, restarter storage.MemberRestarter, names []string) (string, error) {
+	var errs []error
+	for _, name := range names {
+		errs = append(errs, restarter.RestartMember(ctx, name))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return "", err
+	}
+	return awaitLeader(ctx, e)
+}
+
+// awaitLeader waits until every member knows one and the same leader.
+func awaitLeader(ctx context.Context, e *Env) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, effectBound, fmt.Errorf("it had %v", effectBound))
+	defer cancel()
+	var seen string
+	err := await(ctx, "a leader of etcd", func(ctx context.Context) error {
+		leads, err := findLeader(ctx, e)
+		if err != nil {
+			return err
+		}
+		for _, m := range e.Store.Members() {
+			s, err := status(ctx, m)
+			if err != nil {
+				return err
+			}
+			if s.Leader == 0 {
+				return fmt.Errorf("%s knows no leader", m.Name)
+			}
+			seen = fmt.Sprintf("%s leads in term %d", leads.Name, s.RaftTerm)
+		}
+		return nil
+	})
+	return seen, err
+}
+
+func moveLeader(ctx context.Context, e *Env, _ string) (*Active, error) {
+	mover, ok := e.Store.(storage.LeaderMover)
+	if !ok {
+		return nil, fmt.Errorf("backend %s has no leader to move", e.Store.Name())
+	}
+	before, err := findLeader(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := mover.MoveLeader(ctx); err != nil {
+		return nil, err
+	}
+	var after storage.Member
+	err = await(ctx, "another member to lead", func(ctx context.Context) (err error) {
+		after, err = findLeader(ctx, e)
+		if err == nil && after.Name == before.Name {
+			err = fmt.Errorf("%s still leads", before.Name)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Active{Evidence: fmt.Sprintf("%s leads after %s", after.Name, before.Name)}, nil
+}
+
+// defragment rewrites the database of every member. A member answers nothing
+// meanwhile; etcd's documentation asks for one after the other.
+func defragment(ctx context.Context, e *Env, _ string) (*Active, error) {
+	var evidence []string
+	for _, m := range e.Store.Members() {
+		before, err := status(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		err = ask(m, func(c *clientv3.Client) error {
+			_, err := c.Defragment(ctx, m.Endpoint)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("defragment %s: %w", m.Name, err)
+		}
+		after, err := status(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		if free := after.DbSize - after.DbSizeInUse; free > before.DbSize-before.DbSizeInUse {
+			return nil, fmt.Errorf("%s has more free pages after it was defragmented: %d bytes", m.Name, free)
+		}
+		evidence = append(evidence, fmt.Sprintf("%s: database of %d KiB, %d before", m.Name, after.DbSize>>10, before.DbSize>>10))
+	}
+	return &Active{Evidence: strings.Join(evidence, "; ")}, nil
+}
+
+const (
+	stormInterval = 200 * time.Millisecond
+	// stormMargin is how many of the newest revisions a storm leaves: watches
+	// that are a moment behind shall live, those that are more shall not.
+	stormMargin = 20
+)
+
+// compactionStorm compacts until it is healed. Its evidence is a revision that
+// can be read no more.
+func compactionStorm(ctx context.Context, e *Env, _ string) (*Active, error) {
+	c, err := client(e.Store.Members()[0])
+	if err != nil {
+		return nil, err
+	}
+	first, err := compactOnce(ctx, c)
+	if err == nil {
+		_, err = c.Get(ctx, "planecheck", clientv3.WithRev(first-1))
+		if !errors.Is(err, rpctypes.ErrCompacted) {
+			err = fmt.Errorf("revision %d can still be read after a compaction at %d: %w", first-1, first, err)
+		} else {
+			err = nil
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	storm, stop := context.WithCancel(context.WithoutCancel(ctx))
+	result := make(chan string, 1)
+	go func() { result <- keepCompacting(storm, c) }()
+	return &Active{
+		Evidence: fmt.Sprintf("revision %d is compacted", first-1),
+		heal: func(context.Context) (string, error) {
+			stop()
+			return <-result, c.Close()
+		},
+	}, nil
+}
+
+func keepCompacting(ctx context.Context, c *clientv3.Client) string {
+	ticker := time.NewTicker(stormInterval)
+	defer ticker.Stop()
+	done, failed := 1, 0
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Sprintf("%d compactions, %d in vain", done, failed)
+		case <-ticker.C:
+		}
+		if _, err := compactOnce(ctx, c); err == nil {
+			done++
+		} else if ctx.Err() == nil {
+			failed++ // another one, of an API server, may have been faster
+		}
+	}
+}
+
+func compactOnce(ctx context.Context, c *clientv3.Client) (int64, error) {
+	answer, err := c.Get(ctx, "planecheck", clientv3.WithCountOnly())
+	if err != nil {
+		return 0, err
+	}
+	rev := answer.Header.Revision - stormMargin
+	_, err = c.Compact(ctx, rev)
+	return rev, err
+}
+
+// noSpace raises the alarm as a member does that is out of its quota
+// (server/etcdserver/server.go, applyV3.Alarm): it counts for the whole cluster.
+// The evidence is a write through the API that is refused.
+func noSpace(ctx context.Context, e *Env, target string) (*Active, error) {
+	victims, err := chosen(ctx, e, target)
+	if err != nil {
+		return nil, err
+	}
+	if err := alarm(ctx, victims[0], pb.AlarmRequest_ACTIVATE); err != nil {
+		return nil, err
+	}
+	a := &Active{heal: func(ctx context.Context) (string, error) {
+		if err := alarm(ctx, victims[0], pb.AlarmRequest_DEACTIVATE); err != nil {
+			return "", err
+		}
+		return "a write is taken", await(ctx, "a write to be taken", func(ctx context.Context) error { return tryWrite(ctx, e) })
+	}}
+	var refusal error
+	err = await(ctx, "a write to be refused", func(ctx context.Context) error {
+		if refusal = tryWrite(ctx, e); refusal == nil {
+			return errors.New("it was taken")
+		}
+		if !strings.Contains(refusal.Error(), rpctypes.ErrNoSpace.Error()) {
+			return refusal
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, healed(ctx, a, err)
+	}
+	a.Evidence = "a write is refused: " + refusal.Error()
+	return a, nil
+}
+
+func alarm(ctx context.Context, m storage.Member, action pb.AlarmRequest_AlarmAction) error {
+	s, err := status(ctx, m)
+	if err != nil {
+		return err
+	}
+	return ask(m, func(c *clientv3.Client) error {
+		_, err := pb.NewMaintenanceClient(c.ActiveConnection()).Alarm(ctx, &pb.AlarmRequest{
+			Action: action, MemberID: s.Header.MemberId, Alarm: pb.AlarmType_NOSPACE,
+		})
+		if err != nil {
+			return fmt.Errorf("%s of alarm NOSPACE at %s: %w", action, m.Name, err)
+		}
+		return nil
+	})
+}
+
+// tryWrite writes an object through the API and removes it again.
+func tryWrite(ctx context.Context, e *Env) error {
+	maps := e.API.CoreV1().ConfigMaps(metav1.NamespaceDefault)
+	const name = "planecheck-probe"
+	_, err := maps.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	return maps.Delete(ctx, name, metav1.DeleteOptions{})
+}

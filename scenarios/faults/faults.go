@@ -1,0 +1,125 @@
+// Package faults holds what can be done to a control plane on purpose, as
+// values: what it is, what it acts on, how it begins and ends, and the evidence,
+// from outside of the injector, that it took effect. A fault without evidence
+// has not happened: whoever injects it gets an error.
+package faults
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/planecheck/planecheck/apiserver"
+	"github.com/planecheck/planecheck/apiserver/storage"
+)
+
+// Area is what of a cluster a fault takes away.
+type Area string
+
+// The areas.
+const (
+	Etcd        Area = "etcd"
+	APIServer   Area = "apiserver"
+	Controllers Area = "controllers"
+)
+
+// Env is what faults act on: a running cluster.
+type Env struct {
+	Plane *apiserver.ControlPlane
+	Store storage.Backend
+	// API is the administrator's, through the load balancer.
+	API kubernetes.Interface
+	// Replaced is told of each process that took the place of another.
+	Replaced func(component string, pid int)
+}
+
+// Shape is how many of everything a cluster has.
+type Shape struct {
+	Members, APIServers, Schedulers, ControllerManagers int
+}
+
+// Fault is one thing that can be done to a cluster.
+type Fault struct {
+	Name string // as in the scenario faults/<Name>
+	Does string // in one line, for `planecheck list`
+	Area Area
+	// Needs are the faults that the store must be able to take.
+	Needs []string
+	// Blocks says that nothing can be written, or nobody knows who leads, while it
+	// acts: another fault would wait for its evidence in vain.
+	Blocks bool
+	// For is how long it lasts if a plan does not say. 0: it is over as soon as
+	// it has taken effect.
+	For time.Duration
+	// targets lists what of a cluster it can act on; empty: nothing, because the
+	// cluster is too small.
+	targets func(Shape) []string
+	inject  func(ctx context.Context, e *Env, target string) (*Active, error)
+}
+
+// Active is a fault that acts.
+type Active struct {
+	// Evidence says how it shows from outside.
+	Evidence string
+	heal     func(context.Context) (evidence string, err error)
+}
+
+// effectBound is how long a fault may take to show. An election takes a second
+// or two; a lease of a controller has to run out first.
+const effectBound = 30 * time.Second
+
+// Catalogue lists all faults.
+func Catalogue() []Fault {
+	return slices.Concat(etcdFaults(), apiserverFaults(), controllerFaults())
+}
+
+// Find returns the fault of that name.
+func Find(name string) (Fault, bool) {
+	all := Catalogue()
+	i := slices.IndexFunc(all, func(f Fault) bool { return f.Name == name })
+	if i < 0 {
+		return Fault{}, false
+	}
+	return all[i], true
+}
+
+// Targets lists what of a cluster the fault can act on. It is empty where the
+// cluster is too small for it.
+func (f Fault) Targets(s Shape) []string { return f.targets(s) }
+
+// Possible says whether a store takes the fault, given the faults it lists.
+func (f Fault) Possible(store []string) bool {
+	for _, need := range f.Needs {
+		if !slices.Contains(store, need) {
+			return false
+		}
+	}
+	return true
+}
+
+// Meets says whether the fault may begin while another one still acts.
+func (f Fault) Meets(other Fault) bool { return !f.Blocks && !other.Blocks && f.Area != other.Area }
+
+// Inject begins the fault and returns when it shows from outside. If it does not
+// show it is healed, and that is an error.
+func (f Fault) Inject(ctx context.Context, e *Env, target string) (*Active, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, effectBound, fmt.Errorf("it had %v", effectBound))
+	defer cancel()
+	a, err := f.inject(ctx, e, target)
+	if err != nil {
+		return nil, fmt.Errorf("fault %s of %s: %w", f.Name, target, err)
+	}
+	return a, nil
+}
+
+// Heal ends the fault and returns when the other side shows it. ctx should not
+// end with the run: what was broken has to be mended also after Ctrl-C.
+func (a *Active) Heal(ctx context.Context) (evidence string, err error) {
+	if a.heal == nil {
+		return "", nil
+	}
+	return a.heal(ctx)
+}

@@ -1,0 +1,144 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/planecheck/planecheck/apiserver/storage"
+)
+
+// TestCatalogue holds that every fault can be planned: it has a name of its own,
+// says what it does, and finds something to act on in a cluster with standbys.
+func TestCatalogue(t *testing.T) {
+	large := Shape{Members: 3, APIServers: 2, Schedulers: 2, ControllerManagers: 2}
+	small := Shape{Members: 1, APIServers: 1, Schedulers: 1, ControllerManagers: 1}
+	known := map[string]bool{}
+	for _, f := range Catalogue() {
+		if known[f.Name] {
+			t.Errorf("two faults are named %s", f.Name)
+		}
+		known[f.Name] = true
+		if f.Does == "" || f.Area == "" || f.For < 0 || f.inject == nil {
+			t.Errorf("%s is incomplete", f.Name)
+		}
+		if len(f.Targets(large)) == 0 {
+			t.Errorf("%s finds nothing to act on", f.Name)
+		}
+		if found, ok := Find(f.Name); !ok || found.Name != f.Name {
+			t.Errorf("%s is not found", f.Name)
+		}
+	}
+	for _, name := range []string{"etcd-leader-stop", "apiserver-kill", "scheduler-leader-kill", "kcm-leader-freeze"} {
+		f, _ := Find(name)
+		if targets := f.Targets(small); len(targets) > 0 {
+			t.Errorf("%s would take the only one there is: %q", name, targets)
+		}
+	}
+	if _, ok := Find("etcd-explode"); ok {
+		t.Error("a fault was found that there is not")
+	}
+	kill, _ := Find("apiserver-kill")
+	if got := kill.Targets(large); !slices.Equal(got, []string{"kube-apiserver-0", "kube-apiserver-1"}) {
+		t.Errorf("targets of %s: %q", kill.Name, got)
+	}
+}
+
+func TestPossible(t *testing.T) {
+	f := Fault{Needs: []string{storage.FaultMemberStop, storage.FaultMemberRestart}}
+	if f.Possible([]string{storage.FaultMemberStop}) {
+		t.Error("a store that cannot restart a member is asked to")
+	}
+	if !f.Possible([]string{storage.FaultMemberRestart, "x", storage.FaultMemberStop}) {
+		t.Error("a store that can is not asked")
+	}
+	if !(Fault{}).Possible(nil) {
+		t.Error("a fault that needs nothing is not possible")
+	}
+}
+
+// TestStopped looks at this process, at one that there is not, and at one that
+// was stopped.
+func TestStopped(t *testing.T) {
+	if stopped(os.Getpid()) == nil {
+		t.Error("this process reads as stopped")
+	}
+	if stopped(1<<30) == nil {
+		t.Error("a process that does not exist reads as stopped")
+	}
+	sleeper := exec.CommandContext(t.Context(), "sleep", "60")
+	if err := sleeper.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := sleeper.Process.Pid
+	if gone(pid) == nil {
+		t.Error("a process that runs reads as gone")
+	}
+	if err := sleeper.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := await(ctx, "the process to stand still", func(context.Context) error { return stopped(pid) }); err != nil {
+		t.Error(err)
+	}
+	_ = sleeper.Process.Kill()
+	_ = sleeper.Wait()
+	if err := gone(pid); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := listener.Addr().String()
+	if refuses(t.Context(), addr) == nil {
+		t.Error("an open port reads as refusing")
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := refuses(t.Context(), addr); err != nil {
+		t.Error(err)
+	}
+}
+
+// A fault that does not show is undone, and that is told.
+func TestHealed(t *testing.T) {
+	why := errors.New("it does not show")
+	mended := false
+	if err := healed(t.Context(), &Active{heal: func(context.Context) (string, error) { mended = true; return "", nil }}, why); !errors.Is(err, why) || !mended {
+		t.Errorf("%v, mended: %v", err, mended)
+	}
+	stuck := errors.New("stuck")
+	if err := healed(t.Context(), &Active{heal: func(context.Context) (string, error) { return "", stuck }}, why); !errors.Is(err, why) || !errors.Is(err, stuck) {
+		t.Error(err)
+	}
+}
+
+// What a wait was for, what it saw last and why it ended are all told.
+func TestAwait(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	n := 0
+	err := await(ctx, "godot", func(context.Context) error {
+		if n++; n == 3 {
+			cancel(errors.New("it is late"))
+		}
+		return errors.New("a tree")
+	})
+	for _, part := range []string{"godot", "it is late", "a tree"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%v does not tell of %q", err, part)
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package scenarios
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/planecheck/planecheck/scenarios/faults"
+)
+
+// The cluster of a scenario about faults, unless a person wants another: small,
+// because what matters is what happens to it, but with two of everything that
+// can have a standby.
+const (
+	faultNodes = 20
+	faultPods  = 100
+	faultHold  = Duration(15 * time.Second)
+	// faultLease is short, so that a lost leader is missed in seconds.
+	faultLease = Duration(6 * time.Second)
+	// faultWrites come before a fault, so that it meets traffic.
+	faultWrites = 200
+)
+
+// faultOptions make a cluster with standbys under contract traffic.
+func faultOptions(o *Options) {
+	w := &o.World
+	w.APIServers, w.Schedulers, w.ControllerManagers = max(w.APIServers, 2), max(w.Schedulers, 2), max(w.ControllerManagers, 2)
+	w.APIServerArgs = append(w.APIServerArgs, "--etcd-compaction-interval=5s")
+	w.LeaderLease, w.Supervised = faultLease, true
+	if w.Nodes == 0 {
+		w.Nodes = faultNodes
+	}
+	if o.Pods == 0 {
+		o.Pods = faultPods
+	}
+	o.Contract = max(o.Contract, contractRate)
+	o.Hold = max(o.Hold, faultHold)
+	o.Drain = false
+}
+
+// faultScenarios are one for each fault, those that take away one thing after
+// the other, and the random one.
+func faultScenarios() []Scenario {
+	scenario := func(name, proves string, label string, acts func(Options, Ground) []Intervention) Scenario {
+		return Scenario{
+			Name: "faults/" + name, Proves: proves, Labels: []string{label}, Fix: faultOptions, Interventions: acts,
+		}
+	}
+	list := []Scenario{
+		scenario("ha-etcd", "nothing is lost while etcd loses a member, its leader, its majority, and all members",
+			"quick", inTurn("etcd-member-stop", "etcd-leader-stop", "etcd-majority-stop", "etcd-all-restart")),
+		scenario("ha-apiserver", "nothing is lost while one of two API servers is killed, stopped, frozen, and both are restarted in turn",
+			"quick", inTurn("apiserver-kill", "apiserver-stop", "apiserver-freeze", "apiserver-rolling-restart")),
+		scenario("ha-controllers", "nothing is done twice while the leading scheduler and controller manager are killed, and frozen past their leases and thawed",
+			"quick", inTurn("scheduler-leader-kill", "kcm-leader-kill", "scheduler-leader-freeze", "kcm-leader-freeze")),
+		scenario("swarm", "nothing is lost under a random choice of faults, some of them at once, by the seed",
+			"long", swarm),
+	}
+	for _, f := range faults.Catalogue() {
+		list = append(list, scenario(f.Name, f.Does+": nothing is lost, and the cluster comes back", "long", inTurn(f.Name)))
+	}
+	return list
+}
+
+// inTurn injects faults one after the other.
+func inTurn(names ...string) func(Options, Ground) []Intervention {
+	return func(o Options, g Ground) []Intervention {
+		var list []Intervention
+		for _, name := range names {
+			f, _ := faults.Find(name)
+			i := Intervention{Fault: name, AfterRunning: int64(o.Pods), AfterWrites: faultWrites, For: Duration(f.For)}
+			if targets := f.Targets(g.Shape); len(targets) > 0 {
+				i.Target = targets[0]
+			}
+			list = append(list, i)
+		}
+		return list
+	}
+}
+
+const (
+	// A swarm has at least swarmLeast and at most swarmMost faults.
+	swarmLeast, swarmMost = 3, 5
+	// swarmStream keeps its draws apart from others of the same seed.
+	swarmStream = 0x5357_4152_4d00
+)
+
+// swarm draws faults from the seed: which, in which order, on what, when, for how
+// long, and which of them meet. A random subset finds what all at once hide from
+// each other (Groce and others, Swarm Testing, 2012).
+func swarm(o Options, g Ground) []Intervention {
+	r := rand.New(rand.NewPCG(o.Seed, swarmStream))
+	var possible []faults.Fault
+	for _, f := range faults.Catalogue() {
+		if f.Possible(g.Store) && len(f.Targets(g.Shape)) > 0 {
+			possible = append(possible, f)
+		}
+	}
+	r.Shuffle(len(possible), func(i, j int) { possible[i], possible[j] = possible[j], possible[i] })
+	n := min(swarmLeast+r.IntN(swarmMost-swarmLeast+1), len(possible))
+	var list []Intervention
+	for i, f := range possible[:n] {
+		targets := f.Targets(g.Shape)
+		act := Intervention{
+			Fault: f.Name, Target: targets[r.IntN(len(targets))],
+			AfterRunning: int64(o.Pods), AfterWrites: 50 + r.Int64N(350),
+			For: Duration((f.For * time.Duration(5+r.IntN(11)) / 10).Round(100 * time.Millisecond)),
+		}
+		if i > 0 && r.IntN(2) == 0 {
+			act.Overlap = f.Meets(possible[i-1]) && !list[i-1].Overlap
+		}
+		list = append(list, act)
+	}
+	return list
+}

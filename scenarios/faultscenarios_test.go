@@ -1,0 +1,74 @@
+package scenarios
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/planecheck/planecheck/scenarios/faults"
+)
+
+// Every scenario's plan must be one that its cluster can suffer, also a random
+// one; the swarm must be the same for the same seed and reach every fault.
+func TestFaultPlans(t *testing.T) {
+	for _, s := range Registry() {
+		p := mustPlan(t, s, DefaultOptions())
+		if s.Interventions != nil && len(p.Interventions) == 0 {
+			t.Errorf("%s does nothing", s.Name)
+		}
+	}
+	found, err := Find("faults/swarm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn, overlaps := map[string]int{}, 0
+	for seed := range uint64(200) {
+		o := DefaultOptions()
+		o.Seed = seed
+		acts := mustPlan(t, found[0], o).Interventions
+		if again := mustPlan(t, found[0], o).Interventions; !slices.Equal(acts, again) {
+			t.Fatalf("seed %d draws %v and then %v", seed, acts, again)
+		}
+		if len(acts) < swarmLeast || len(acts) > swarmMost {
+			t.Errorf("seed %d draws %d faults", seed, len(acts))
+		}
+		for i, act := range acts {
+			drawn[act.Fault]++
+			if act.Overlap {
+				overlaps++
+				a, _ := faults.Find(acts[i-1].Fault)
+				b, _ := faults.Find(act.Fault)
+				if !b.Meets(a) {
+					t.Errorf("seed %d: %s meets %s", seed, b.Name, a.Name)
+				}
+			}
+		}
+	}
+	for _, f := range faults.Catalogue() {
+		if drawn[f.Name] == 0 {
+			t.Errorf("200 seeds never draw %s", f.Name)
+		}
+	}
+	if overlaps == 0 {
+		t.Error("no two faults ever meet")
+	}
+}
+
+// A fault that a cluster is too small for, or that there is not, is refused
+// before anything starts.
+func TestImpossibleFaults(t *testing.T) {
+	f := func(fault, target string) {
+		t.Helper()
+		s := Scenario{Name: "t", Interventions: func(Options, Ground) []Intervention {
+			return []Intervention{{Fault: fault, Target: target}}
+		}}
+		o := DefaultOptions()
+		o.World.Backend = "etcd:members=1"
+		if _, err := NewPlan(s, o, testHost()); err == nil {
+			t.Errorf("%s of %s is planned", fault, target)
+		}
+	}
+	f("etcd-explode", "all")
+	f("etcd-leader-move", "leader")
+	f("apiserver-kill", "kube-apiserver-0")
+	f("scheduler-freeze", "kube-scheduler-1")
+}
