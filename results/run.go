@@ -42,6 +42,8 @@ type Run struct {
 	Settled int64 `json:"settled_revision,omitempty"`
 	// History is what was recorded and judged, nil if nothing was.
 	History *History `json:"history,omitempty"`
+	// Availability is what faults did to the users of the API, nil without any.
+	Availability *AvailabilityFigures `json:"availability,omitempty"`
 	// Contract is nil without contract traffic.
 	Contract *Contract `json:"contract,omitempty"`
 	// Lies is how often the lie of a World that lies was told.

@@ -28,6 +28,7 @@ func Render(r *Run) string {
 	}
 	section(&b, "API latency", renderCalls(r))
 	section(&b, "SLOs (p99 of the worst window: the phase, or 5 minutes if it is longer)", renderSLOs(r))
+	section(&b, "Availability through each fault (of what sim and workloads asked)", renderAvailability(r))
 	section(&b, "Requests by identity class (sim and workloads)", renderRequests(r))
 	section(&b, "Failed requests (sim and workloads)", renderErrors(r))
 	section(&b, "Committed writes at the store", renderWrites(r))
