@@ -307,9 +307,9 @@ func TestNodeTakenForDeadReports(t *testing.T) {
 func TestNodesNotReadyAreNamed(t *testing.T) {
 	f := newFakeAPI(t)
 	f.taint = func(node string) bool { return node == "node-00002" }
-	c := New(Config{Nodes: 3, Layer: f.layer, RegisterPerSecond: 1000, ReadyTimeout: 300 * time.Millisecond})
+	c := New(Config{Nodes: 3, Layer: f.layer, RegisterPerSecond: 1000, ReadyTimeout: 2 * time.Second})
 	err := c.Start(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "nodes not ready after 300ms: 1 of 3") {
+	if err == nil || !strings.Contains(err.Error(), "nodes not ready after 2s: 1 of 3") {
 		t.Errorf("%v", err)
 	}
 	eventually(t, "nothing is left running", func() bool { return goroutines() == 0 })
@@ -387,6 +387,8 @@ func TestBadConfig(t *testing.T) {
 	f(Config{}, "0 nodes: want 1 to 32768")
 	f(Config{Nodes: MaxNodes + 1}, "32769 nodes")
 	f(Config{Nodes: 1, PodsPerNode: 251}, "251 pods per node")
+	f(Config{Nodes: 1, Zones: 27}, "27 zones: want 1 to 26")
+	f(Config{Nodes: 1, Zones: -2}, "-2 zones")
 	f(Config{Nodes: 1, RegisterPerSecond: -1}, "register -1 nodes per second")
 	f(Config{Nodes: 1}, "no client layer")
 	api := newFakeAPI(t)
@@ -394,16 +396,22 @@ func TestBadConfig(t *testing.T) {
 	f(Config{Nodes: 1, Layer: api.layer, Profile: "full"}, `unknown profile "full"`)
 }
 
-func TestTasksStopIsBounded(t *testing.T) {
+func TestDrainIsBounded(t *testing.T) {
 	var tasks tasks
 	release := make(chan struct{})
 	tasks.run(func() { <-release })
-	if tasks.stop(time.Millisecond) {
-		t.Error("stop says that all is done, but a task still runs")
+	tasks.end()
+	if err := drain(time.Millisecond, nil, &tasks); err == nil {
+		t.Error("all is said to be done, but a task still runs")
+	}
+	stopped := make(chan struct{})
+	close(stopped)
+	if err := drain(10*time.Second, stopped, &tasks); !errors.Is(err, errStopped) {
+		t.Errorf("the wait outlives the cluster: %v", err)
 	}
 	close(release)
-	if !tasks.stop(10 * time.Second) {
-		t.Error("task has ended, but stop does not say so")
+	if err := drain(10*time.Second, nil, &tasks); err != nil {
+		t.Errorf("task has ended: %v", err)
 	}
-	tasks.run(func() { t.Error("a task was started after stop") })
+	tasks.run(func() { t.Error("a task was started after the end") })
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -42,6 +43,9 @@ type fakeAPI struct {
 	streams map[chan *metav1.WatchEvent]string // path and field selector
 	log     []string                           // "VERB path?query" of what is not a watch, "WATCH path?version" of what is
 	patches []string                           // of pods
+	reports []string                           // of nodes: the patches of their status
+	hold    func(what string) <-chan struct{}  // has a request wait before it is carried out, if its client still does; nil: it need not
+	conns   sync.Map                           // net.Conn: the open connections
 	refuse  func(what string) int              // HTTP status to answer with; 0: none
 	taint   func(node string) bool
 	rival   func(*corev1.Pod) // changes a pod along with a patch, as a write just before it
@@ -52,10 +56,18 @@ func newFakeAPI(t *testing.T) *fakeAPI {
 		t: t, version: 100, nodes: map[string]*corev1.Node{}, pods: map[string]*corev1.Pod{},
 		leases: map[string]*coordinationv1.Lease{}, streams: map[chan *metav1.WatchEvent]string{},
 		refuse: func(string) int { return 0 }, taint: func(string) bool { return false }, rival: func(*corev1.Pod) {},
+		hold: func(string) <-chan struct{} { return nil },
 	}
 	f.server = httptest.NewUnstartedServer(f)
 	f.server.EnableHTTP2 = true
 	f.server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	f.server.Config.ConnState = func(c net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			f.conns.Delete(c)
+		} else {
+			f.conns.Store(c, true)
+		}
+	}
 	f.server.StartTLS()
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.server.Certificate().Raw})
 	var err error
@@ -91,6 +103,18 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		f.log = append(f.log, what)
 	}
+	if hold := f.hold(what); hold != nil {
+		f.mu.Unlock()
+		lost := false
+		select {
+		case <-hold:
+		case <-r.Context().Done():
+			lost = true
+		}
+		if f.mu.Lock(); lost {
+			return
+		}
+	}
 	if code := f.refuse(what); code != 0 {
 		f.fail(w, code)
 		return
@@ -108,8 +132,14 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(f.envelope(o))
 }
 
+// alreadyExists is the other kind of 409.
+const alreadyExists = 1409
+
 func (f *fakeAPI) fail(w http.ResponseWriter, code int) {
-	reason := map[int]metav1.StatusReason{404: "NotFound", 409: "Conflict", 410: "Expired", 403: "Forbidden"}[code]
+	reason := map[int]metav1.StatusReason{
+		404: "NotFound", 409: "Conflict", 410: "Expired", 403: "Forbidden", alreadyExists: "AlreadyExists",
+	}[code]
+	code %= 1000
 	raw, _ := (&metav1.Status{Status: "Failure", Reason: reason, Code: int32(code)}).Marshal()
 	w.Header().Set("Content-Type", "application/vnd.kubernetes.protobuf")
 	w.WriteHeader(code)
@@ -130,6 +160,9 @@ func (f *fakeAPI) answer(method string, path []string, body []byte) (int, object
 		if err := n.Unmarshal(raw); err != nil {
 			f.t.Errorf("node: %v", err)
 		}
+		if f.nodes[n.Name] != nil {
+			return alreadyExists, nil
+		}
 		n.UID = types.UID("uid-of-" + n.Name)
 		if f.taint(n.Name) {
 			n.Spec.Taints = []corev1.Taint{{Key: "node.kubernetes.io/not-ready"}}
@@ -137,6 +170,8 @@ func (f *fakeAPI) answer(method string, path []string, body []byte) (int, object
 		f.nodes[n.Name] = n
 		f.emit("ADDED", "nodes", n)
 		return 200, n
+	case method == "PATCH" && path[0] == "nodes":
+		return f.report(path[1], body)
 	case path[0] == "nodes" && len(path) > 1:
 		return 200, f.nodes[path[1]]
 	case path[0] == "namespaces" && path[2] == "leases":
@@ -145,6 +180,26 @@ func (f *fakeAPI) answer(method string, path []string, body []byte) (int, object
 		return f.pod(method, path, body, raw)
 	}
 	return 404, nil
+}
+
+// report carries out a patch of a node's status.
+func (f *fakeAPI) report(node string, body []byte) (int, object) {
+	f.reports = append(f.reports, string(body))
+	n := &corev1.Node{}
+	f.merge(f.nodes[node], body, n)
+	f.nodes[node] = n
+	f.emit("MODIFIED", "nodes", n)
+	return 200, n
+}
+
+// merge applies a strategic merge patch.
+func (f *fakeAPI) merge(from object, patch []byte, to object) {
+	old, _ := json.Marshal(from)
+	merged, err := strategicpatch.StrategicMergePatch(old, patch, to)
+	if err != nil {
+		f.t.Errorf("patch %s: %v", patch, err)
+	}
+	_ = json.Unmarshal(merged, to)
 }
 
 // list answers a LIST of all nodes or pods, selectors aside.
@@ -198,13 +253,9 @@ func (f *fakeAPI) pod(method string, path []string, body, raw []byte) (int, obje
 	switch method {
 	case "PATCH":
 		f.patches = append(f.patches, string(body))
-		old, _ := json.Marshal(p)
-		merged, err := strategicpatch.StrategicMergePatch(old, body, corev1.Pod{})
-		if err != nil {
-			f.t.Errorf("patch %s: %v", body, err)
-		}
+		old := p
 		p = &corev1.Pod{}
-		_ = json.Unmarshal(merged, p)
+		f.merge(old, body, p)
 		f.rival(p)
 		f.pods[p.Name] = p
 		f.emit("MODIFIED", "pods?spec.nodeName="+p.Spec.NodeName, p)

@@ -33,7 +33,8 @@ type heartbeat struct {
 	// with the next renewal as it came, as the kubelet sends back its copy of
 	// the last lease. nil: the lease has to be fetched or created.
 	meta []byte
-	// renewed is the renewTime of the lease. Zero: not renewed by us yet.
+	// renewed is when the lease was renewed last, by the clock of the run.
+	// Zero: not yet since the machine was turned on.
 	renewed history.Time
 	// missed is the last deadline that was counted as missed.
 	missed history.Time
@@ -114,11 +115,11 @@ func (n *node) beat(ctx context.Context, due history.Time) {
 	n.renewOrEnsure(ctx, &l)
 	l.Failed = l.Answered == 0
 	if l.Deadline != 0 { // else it was the first: there was nothing to renew
-		n.account(ctx, l)
+		n.account(l)
 	}
 	wait := renewInterval + time.Duration(n.random()*renewJitter*float64(renewInterval))
 	next := history.Now().Add(wait)
-	n.setLeaseTimer(wait, func() { n.beat(n.cluster.life, next) })
+	n.setLeaseTimer(wait, func() { n.beat(ctx, next) })
 }
 
 // heartbeatQuery tells the server how long the heartbeat client waits, as
@@ -172,13 +173,13 @@ func (n *node) tryEnsureLease(ctx context.Context, l *history.Lease) (created bo
 		Verb: "get", Resource: leases, Namespace: leaseNamespace, Name: n.name, Query: heartbeatQuery(),
 	})
 	if client.IsNotFound(err) {
-		err := n.putLease(ctx, l, "create", newLeaseMeta(n.name, n.uid))
+		err := n.putLease(ctx, l, "create", newLeaseMeta(n.name, n.owner()))
 		return err == nil, err
 	}
 	if err != nil {
 		return false, err
 	}
-	meta, err := leaseMeta(resp.Body, n.name, n.uid)
+	meta, err := leaseMeta(resp.Body, n.name, n.owner())
 	if err != nil {
 		return false, err
 	}
@@ -198,28 +199,29 @@ func (n *node) putLease(ctx context.Context, l *history.Lease, verb string, meta
 	} else {
 		r.Due = 0 // a repetition is not what was scheduled
 	}
-	raw := appendLease(make([]byte, 0, len(meta)+96), meta, n.name, now.Wall())
+	raw := appendLease(make([]byte, 0, len(meta)+96), meta, n.name, now.Wall().Add(n.offset()))
 	r.Body = wire.Wrap("coordination.k8s.io/v1", "Lease", raw)
 	resp, err := n.do(ctx, heartbeatLimit, &r)
 	if err != nil {
 		return err
 	}
-	if meta, err = leaseMeta(resp.Body, n.name, n.uid); err != nil {
+	if meta, err = leaseMeta(resp.Body, n.name, n.owner()); err != nil {
 		return err
 	}
 	n.lease.meta, n.lease.renewed, l.Answered = meta, now, resp.Returned
 	return nil
 }
 
-// account counts a renewal and tells the hook of it. A renewal that Stop cut
-// short says nothing about the control plane, unless it was too late already.
-func (n *node) account(ctx context.Context, l history.Lease) {
+// account counts a renewal and tells the hook of it. A renewal that the end of
+// the kubelet cut short says nothing about the control plane, unless it was too
+// late already when that came.
+func (n *node) account(l history.Lease) {
 	end := l.Answered
 	if l.Failed {
-		end = history.Now()
+		end = n.life.now()
 	}
 	late := end > l.Deadline
-	if l.Failed && ctx.Err() != nil && !late {
+	if l.Failed && n.life.over() && !late {
 		return
 	}
 	stats := &n.cluster.stats

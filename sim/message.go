@@ -62,6 +62,18 @@ func field(b []byte, num protowire.Number) []byte {
 	return found
 }
 
+// varint returns the last value of a varint field: 0 if it is not there.
+func varint(b []byte, num protowire.Number) uint64 {
+	var found uint64
+	m := message{rest: b}
+	for m.next() {
+		if m.num == num {
+			found = m.value
+		}
+	}
+	return found
+}
+
 // objectVersion reads metadata.resourceVersion of any object. Versions are
 // decimal numbers that grow (KEP-5504), so they are kept as such: a watch that
 // only wants to know where it is needs no memory for that.

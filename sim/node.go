@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/planecheck/planecheck/apiserver/client"
@@ -24,10 +25,21 @@ type node struct {
 	kubelet *client.Client
 	proxy   *client.Client
 
-	// lease is only touched by beat, one turn of which runs at a time.
+	// lease is only touched by beat, one turn of which runs at a time, and
+	// between two lives.
 	lease heartbeat
 
+	down     bool         // turned off by Crash; guarded by Cluster.power
+	clockOff atomic.Int64 // how far the wall clock is off, in nanoseconds
+
 	mu          sync.Mutex
+	life        *life  // of the kubelet; nil before its first start
+	proxyLife   *life  // of the kube-proxy, in profiles that have one
+	boots       uint16 // by Boot
+	rebooted    bool   // the API server has not been told the bootID yet
+	restarted   bool   // this is not the kubelet's first life
+	proxying    bool   // the kube-proxy has its watches
+	writing     bool   // a goroutine empties the queue
 	uid         string // of the Node object
 	rng         *rand.Rand
 	leaseTimer  *time.Timer
@@ -35,7 +47,6 @@ type node struct {
 	status      statusClock
 	pods        podTable
 	queue       []podJob
-	writing     bool // a goroutine empties the queue
 }
 
 func newNode(c *Cluster, index int) *node {
@@ -54,23 +65,33 @@ func (n *node) useTokens(kubelet, proxy Identity) {
 	}
 }
 
-// useCertificates makes the node's clients, each with a connection of its own.
-func (n *node) useCertificates() error {
-	issue, layer := n.cluster.cfg.Certificate, n.cluster.cfg.Layer
-	cert, err := issue(nodeUserPrefix+n.name, []string{nodesGroup})
-	if err != nil {
-		return err
+// connect makes those of the node's clients that it has not got, each with a
+// certificate and a connection of its own.
+func (n *node) connect() (err error) {
+	if n.kubelet == nil {
+		n.kubelet, err = n.certified(nodeUserPrefix+n.name, history.ClassKubelet, nodesGroup)
 	}
-	n.kubelet = layer.Client(client.Identity{User: nodeUserPrefix + n.name, Class: history.ClassKubelet, Certificate: &cert})
-	if !n.cluster.behaviour.kubeProxy {
+	if err == nil && n.proxy == nil && n.cluster.behaviour.kubeProxy {
+		n.proxy, err = n.certified(kubeProxyUser, history.ClassKubeProxy)
+	}
+	return err
+}
+
+func (n *node) certified(user string, class history.Class, groups ...string) (*client.Client, error) {
+	cert, err := n.cluster.cfg.Certificate(user, groups)
+	if err != nil {
+		return nil, fmt.Errorf("issue client certificate of %s: %w", n.name, err)
+	}
+	return n.cluster.cfg.Layer.Client(client.Identity{User: user, Class: class, Certificate: &cert}), nil
+}
+
+// kept is the client that the next process goes on with: none in place of one
+// whose connection was closed.
+func (n *node) kept(c *client.Client) *client.Client {
+	if n.cluster.cfg.OwnConnections {
 		return nil
 	}
-	proxy, err := issue(kubeProxyUser, nil)
-	if err != nil {
-		return err
-	}
-	n.proxy = layer.Client(client.Identity{User: kubeProxyUser, Class: history.ClassKubeProxy, Certificate: &proxy})
-	return nil
+	return c
 }
 
 // closeConnections ends the node's own connections; shared ones stay.
@@ -82,73 +103,129 @@ func (n *node) closeConnections() {
 	}
 }
 
+// turnOn starts the node for the first time, and calls after when its kubelet
+// has.
+func (n *node) turnOn(after func()) {
+	n.mu.Lock()
+	if n.cluster.behaviour.kubeProxy {
+		n.proxyLife = newLife(n.cluster.life)
+	}
+	n.mu.Unlock()
+	n.run(after)
+}
+
+// run starts the kubelet's process. Nothing of an earlier one may run any more.
+func (n *node) run(after func()) {
+	l := newLife(n.cluster.life)
+	n.mu.Lock()
+	n.life = l
+	n.mu.Unlock()
+	l.run(func() {
+		defer after()
+		n.start(l)
+	})
+}
+
 // start does what a kubelet does when it starts: it registers, reports its
 // status, takes its lease, and opens its watches.
-func (n *node) start(ctx context.Context) {
-	if n.kubelet == nil {
-		if err := n.useCertificates(); err != nil {
-			select {
-			case n.cluster.failed <- fmt.Errorf("issue client certificate of %s: %w", n.name, err):
-			default: // one such error is enough
-			}
-			return
+func (n *node) start(l *life) {
+	if err := n.connect(); err != nil {
+		select {
+		case n.cluster.failed <- err:
+		default: // one such error is enough
 		}
+		return
 	}
-	fresh, ok := n.register(ctx)
+	owes := n.lease.renewed != 0
+	if owes {
+		// The lease controller of a kubelet waits for nothing (Run in
+		// pkg/kubelet/kubelet.go starts it beside the rest), and a lease that
+		// is held must not run out because registering takes long.
+		l.run(func() { n.beat(l.ctx, history.Now()) })
+	}
+	seen, ok := n.register(l.ctx)
 	if !ok {
 		return
 	}
-	n.cluster.stats.nodesRegistered.Add(1)
-	n.reportStatus(ctx, !fresh)
-	n.beat(ctx, history.Now())
-	for _, w := range n.watches() {
-		n.cluster.tasks.run(func() { w.run(ctx) })
+	// As it registered, or was found, the node is Ready, so that only its
+	// heartbeat is news; unless it was taken for dead meanwhile.
+	n.reportStatus(l.ctx, !seen.Ready)
+	if !owes {
+		n.beat(l.ctx, history.Now())
 	}
+	n.watch(l)
 }
 
-// register creates the Node object. It tries until it succeeds, with the
-// pauses of registerWithAPIServer in pkg/kubelet/kubelet_node_status.go. fresh
-// is false when the object existed already.
-func (n *node) register(ctx context.Context) (fresh, ok bool) {
+// register creates the Node object, or finds the one that there is, and returns
+// it. It tries until it succeeds, with the pauses of registerWithAPIServer in
+// pkg/kubelet/kubelet_node_status.go; every process of a kubelet does so once.
+func (n *node) register(ctx context.Context) (seen wire.Node, ok bool) {
 	const longest = 7 * time.Second
 	for pause := 200 * time.Millisecond; ; pause = min(2*pause, longest) {
 		resp, err := n.do(ctx, requestLimit, &client.Request{
-			Verb: "create", Resource: nodesResource, Body: n.registration(time.Now()),
+			Verb: "create", Resource: nodesResource, Body: n.registration(n.wall()),
 		})
-		fresh = err == nil
+		fresh := err == nil
 		if client.IsAlreadyExists(err) {
 			resp, err = n.do(ctx, requestLimit, &client.Request{Verb: "get", Resource: nodesResource, Name: n.name})
 		}
 		if err == nil {
-			err = n.setUID(resp.Body)
+			seen, err = n.registered(resp.Body, fresh)
 		}
 		if err == nil {
-			return fresh, true
+			return seen, true
 		}
 		n.cluster.cfg.Log.Debug("node registration failed", "node", n.name, "error", err)
 		if !sleep(ctx, pause) {
-			return false, false
+			return wire.Node{}, false
 		}
 	}
 }
 
-func (n *node) setUID(body []byte) error {
+// registered takes note of the Node object.
+func (n *node) registered(body []byte, fresh bool) (wire.Node, error) {
 	_, _, raw, err := wire.Unwrap(body)
 	if err != nil {
-		return err
+		return wire.Node{}, err
 	}
-	meta, err := wire.ScanMeta(raw)
+	seen, err := wire.ScanNode(raw)
+	if err != nil {
+		return wire.Node{}, err
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.uid = meta.UID
-	return err
+	if n.uid == "" {
+		n.cluster.stats.nodesRegistered.Add(1)
+	}
+	n.uid = seen.UID
+	if fresh {
+		n.rebooted = false // the new object has the bootID
+	}
+	return seen, nil
 }
+
+// owner is the UID of the Node object.
+func (n *node) owner() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.uid
+}
+
+// wall is the time by the node's own clock.
+func (n *node) wall() time.Time { return time.Now().Add(n.offset()) }
+
+func (n *node) offset() time.Duration { return time.Duration(n.clockOff.Load()) }
 
 // requestLimit bounds a request of the kubelet that is not a heartbeat. The
 // API server itself gives up after as long (--request-timeout).
 const requestLimit = 60 * time.Second
 
+// do sends a request. Once ctx has ended nothing is sent: the dead do not try
+// again.
 func (n *node) do(ctx context.Context, limit time.Duration, r *client.Request) (*client.Response, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return n.kubelet.Do(ctx, r)
@@ -164,7 +241,7 @@ func (n *node) random() float64 {
 func (n *node) setLeaseTimer(d time.Duration, f func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.leaseTimer = n.cluster.tasks.after(d, f)
+	n.leaseTimer = n.life.after(d, f)
 }
 
 func (n *node) stopTimers() {
@@ -178,9 +255,27 @@ func (n *node) stopTimers() {
 	}
 }
 
-// watches returns the watches that the profile keeps open on this node. The
-// selectors are those of pkg/kubelet/kubelet.go, pkg/kubelet/config/apiserver.go
-// and cmd/kube-proxy/app/server.go.
+// watch opens the watches of a kubelet that has just started, and those of the
+// kube-proxy unless it has them: it lives through a restart of the kubelet.
+func (n *node) watch(l *life) {
+	for _, w := range n.watches() {
+		l.run(func() { w.run(l.ctx) })
+	}
+	n.mu.Lock()
+	proxy, begin := n.proxyLife, !n.proxying
+	n.proxying = true
+	n.mu.Unlock()
+	if proxy == nil || !begin {
+		return
+	}
+	for _, w := range n.proxyWatches() {
+		proxy.run(func() { w.run(proxy.ctx) })
+	}
+}
+
+// watches returns the watches that the profile's kubelet keeps open. The
+// selectors are those of pkg/kubelet/kubelet.go and
+// pkg/kubelet/config/apiserver.go.
 func (n *node) watches() []*watcher {
 	onNode := newWatcher(n.cluster, n.kubelet, podsResource, &podSink{n: n}, n.random)
 	onNode.query.Set("fieldSelector", "spec.nodeName="+n.name)
@@ -190,15 +285,29 @@ func (n *node) watches() []*watcher {
 		own.query.Set("fieldSelector", "metadata.name="+n.name)
 		all = append(all, own)
 	}
-	if n.cluster.behaviour.kubeProxy {
-		services := newWatcher(n.cluster, n.proxy, servicesResource, ignore{}, n.random)
-		services.query.Set("labelSelector", "!service.kubernetes.io/service-proxy-name")
-		services.query.Set("fieldSelector", "spec.clusterIP!=None")
-		slices := newWatcher(n.cluster, n.proxy, slicesResource, ignore{}, n.random)
-		slices.query.Set("labelSelector", "!service.kubernetes.io/headless")
-		all = append(all, services, slices)
+	return n.listedBefore(all)
+}
+
+// proxyWatches returns those of the kube-proxy (cmd/kube-proxy/app/server.go).
+func (n *node) proxyWatches() []*watcher {
+	services := newWatcher(n.cluster, n.proxy, servicesResource, ignore{}, n.random)
+	services.query.Set("labelSelector", "!service.kubernetes.io/service-proxy-name")
+	services.query.Set("fieldSelector", "spec.clusterIP!=None")
+	slices := newWatcher(n.cluster, n.proxy, slicesResource, ignore{}, n.random)
+	slices.query.Set("labelSelector", "!service.kubernetes.io/headless")
+	return n.listedBefore([]*watcher{services, slices})
+}
+
+// listedBefore counts the list of a process before this one, if there was any.
+func (n *node) listedBefore(watches []*watcher) []*watcher {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.restarted {
+		for _, w := range watches {
+			w.lists = 1
+		}
 	}
-	return all
+	return watches
 }
 
 var (

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"path"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,12 +17,12 @@ import (
 // whose requests they imitate.
 const kubeletVersion = "v1.37.1"
 
-const zones = 3
-
 // registration is the body with which a kubelet creates its Node.
 func (n *node) registration(now time.Time) []byte {
-	cfg := &n.cluster.cfg
-	raw, err := nodeObject(n.index, cfg.PodsPerNode, cfg.NodeImages, cfg.Seed, now).Marshal()
+	n.mu.Lock()
+	boots := n.boots
+	n.mu.Unlock()
+	raw, err := nodeObject(&n.cluster.cfg, n.index, boots, now).Marshal()
 	if err != nil {
 		// Marshal of a generated type fails on nothing that can be in it; the
 		// API server will say what it thinks of an empty body.
@@ -33,9 +34,8 @@ func (n *node) registration(now time.Time) []byte {
 // nodeObject is the Node that a kubelet registers (initialNode in
 // pkg/kubelet/kubelet_node_status.go, with the labels that a cloud's kubelet
 // is started with).
-func nodeObject(index, pods, images int, seed uint64, now time.Time) *corev1.Node {
+func nodeObject(cfg *Config, index int, boots uint16, now time.Time) *corev1.Node {
 	name := NodeName(index)
-	zone := "sim-1" + string(rune('a'+index%zones))
 	node := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        name,
@@ -47,19 +47,22 @@ func nodeObject(index, pods, images int, seed uint64, now time.Time) *corev1.Nod
 				corev1.LabelHostname:           name,
 				corev1.LabelInstanceTypeStable: "sim.4xlarge",
 				corev1.LabelOSStable:           "linux",
-				corev1.LabelTopologyRegion:     "sim-1",
-				corev1.LabelTopologyZone:       zone,
 			},
 		},
-		Spec: corev1.NodeSpec{ProviderID: "sim:///" + zone + "/" + name},
 	}
+	zone := cfg.zoneOf(index)
+	if zone != "" {
+		node.Labels[corev1.LabelTopologyRegion] = region
+		node.Labels[corev1.LabelTopologyZone] = zone
+	}
+	node.Spec.ProviderID = "sim:///" + path.Join(zone, name)
 	node.Status = corev1.NodeStatus{
-		Capacity:        nodeResources(pods, "16", "64Gi", "100Gi"),
-		Allocatable:     nodeResources(pods, "15900m", "62Gi", "90Gi"),
+		Capacity:        nodeResources(cfg.PodsPerNode, "16", "64Gi", "100Gi"),
+		Allocatable:     nodeResources(cfg.PodsPerNode, "15900m", "62Gi", "90Gi"),
 		Addresses:       []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: nodeIP(index)}, {Type: corev1.NodeHostName, Address: name}},
 		DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: 10250}},
-		NodeInfo:        nodeInfo(index, seed),
-		Images:          nodeImages(images),
+		NodeInfo:        nodeInfo(index, cfg.Seed, boots),
+		Images:          nodeImages(cfg.NodeImages),
 		RuntimeHandlers: runtimeHandlers(),
 		Features:        &corev1.NodeFeatures{SupplementalGroupsPolicy: new(true)},
 	}
@@ -84,16 +87,12 @@ func nodeResources(pods int, cpu, memory, disk string) corev1.ResourceList {
 	}
 }
 
-func nodeInfo(index int, seed uint64) corev1.NodeSystemInfo {
+func nodeInfo(index int, seed uint64, boots uint16) corev1.NodeSystemInfo {
 	random := rand.New(rand.NewPCG(seed, 1<<32|uint64(index)))
-	uuid := func() string {
-		a, b := random.Uint64(), random.Uint64()
-		return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", a>>32, a>>16&0xffff, a&0xfff, b>>48&0xfff, b&0xffffffffffff)
-	}
 	return corev1.NodeSystemInfo{
 		MachineID:               fmt.Sprintf("%016x%016x", random.Uint64(), random.Uint64()),
-		SystemUUID:              uuid(),
-		BootID:                  uuid(),
+		SystemUUID:              uuid(random),
+		BootID:                  bootID(index, seed, boots),
 		KernelVersion:           "6.12.48-sim",
 		OSImage:                 "Simulated Linux 24.04 LTS",
 		ContainerRuntimeVersion: "containerd://2.1.4",
@@ -101,6 +100,16 @@ func nodeInfo(index int, seed uint64) corev1.NodeSystemInfo {
 		OperatingSystem:         "linux",
 		Architecture:            "amd64",
 	}
+}
+
+// bootID changes with every boot, and is the same for the same one.
+func bootID(index int, seed uint64, boots uint16) string {
+	return uuid(rand.New(rand.NewPCG(seed, 1<<63|uint64(boots)<<32|uint64(index))))
+}
+
+func uuid(random *rand.Rand) string {
+	a, b := random.Uint64(), random.Uint64()
+	return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", a>>32, a>>16&0xffff, a&0xfff, b>>48&0xfff, b&0xffffffffffff)
 }
 
 // nodeImages are the images on a node, the largest first. All nodes have the

@@ -38,7 +38,7 @@ func (s *statusClock) next(random float64) time.Duration {
 // whole writes every member of the conditions, not just the heartbeat.
 func (n *node) reportStatus(ctx context.Context, whole bool) {
 	ok := false
-	for i := 0; i < statusAttempts && !ok; i++ {
+	for i := 0; i < statusAttempts && !ok && ctx.Err() == nil; i++ {
 		ok = n.patchStatus(ctx, whole) == nil
 	}
 	n.mu.Lock()
@@ -51,10 +51,11 @@ func (n *node) reportStatus(ctx context.Context, whole bool) {
 }
 
 func (n *node) patchStatus(ctx context.Context, whole bool) error {
+	news := n.newBootID()
 	_, err := n.do(ctx, heartbeatLimit, &client.Request{
 		Verb: "patch", Resource: nodesResource, Name: n.name, Subresource: "status",
 		Query:       heartbeatQuery(),
-		Body:        appendNodePatch(nil, time.Now().Unix(), whole),
+		Body:        appendNodePatch(nil, n.wall().Unix(), whole, news),
 		ContentType: strategicMergePatch,
 	})
 	if err != nil {
@@ -62,7 +63,29 @@ func (n *node) patchStatus(ctx context.Context, whole bool) error {
 		return err
 	}
 	n.cluster.stats.nodeStatusWrites.Add(1)
+	if news != "" {
+		n.bootIDTold()
+	}
 	return nil
+}
+
+// newBootID is the bootID that the machine has had since its last boot; empty
+// if the API server knows it. A kubelet finds out by comparing (MachineInfo in
+// pkg/kubelet/nodestatus/setters.go), which is also when it would record the
+// event Rebooted; events are profile full.
+func (n *node) newBootID() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.rebooted {
+		return ""
+	}
+	return bootID(n.index, n.cluster.cfg.Seed, n.boots)
+}
+
+func (n *node) bootIDTold() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.rebooted = false
 }
 
 // setStatusTimer is called with n.mu held.
@@ -71,7 +94,8 @@ func (n *node) setStatusTimer(d time.Duration, whole bool) {
 		n.statusTimer.Stop()
 	}
 	n.status.due = time.Now().Add(d)
-	n.statusTimer = n.cluster.tasks.after(d, func() { n.reportStatus(n.cluster.life, whole) })
+	l := n.life
+	n.statusTimer = l.after(d, func() { n.reportStatus(l.ctx, whole) })
 }
 
 // notice takes note of the node as a watch shows it. When somebody else has
@@ -104,8 +128,8 @@ var nodeConditions = [...]nodeCondition{
 
 // appendNodePatch appends the strategic merge patch of a heartbeat of the node
 // status, as PatchNodeStatus (component-helpers/node/util) makes it for a node
-// of which nothing else has changed.
-func appendNodePatch(b []byte, now int64, whole bool) []byte {
+// of which nothing else has changed, except for the bootID if one is given.
+func appendNodePatch(b []byte, now int64, whole bool, bootID string) []byte {
 	b = append(b, `{"status":{"$setElementOrder/conditions":[`...)
 	for _, c := range nodeConditions {
 		b = append(append(append(b, `{"type":"`...), c.typ...), `"},`...)
@@ -121,5 +145,9 @@ func appendNodePatch(b []byte, now int64, whole bool) []byte {
 		}
 		b = append(append(append(b, `,"type":"`...), c.typ...), `"},`...)
 	}
-	return append(b[:len(b)-1], `]}}`...)
+	b = append(b[:len(b)-1], ']')
+	if bootID != "" {
+		b = append(appendString(append(b, `,"nodeInfo":{"bootID":`...), bootID), '}')
+	}
+	return append(b, `}}`...)
 }

@@ -17,9 +17,9 @@ import (
 // the node before and after it.
 func TestNodePatchIsTheKubelets(t *testing.T) {
 	begin := time.Unix(1_700_000_000, 0)
-	f := func(what string, status corev1.ConditionStatus, whole bool) {
+	f := func(what string, status corev1.ConditionStatus, whole bool, bootID string) {
 		t.Helper()
-		before := nodeObject(3, 110, 2, 1, begin)
+		before := nodeObject(testConfig(110, 2), 3, 0, begin)
 		after := before.DeepCopy()
 		later := metav1.NewTime(begin.Add(5 * time.Minute))
 		for i := range after.Status.Conditions {
@@ -33,22 +33,31 @@ func TestNodePatchIsTheKubelets(t *testing.T) {
 				after.Status.Conditions[i].LastTransitionTime = later
 			}
 		}
+		if bootID != "" {
+			after.Status.NodeInfo.BootID = bootID
+		}
 		old, _ := json.Marshal(before)
 		now, _ := json.Marshal(after)
 		want, err := strategicpatch.CreateTwoWayMergePatch(old, now, corev1.Node{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff(string(want), string(appendNodePatch(nil, later.Unix(), whole))); d != "" {
+		if d := cmp.Diff(string(want), string(appendNodePatch(nil, later.Unix(), whole, bootID))); d != "" {
 			t.Errorf("%s: %s", what, d)
 		}
 	}
-	f("heartbeat", "", false)
-	f("recovery", "Unknown", true)
+	f("heartbeat", "", false, "")
+	f("recovery", "Unknown", true, "")
+	f("reboot", "", false, bootID(3, 1, 1))
+	f("reboot of a node taken for dead", "Unknown", true, bootID(3, 1, 1))
+}
+
+func testConfig(pods, images int) *Config {
+	return &Config{PodsPerNode: pods, NodeImages: images, Seed: 1, Zones: 3}
 }
 
 func TestNodeObject(t *testing.T) {
-	node := nodeObject(4711, 42, 3, 1, time.Unix(1_700_000_000, 0))
+	node := nodeObject(testConfig(42, 3), 4711, 0, time.Unix(1_700_000_000, 0))
 	seen, err := wire.ScanNode(encode(t, node))
 	if err != nil || seen.Name != "node-04711" || !seen.Ready || seen.Taints != 0 {
 		t.Errorf("%+v, %v", seen, err)
@@ -65,16 +74,13 @@ func TestNodeObject(t *testing.T) {
 	if len(node.Status.Images) != 3 || node.Status.Images[0].SizeBytes <= node.Status.Images[2].SizeBytes {
 		t.Errorf("images: %+v", node.Status.Images)
 	}
-	zone := map[string]bool{}
-	for i := range 6 {
-		zone[nodeObject(i, 1, 0, 1, time.Now()).Labels[corev1.LabelTopologyZone]] = true
-	}
-	if len(zone) != zones {
-		t.Errorf("zones: %v", zone)
-	}
-	a, b := nodeObject(1, 1, 0, 1, time.Now()), nodeObject(2, 1, 0, 1, time.Now())
+	a, b := nodeObject(testConfig(1, 0), 1, 0, time.Now()), nodeObject(testConfig(1, 0), 2, 0, time.Now())
 	if a.Status.NodeInfo.MachineID == b.Status.NodeInfo.MachineID || a.Status.NodeInfo.SystemUUID == b.Status.NodeInfo.SystemUUID {
 		t.Error("two nodes are the same machine")
+	}
+	again := nodeObject(testConfig(1, 0), 1, 1, time.Now()).Status.NodeInfo
+	if again.MachineID != a.Status.NodeInfo.MachineID || again.BootID == a.Status.NodeInfo.BootID || again.BootID != bootID(1, 1, 1) {
+		t.Errorf("after a reboot: %+v", again)
 	}
 }
 

@@ -1,6 +1,9 @@
 package sim
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // appendContainerStatuses appends the statuses of all containers and closes
 // the list. Lists of container statuses are replaced as a whole.
@@ -34,6 +37,12 @@ func (c *containerView) state(v *podView, r *podReport, init bool) containerStat
 		return containerState{waiting: waiting}
 	case r.status == statusRunning:
 		return containerState{running: !init || c.restarts}
+	case init && !c.restarts && r.rebooted():
+		return containerState{} // it runs to its end once more, in no time
+	case r.status == statusRestarting:
+		return containerState{waiting: waiting}
+	case r.status == statusLost:
+		return containerState{lost: true, exitCode: 137}
 	case v.ran():
 		if init && !c.restarts {
 			return containerState{}
@@ -51,7 +60,7 @@ func appendContainerStatus(b []byte, c *containerView, v *podView, r *podReport,
 	s := c.state(v, r, init)
 	created := s.waiting == "" && !s.lost
 	image := field(c.raw, 2)
-	id := containerID(r.uid, c.name)
+	id := containerID(r.uid, c.name, r.restarts)
 	b = append(b, '{')
 	if created {
 		b = appendQuantities(b, `"allocatedResources":`, field(c.raw, 8), 2)
@@ -62,15 +71,21 @@ func appendContainerStatus(b []byte, c *containerView, v *podView, r *podReport,
 	if created {
 		b = appendImageID(b, image)
 	}
-	b = appendBytes(append(b, `","lastState":{},"name":`...), c.name)
+	b = append(b, `","lastState":`...)
+	if (r.rebooted() || r.restarts > 0) && (!init || c.restarts) {
+		b = append(b, wentDown...)
+	} else {
+		b = append(b, `{}`...)
+	}
+	b = appendBytes(append(b, `,"name":`...), c.name)
 	b = append(b, `,"ready":`...)
 	b = appendBool(b, s.running || init && created && s.exitCode == 0 && !c.restarts)
 	if created {
 		b = appendResources(b, field(c.raw, 8))
 	}
-	b = append(b, `,"restartCount":0,"started":`...)
-	b = appendBool(b, s.running)
-	b = appendState(append(b, `,"state":`...), s, v, r, id)
+	b = strconv.AppendUint(append(b, `,"restartCount":`...), uint64(r.restarts), 10)
+	b = appendBool(append(b, `,"started":`...), s.running)
+	b = appendState(append(b, `,"state":`...), s, c.started(v, r, init), r.now, id)
 	if created {
 		b = append(b, `,"user":{"linux":{"gid":0,"supplementalGroups":[0],"uid":0}}`...)
 	}
@@ -78,11 +93,27 @@ func appendContainerStatus(b []byte, c *containerView, v *podView, r *podReport,
 	return append(b, '}')
 }
 
-func appendState(b []byte, s containerState, v *podView, r *podReport, id string) []byte {
+// wentDown is the last state of a container that a reboot has cost: it was
+// reported to run, and the runtime knows nothing of it
+// (convertToAPIContainerStatuses in pkg/kubelet/kubelet_pods.go).
+const wentDown = `{"terminated":{"exitCode":137,"finishedAt":null,` +
+	`"message":"The container could not be located when the pod was deleted.  The container used to be Running",` +
+	`"reason":"ContainerStatusUnknown","startedAt":null}}`
+
+// started is when the container's present run began. That of the first one is
+// the pod's.
+func (c *containerView) started(v *podView, r *podReport, init bool) int64 {
 	started := v.startTime
+	if r.restarts > 0 {
+		started = v.startedAt(c.name, r.restarts, init)
+	}
 	if started == 0 {
 		started = r.now
 	}
+	return started
+}
+
+func appendState(b []byte, s containerState, started, now int64, id string) []byte {
 	switch {
 	case s.waiting != "":
 		return append(append(append(b, `{"waiting":{"reason":"`...), s.waiting...), `"}}`...)
@@ -99,7 +130,7 @@ func appendState(b []byte, s containerState, v *podView, r *podReport, id string
 	if s.exitCode != 0 {
 		reason = `137,"finishedAt":`
 	}
-	b = appendTime(append(b, reason...), r.now)
+	b = appendTime(append(b, reason...), now)
 	reason = `,"reason":"Completed","startedAt":`
 	if s.exitCode != 0 {
 		reason = `,"reason":"Error","startedAt":`
@@ -176,12 +207,17 @@ func appendQuantities(b []byte, key string, requirements []byte, num int) []byte
 	return append(b[:len(b)-1], `},`...)
 }
 
-// containerID names a container by its pod and name, so that a later status
-// can name it again and nothing has to be remembered.
-func containerID(uid string, name []byte) string {
+// containerID names a container by its pod, its name and how often it was
+// started again, so that a later status can name it again and nothing more has
+// to be remembered.
+func containerID(uid string, name []byte, restarts uint16) string {
 	b := make([]byte, 0, len("containerd://")+64)
 	b = append(b, "containerd://"...)
-	return string(appendDigest(b, uid+"/"+string(name)))
+	of := uid + "/" + string(name)
+	if restarts > 0 {
+		of += "/" + strconv.FormatUint(uint64(restarts), 10)
+	}
+	return string(appendDigest(b, of))
 }
 
 // appendImageID appends the reference by digest that a runtime reports for an

@@ -12,6 +12,8 @@ const (
 	statusWaiting    podStatus = iota // accepted, the containers are being created
 	statusRunning                     // all containers run and are ready
 	statusTerminated                  // all containers have ended
+	statusRestarting                  // they went down with the machine, new ones are being created
+	statusLost                        // they went down with the machine, and that was the pod's end
 )
 
 // podReport is a status to be written, besides what the pod itself says.
@@ -22,10 +24,15 @@ type podReport struct {
 	podIP    string // empty: it has none yet
 	now      int64  // seconds since 1970
 	exitCode int    // statusTerminated: of every container that ran
+	restarts uint16 // of every container
 	// unchanged says that the containers are as they were reported last: the
 	// patch has nothing to say about them.
 	unchanged bool
 }
+
+// rebooted says whether the containers of the last report went down with the
+// machine.
+func (r *podReport) rebooted() bool { return r.status == statusRestarting || r.status == statusLost }
 
 // The conditions that the kubelet owns, in the order in which it writes them
 // (generateAPIPodStatus in pkg/kubelet/kubelet_pods.go).
@@ -77,9 +84,11 @@ func (r *podReport) phase(v *podView) string {
 	switch {
 	case r.status == statusWaiting:
 		return "Pending"
-	case r.status == statusRunning:
+	case r.status == statusRunning, r.status == statusRestarting:
+		// The kubelet counts containers that wait for their next run as
+		// stopped, so the pod does not fall back to Pending.
 		return "Running"
-	case r.exitCode == 0 && v.ran():
+	case r.status == statusTerminated && r.exitCode == 0 && v.ran():
 		return "Succeeded"
 	}
 	return "Failed"
@@ -125,7 +134,7 @@ func (r *podReport) newCondition(typ string, v *podView) (status, reason, messag
 	switch r.status {
 	case statusRunning:
 		return "True", "", ""
-	case statusTerminated:
+	case statusTerminated, statusLost:
 		return "False", ended, ""
 	}
 	return "False", "ContainersNotReady", "containers with unready status: " + names(v.containers)

@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/json"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"testing"
 	"time"
@@ -54,6 +55,43 @@ func TestPodPatchIsTheKubelets(t *testing.T) {
 		}
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+// TestRestartPatchIsTheKubelets does the same for pods whose node has crashed,
+// once or twice.
+func TestRestartPatchIsTheKubelets(t *testing.T) {
+	for seed := range uint64(60) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		pod := randomPod(random)
+		end := podReport{status: statusTerminated, now: 1_700_000_999, restarts: 2, exitCode: 137 * random.IntN(2)}
+		if random.IntN(2) == 0 {
+			end.status = statusLost
+		}
+		for i, r := range []podReport{
+			{status: statusRunning, now: 1_700_000_001},
+			{status: statusRestarting, now: 1_700_000_100, restarts: 1},
+			{status: statusRunning, now: 1_700_000_101, restarts: 1},
+			{status: statusRunning, now: 1_700_000_200, restarts: 1}, // a repair
+			{status: statusRestarting, now: 1_700_000_300, restarts: 2},
+			{status: statusRestarting, now: 1_700_000_301, restarts: 2}, // a repetition
+			{status: statusRunning, now: 1_700_000_302, restarts: 2},
+			end,
+		} {
+			if r.status == statusRestarting && random.IntN(3) == 0 {
+				continue // such as lean
+			}
+			r.uid, r.hostIP, r.podIP = string(pod.UID), "10.32.0.1", "10.128.0.7"
+			if pod.Spec.HostNetwork {
+				r.podIP = r.hostIP
+			}
+			want := kubeletStatus(pod, r)
+			checkPatch(t, pod, r, want)
+			if t.Failed() {
+				t.Fatalf("seed %d, report %d", seed, i)
+			}
+			pod.Status = want
 		}
 	}
 }
@@ -173,9 +211,9 @@ func kubeletStatus(pod *corev1.Pod, r podReport) corev1.PodStatus {
 	switch {
 	case r.status == statusWaiting:
 		s.Phase = corev1.PodPending
-	case r.status == statusRunning:
+	case r.status == statusRunning, r.status == statusRestarting:
 		s.Phase = corev1.PodRunning
-	case ran && r.exitCode == 0:
+	case r.status != statusLost && ran && r.exitCode == 0:
 		s.Phase = corev1.PodSucceeded
 	default:
 		s.Phase = corev1.PodFailed
@@ -229,7 +267,7 @@ func kubeletConditions(pod *corev1.Pod, phase corev1.PodPhase, status podStatus,
 		sandbox.Message = "pod sandbox is not ready"
 	}
 	initialized := yes("Initialized")
-	if len(pod.Spec.InitContainers) > 0 && !(ran && status == statusTerminated) {
+	if len(pod.Spec.InitContainers) > 0 && !ran || len(pod.Spec.InitContainers) > 0 && status == statusWaiting {
 		initialized = no("Initialized", "ContainersNotInitialized", "containers with incomplete status: [setup sidecar]")
 	}
 	reason, message := "ContainersNotReady", "containers with unready status: ["
@@ -262,7 +300,20 @@ func containerStatuses(pod *corev1.Pod, containers []corev1.Container, start, no
 			s.VolumeMounts = append(s.VolumeMounts, v)
 		}
 		sidecar := c.RestartPolicy != nil
-		id := containerID(string(pod.UID), []byte(c.Name))
+		id := containerID(string(pod.UID), []byte(c.Name), r.restarts)
+		gone := r.status == statusRestarting || r.status == statusLost
+		if s.RestartCount = int32(r.restarts); r.restarts > 0 {
+			start = now
+			for _, old := range slices.Concat(pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses) {
+				if old.Name == c.Name && old.RestartCount == s.RestartCount && old.State.Running != nil {
+					start = old.State.Running.StartedAt
+				}
+			}
+		}
+		if (gone || r.restarts > 0) && (!init || sidecar) {
+			s.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "ContainerStatusUnknown",
+				Message: "The container could not be located when the pod was deleted.  The container used to be Running"}
+		}
 		ended := func(code int32, reason string) {
 			s.State.Terminated = &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason, StartedAt: start, FinishedAt: now, ContainerID: id}
 		}
@@ -270,14 +321,14 @@ func containerStatuses(pod *corev1.Pod, containers []corev1.Container, start, no
 		switch {
 		case r.status == statusRunning && (!init || sidecar):
 			s.State.Running, s.Ready, s.Started = &corev1.ContainerStateRunning{StartedAt: start}, true, new(true)
-		case r.status == statusRunning, r.status == statusTerminated && ran && init && !sidecar:
+		case r.status == statusRunning, (gone || r.status == statusTerminated && ran) && init && !sidecar:
 			ended(0, "Completed")
 			s.Ready = true
 		case r.status == statusTerminated && ran && r.exitCode == 0:
 			ended(0, "Completed")
 		case r.status == statusTerminated && ran:
 			ended(137, "Error")
-		case r.status == statusTerminated && len(pod.Spec.InitContainers) == 0:
+		case r.status == statusLost, r.status == statusTerminated && len(pod.Spec.InitContainers) == 0:
 			created = false
 			s.State.Terminated = &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "ContainerStatusUnknown",
 				Message: "The container could not be located when the pod was terminated"}
@@ -332,9 +383,9 @@ func FuzzPodView(f *testing.F) {
 		if v.scan(raw) != nil {
 			return
 		}
-		for status := range statusTerminated + 1 {
+		for status := range statusLost + 1 {
 			for _, unchanged := range []bool{false, true} {
-				got := appendPodPatch(nil, &v, &podReport{uid: "u", status: status, hostIP: "h", podIP: "p", now: 1, unchanged: unchanged})
+				got := appendPodPatch(nil, &v, &podReport{uid: "u", status: status, hostIP: "h", podIP: "p", now: 1, unchanged: unchanged, restarts: uint16(status)})
 				if !json.Valid(got) {
 					t.Fatalf("not JSON: %s", got)
 				}

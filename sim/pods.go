@@ -24,6 +24,8 @@ type podAction uint8
 const (
 	doNothing podAction = iota
 	doStart             // report that it runs
+	doRestart           // its containers were lost: report that it runs again
+	doConfirm           // its kubelet is new: see whether what is reported still holds
 	doRepair            // report so again: somebody else has changed it
 	doStop              // stop the containers: doObserve at once, doFinish when they have ended
 	doObserve           // report that the deletion has been seen
@@ -36,9 +38,13 @@ type pod struct {
 	uid, namespace, name string
 
 	version uint64 // of the pod after our last write; 0: none yet
-	listed  uint32 // the last list (see podTable.list) that had it
-	slot    uint8  // of its IP address; 0: none
-	state   podState
+	listed  uint16 // the last list (see podTable.lists) that had it; 0: none of this kubelet's
+	// restarts is how often its containers were started again; all of them go
+	// down together.
+	restarts uint16
+	slot     uint8 // of its IP address; 0: none
+	state    podState
+	lost     bool // what its status says is running went down with the machine
 }
 
 // see takes note of the pod as a watch brings it, and decides what is to be
@@ -59,11 +65,17 @@ func (p *pod) see(e *wire.Pod, version uint64) podAction {
 	case e.Deleting && terminal:
 		p.state = podStopped
 		return doRemove
+	case e.Deleting && p.lost:
+		p.state = podStopped // there is nothing to stop
+		return doFinish
 	case e.Deleting:
 		p.state = podStopping
 		return doStop
 	case terminal: // by somebody else, such as the garbage collector of pods
 		p.state = podEnded
+	case p.state == podUnknown && p.lost:
+		p.state = podStarting
+		return doRestart
 	case p.state == podUnknown && e.Phase == "Running" && e.Ready:
 		p.state = podRunning // by us in an earlier life
 	case p.state == podUnknown:
@@ -81,9 +93,9 @@ func (p *pod) see(e *wire.Pod, version uint64) podAction {
 // wants says whether an action that was decided on earlier is still due.
 func (p *pod) wants(a podAction) bool {
 	switch a {
-	case doStart:
+	case doStart, doRestart:
 		return p.state == podStarting
-	case doRepair:
+	case doRepair, doConfirm:
 		return p.state == podRunning
 	case doObserve:
 		return p.state == podStopping || p.state == podStopped
@@ -98,7 +110,7 @@ func (p *pod) wants(a podAction) bool {
 type podTable struct {
 	pods  []pod
 	slots [4]uint64 // which slots of the node's network are taken
-	lists uint32    // lists begun
+	lists uint16    // lists begun by this kubelet
 }
 
 func (t *podTable) find(uid string) *pod {
@@ -116,19 +128,20 @@ func (t *podTable) add(m *wire.Meta) *pod {
 	return &t.pods[len(t.pods)-1]
 }
 
-// remove forgets the pod and returns the state that it was in.
-func (t *podTable) remove(uid string) podState {
+// remove forgets the pod and returns the state that it was in; ok is false if it
+// was not there.
+func (t *podTable) remove(uid string) (state podState, ok bool) {
 	i := slices.IndexFunc(t.pods, func(p pod) bool { return p.uid == uid })
 	if i < 0 {
-		return podUnknown
+		return podUnknown, false
 	}
-	state := t.pods[i].state
+	state = t.pods[i].state
 	t.release(t.pods[i].slot)
 	last := len(t.pods) - 1
 	t.pods[i] = t.pods[last]
 	t.pods[last] = pod{}
 	t.pods = t.pods[:last]
-	return state
+	return state, true
 }
 
 // take gives out the lowest free slot, or 0 if all are taken.

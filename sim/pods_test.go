@@ -53,9 +53,32 @@ func TestPodDecisions(t *testing.T) {
 	f(podEnded, deleting(failed), 11, doRemove, podStopped)
 }
 
+// TestLostPodDecisions looks at pods whose containers went down with the
+// machine.
+func TestLostPodDecisions(t *testing.T) {
+	f := func(state podState, e wire.Pod, action podAction, next podState) {
+		t.Helper()
+		p := pod{state: state, lost: true}
+		if got := p.see(&e, 11); got != action || p.state != next {
+			t.Errorf("state %d sees %+v: action %d and state %d, want %d and %d", state, e, got, p.state, action, next)
+		}
+	}
+	running := wire.Pod{Phase: "Running", Ready: true}
+	deleting := wire.Pod{Phase: "Running", Ready: true}
+	deleting.Deleting = true
+	failed := wire.Pod{Phase: "Failed"}
+	f(podUnknown, running, doRestart, podStarting)
+	f(podUnknown, wire.Pod{Phase: "Running"}, doRestart, podStarting) // the node was taken for dead
+	f(podStarting, running, doNothing, podStarting)                   // a late echo of what was before
+	f(podUnknown, deleting, doFinish, podStopped)
+	f(podStarting, deleting, doFinish, podStopped)
+	f(podStopped, deleting, doNothing, podStopped)
+	f(podUnknown, failed, doNothing, podEnded) // evicted meanwhile
+}
+
 func TestPodWants(t *testing.T) {
 	due := map[podAction][]podState{
-		doStart: {podStarting}, doRepair: {podRunning}, doObserve: {podStopping, podStopped},
+		doStart: {podStarting}, doRestart: {podStarting}, doConfirm: {podRunning}, doRepair: {podRunning}, doObserve: {podStopping, podStopped},
 		doFinish: {podStopped}, doRemove: {podStopped},
 	}
 	for a := doNothing; a <= doRemove; a++ {
@@ -96,10 +119,10 @@ func TestPodTable(t *testing.T) {
 		t.Errorf("a full node gave out slot %d", slot)
 	}
 	table.find("100").state = podRunning
-	if got := table.remove("100"); got != podRunning {
-		t.Errorf("removed pod was in state %d", got)
+	if got, ok := table.remove("100"); got != podRunning || !ok {
+		t.Errorf("removed pod was in state %d, %v", got, ok)
 	}
-	if got := table.remove("100"); got != podUnknown || table.find("100") != nil {
+	if _, ok := table.remove("100"); ok || table.find("100") != nil {
 		t.Errorf("pod is still there after its removal")
 	}
 	if slot := table.take(); slot != 101 {

@@ -40,7 +40,7 @@ func (s *podSink) event(typ string, raw []byte, version uint64, arrived history.
 		s.n.forget(seen.UID)
 		return
 	}
-	if s.n.upsert(&seen, raw, version) {
+	if isNew, ran := s.n.upsert(&seen, raw, version); isNew && !ran {
 		if hook := s.n.cluster.cfg.Hooks.PodSeen; hook != nil {
 			hook(seen.Namespace, seen.Name, arrived)
 		}
@@ -49,8 +49,8 @@ func (s *podSink) event(typ string, raw []byte, version uint64, arrived history.
 
 // forget is called with n.mu held.
 func (n *node) forget(uid string) {
-	state := n.pods.remove(uid)
-	if state == podUnknown {
+	state, ok := n.pods.remove(uid)
+	if !ok {
 		return
 	}
 	n.cluster.stats.podsHeld.Add(-1)
@@ -60,8 +60,9 @@ func (n *node) forget(uid string) {
 }
 
 // upsert takes note of a pod and sets about what is to be done. It returns
-// whether the pod is new.
-func (n *node) upsert(seen *wire.Pod, raw []byte, version uint64) (isNew bool) {
+// whether the pod is new to this machine since it was turned on, and whether it
+// ran there before.
+func (n *node) upsert(seen *wire.Pod, raw []byte, version uint64) (isNew, ran bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p := n.pods.find(seen.UID)
@@ -69,22 +70,26 @@ func (n *node) upsert(seen *wire.Pod, raw []byte, version uint64) (isNew bool) {
 		isNew = true
 		p = n.pods.add(&seen.Meta)
 		n.cluster.stats.podsHeld.Add(1)
-		n.adopt(p, raw)
+		n.adopt(p, seen, raw)
 	}
+	unconfirmed := !isNew && p.listed == 0
 	p.listed = n.pods.lists
 	was := p.state
 	action := p.see(seen, version)
 	n.countRunning(was, p.state)
 	switch action {
 	case doNothing:
+		if unconfirmed && p.state == podRunning && n.cluster.behaviour.readBeforeWrite {
+			n.enqueue(podJob{action: doConfirm, uid: seen.UID})
+		}
 	case doStop:
 		n.stop(seen, raw, version)
-	case doStart:
+	case doStart, doRestart:
 		n.accept(podJob{action: action, uid: seen.UID, raw: clone(raw), version: version})
 	default:
 		n.enqueue(podJob{action: action, uid: seen.UID, raw: clone(raw), version: version})
 	}
-	return isNew
+	return isNew, n.boots > 0 && seen.Phase != "Pending"
 }
 
 // accept sets about a start. It is called with n.mu held.
@@ -95,19 +100,32 @@ func (n *node) accept(job podJob) {
 		return
 	}
 	wait = time.Duration((0.5 + n.rng.Float64()) * float64(wait))
-	n.cluster.tasks.after(wait, func() {
+	n.life.after(wait, func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.enqueue(job)
 	})
 }
 
-// adopt keeps the address of a pod that has one of ours already.
-func (n *node) adopt(p *pod, raw []byte) {
-	if ip := field(field(raw, 3), 6); ip != nil {
+// adopt takes over a pod as its status has it: its address, if that is one of
+// ours, and how often it was started again. Without a crash of the machine it is
+// one that runs; after a crash it is not, whatever its status says. It is
+// started once more then, unless it is being deleted: the kubelet counts no
+// restart that will not come (convertToAPIContainerStatuses in
+// pkg/kubelet/kubelet_pods.go).
+func (n *node) adopt(p *pod, seen *wire.Pod, raw []byte) {
+	status := field(raw, 3)
+	if ip := field(status, 6); ip != nil {
 		if p.slot = podSlot(n.index, string(ip)); p.slot != 0 {
 			n.pods.hold(p.slot)
 		}
+	}
+	if seen.Phase != "Running" {
+		return
+	}
+	p.restarts = restartCount(status)
+	if p.lost = n.boots > 0; p.lost && !seen.Deleting {
+		p.restarts++
 	}
 }
 
@@ -138,7 +156,7 @@ func (n *node) stop(seen *wire.Pod, raw []byte, version uint64) {
 		n.stopped(job)
 		return
 	}
-	n.cluster.tasks.after(wait, func() {
+	n.life.after(wait, func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.stopped(job)

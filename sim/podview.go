@@ -1,14 +1,22 @@
 package sim
 
+import (
+	"math"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
 // podView is the part of a pod that its next status depends on. Everything in
 // it points into the encoded pod. Field numbers are those of generated.proto
 // in k8s.io/api/core/v1.
 type podView struct {
 	generation  int64
 	hostNetwork bool
+	restart     []byte          // restartPolicy
 	containers  []containerView // sorted by name, as the kubelet reports them
 	inits       []containerView // in the order of the spec
 
+	status               []byte // encoded, for the little that restarts need of it
 	phase, hostIP, podIP []byte
 	observedGeneration   int64
 	startTime            int64 // seconds since 1970; 0: not set
@@ -67,6 +75,8 @@ func (v *podView) scanSpec(b []byte) bool {
 		switch m.num {
 		case 2:
 			v.addContainer(m.data)
+		case 3:
+			v.restart = m.data
 		case 11:
 			v.hostNetwork = m.value != 0
 		case 20:
@@ -89,6 +99,7 @@ func (v *podView) addContainer(raw []byte) {
 }
 
 func (v *podView) scanStatus(b []byte) bool {
+	v.status = b
 	m := message{rest: b}
 	for m.next() {
 		switch m.num {
@@ -137,6 +148,45 @@ func (v *podView) ran() bool { return string(v.phase) != "Pending" && len(v.phas
 // terminal says whether the phase is final.
 func (v *podView) terminal() bool {
 	return string(v.phase) == "Succeeded" || string(v.phase) == "Failed"
+}
+
+// neverRestarts says whether containers that ended are left so.
+func (v *podView) neverRestarts() bool { return string(v.restart) == "Never" }
+
+// settled says whether the pod is reported as it is while its containers run.
+func (v *podView) settled() bool {
+	ready := v.condition("Ready")
+	return string(v.phase) == "Running" && ready != nil && string(ready.status) == "True" &&
+		v.observedGeneration == v.generation
+}
+
+// startedAt is when the container's run after that many restarts began, as its
+// status has it; 0: there is nothing about it.
+func (v *podView) startedAt(name []byte, restarts uint16, init bool) int64 {
+	list := protowire.Number(8)
+	if init {
+		list = 10
+	}
+	m := message{rest: v.status}
+	for m.next() {
+		if m.num == list && string(field(m.data, 1)) == string(name) && varint(m.data, 5) == uint64(restarts) {
+			return unixSeconds(field(field(field(m.data, 2), 2), 1))
+		}
+	}
+	return 0
+}
+
+// restartCount reads the highest one of a pod's containers from its encoded
+// status.
+func restartCount(status []byte) uint16 {
+	var highest uint64
+	m := message{rest: status}
+	for m.next() {
+		if m.num == 8 {
+			highest = max(highest, varint(m.data, 5))
+		}
+	}
+	return uint16(min(highest, math.MaxUint16-1)) // room for one more
 }
 
 // condition returns the condition of that type, or nil.

@@ -40,13 +40,13 @@ func (n *node) enqueue(job podJob) {
 	n.queue = append(n.queue, job)
 	if !n.writing {
 		n.writing = true
-		n.cluster.tasks.run(n.writePods)
+		n.life.run(n.writePods)
 	}
 }
 
 // writePods empties the queue.
 func (n *node) writePods() {
-	ctx := n.cluster.life
+	ctx := n.life.ctx
 	w := writers.Get().(*podWriter)
 	defer writers.Put(w)
 	for ctx.Err() == nil {
@@ -94,7 +94,7 @@ func (n *node) again(ctx context.Context, job podJob, err error) {
 	status, _ := errors.AsType[*client.StatusError](err)
 	if status != nil && status.Code < http.StatusInternalServerError && status.Code != http.StatusTooManyRequests {
 		n.cluster.cfg.Log.Debug("pod write refused", "node", n.name, "uid", job.uid, "error", err)
-		n.cluster.tasks.after(n.pause(retryRefused, &job), func() {
+		n.life.after(n.pause(retryRefused, &job), func() {
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			n.enqueue(job)
@@ -151,6 +151,10 @@ func (w *podWriter) write(ctx context.Context, job *podJob) error {
 		return w.observe(ctx, job)
 	case job.action == doFinish:
 		return w.finish(ctx, job)
+	case job.action == doRestart:
+		return w.restart(ctx, job)
+	case job.action == doConfirm && w.view.settled():
+		return nil
 	case job.action == doStart && w.node.cluster.behaviour.pendingFirst && string(w.view.phase) == "Pending":
 		return w.startInSteps(ctx, job)
 	}
@@ -170,11 +174,14 @@ func (w *podWriter) observe(ctx context.Context, job *podJob) error {
 // status manager that is two turns of syncPod, of which the second finds the
 // status written already: all that is left of it are its GET and the DELETE.
 func (w *podWriter) finish(ctx context.Context, job *podJob) error {
-	exit := 0
-	if job.killed {
+	status, exit := statusTerminated, 0
+	switch {
+	case w.pod.lost:
+		status = statusLost
+	case job.killed:
 		exit = 137
 	}
-	if err := w.report(ctx, job, statusTerminated, exit); err != nil {
+	if err := w.report(ctx, job, status, exit); err != nil {
 		return err
 	}
 	if w.node.cluster.behaviour.readBeforeWrite {
@@ -186,7 +193,27 @@ func (w *podWriter) finish(ctx context.Context, job *podJob) error {
 }
 
 func (w *podWriter) startInSteps(ctx context.Context, job *podJob) error {
-	if err := w.report(ctx, job, statusWaiting, 0); err != nil {
+	return w.inSteps(ctx, job, statusWaiting)
+}
+
+// restart reports the containers that take the place of those that went down
+// with the machine. Where there are to be none, the pod has failed: the kubelet
+// comes to that before it creates anything (getPhase in
+// pkg/kubelet/kubelet_pods.go).
+func (w *podWriter) restart(ctx context.Context, job *podJob) error {
+	switch {
+	case w.view.neverRestarts():
+		return w.report(ctx, job, statusLost, 0)
+	case w.node.cluster.behaviour.pendingFirst:
+		return w.inSteps(ctx, job, statusRestarting)
+	}
+	return w.report(ctx, job, statusRunning, 0)
+}
+
+// inSteps reports first that the containers are being created, then that they
+// run.
+func (w *podWriter) inSteps(ctx context.Context, job *podJob, first podStatus) error {
+	if err := w.report(ctx, job, first, 0); err != nil {
 		return err
 	}
 	if err := w.read(ctx, job); err != nil {
@@ -227,8 +254,8 @@ func (w *podWriter) read(ctx context.Context, job *podJob) error {
 func (w *podWriter) report(ctx context.Context, job *podJob, status podStatus, exit int) error {
 	n := w.node
 	r := podReport{
-		uid: w.pod.uid, status: status, hostIP: n.ip, now: time.Now().Unix(), exitCode: exit,
-		unchanged: job.action == doObserve,
+		uid: w.pod.uid, status: status, hostIP: n.ip, now: n.wall().Unix(), exitCode: exit,
+		unchanged: job.action == doObserve, restarts: w.pod.restarts,
 	}
 	switch {
 	case w.view.hostNetwork:
@@ -288,9 +315,12 @@ func (n *node) reported(job *podJob, status podStatus, body []byte) error {
 		return nil
 	}
 	p.version = version
-	if status == statusRunning && p.state == podStarting {
+	switch {
+	case status == statusRunning && p.state == podStarting:
 		n.countRunning(p.state, podRunning)
-		p.state = podRunning
+		p.state, p.lost = podRunning, false
+	case status == statusLost && p.state == podStarting:
+		p.state, p.lost = podEnded, false
 	}
 	if status == statusRunning && p.state == podRunning && !after.Ready {
 		// Somebody wrote between what the patch was made from and the patch.

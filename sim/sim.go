@@ -1,7 +1,8 @@
 // Package sim is the simulated cluster: thousands of kubelets (and the
 // kube-proxies beside them) that register, heartbeat, watch and run pods
 // against a real control plane, with the identities, requests and rhythms of
-// the real ones, and without a decoded copy of anything.
+// the real ones, and without a decoded copy of anything. Its machines crash and
+// boot, its kubelets restart, and its clocks go wrong, when they are told to.
 package sim
 
 import (
@@ -42,6 +43,11 @@ type Config struct {
 	// of a quiet one, and a run that gives up there has measured nothing.
 	ReadyTimeout time.Duration
 
+	// Zones is in how many zones the nodes are, 1 to 26, evenly and by index;
+	// nodes are labelled with their zone and its region. Default 3; -1: nodes
+	// have neither label.
+	Zones int
+
 	PodsPerNode int // capacity of a node, 1 to 250. Default 110
 	NodeImages  int // images in a node's status: its size. Default 8
 	// StopTime is how long containers take to exit once they are told to
@@ -60,9 +66,12 @@ const MaxNodes = 1 << 15
 // called concurrently and must be quick.
 type Hooks struct {
 	// PodSeen is called when a pod that is bound to a node arrives on that
-	// node's watch for the first time.
+	// node's watch for the first time. After a Boot it is called again for
+	// those pods of the node that had not run by then.
 	PodSeen func(namespace, name string, at history.Time)
-	// Lease is called after each renewal of a heartbeat, also a failed one.
+	// Lease is called after each renewal of a heartbeat, also a failed one. The
+	// first one of a node, and the first one after each Boot, is none: it
+	// extends no lease that its kubelet knows of.
 	Lease func(history.Lease)
 }
 
@@ -73,6 +82,9 @@ func (c *Config) withDefaults() Config {
 	}
 	if d.RegisterPerSecond == 0 {
 		d.RegisterPerSecond = 250
+	}
+	if d.Zones == 0 {
+		d.Zones = 3
 	}
 	if d.PodsPerNode == 0 {
 		d.PodsPerNode = 110
@@ -96,6 +108,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("%d nodes: want 1 to %d", c.Nodes, MaxNodes)
 	case c.PodsPerNode < 1 || c.PodsPerNode > lastSlot:
 		return fmt.Errorf("%d pods per node: want 1 to %d", c.PodsPerNode, lastSlot)
+	case c.Zones < -1 || c.Zones > maxZones:
+		return fmt.Errorf("%d zones: want 1 to %d, or -1 for none", c.Zones, maxZones)
 	case c.RegisterPerSecond < 1:
 		return fmt.Errorf("register %d nodes per second: want at least 1", c.RegisterPerSecond)
 	case c.Layer == nil:
@@ -116,12 +130,18 @@ type Cluster struct {
 	ready     *readiness
 	failed    chan error // holds what makes waiting for readiness pointless
 
-	// life ends with Stop; every goroutine and timer of the cluster runs
-	// under tasks and watches it.
+	// life ends with Stop; every goroutine and timer of the cluster itself
+	// runs under tasks and watches it. Those of nodes have lives of their own,
+	// which end with it.
 	life   context.Context
 	cancel context.CancelFunc
 	tasks  tasks
 	once   sync.Once
+
+	// power is held by whoever starts and ends processes of nodes, once all
+	// nodes have been started for the first time.
+	power   sync.Mutex
+	started bool // guarded by power
 }
 
 // stopTimeout bounds Stop. Requests and watches end with the context, so only
@@ -156,7 +176,13 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 	c.ready = newReadiness(c)
 	c.tasks.run(func() { c.ready.observe(c.life) })
 	c.tasks.run(c.register)
-	return c.ready.wait(ctx, c.cfg.ReadyTimeout)
+	if err := c.ready.wait(ctx, c.cfg.ReadyTimeout); err != nil {
+		return err
+	}
+	c.power.Lock()
+	defer c.power.Unlock()
+	c.started = true
+	return nil
 }
 
 func (c *Cluster) makeNodes() error {
@@ -188,10 +214,7 @@ func (c *Cluster) register() {
 		case <-c.life.Done():
 			return
 		}
-		c.tasks.run(func() {
-			defer func() { <-slots }()
-			n.start(c.life)
-		})
+		n.turnOn(func() { <-slots })
 	}
 }
 
@@ -201,17 +224,36 @@ func (c *Cluster) register() {
 func (c *Cluster) Stop() {
 	c.once.Do(func() {
 		c.cancel()
-		for _, n := range c.nodes {
-			n.stopTimers()
-		}
-		if !c.tasks.stop(stopTimeout) {
-			c.cfg.Log.Error("simulated cluster still has work after its stop", "waited", stopTimeout)
+		c.power.Lock()
+		defer c.power.Unlock()
+		if err := c.endAll(); err != nil {
+			c.cfg.Log.Error("stop simulated cluster", "error", err)
 			return
 		}
 		for _, n := range c.nodes {
+			n.stopTimers()
 			n.closeConnections()
 		}
 	})
+}
+
+// endAll ends all processes and waits for them. Those of the cluster itself go
+// first: one of them starts nodes.
+func (c *Cluster) endAll() error {
+	begin := time.Now()
+	c.tasks.end()
+	if err := drain(stopTimeout, nil, &c.tasks); err != nil {
+		return err
+	}
+	var lives []*life
+	for _, n := range c.nodes {
+		lives = append(lives, n.lives()...)
+	}
+	for _, l := range lives {
+		l.close()
+		l.cancel()
+	}
+	return drain(stopTimeout-time.Since(begin), nil, work(lives)...)
 }
 
 // sleep waits for d. It returns false when ctx ended first.

@@ -6,12 +6,13 @@ import "sync/atomic"
 type Stats struct {
 	NodesRegistered int64 // nodes whose Node object was created or found
 	NodesReady      int64 // nodes Ready and without the not-ready taint, as watched
+	NodesDown       int64 // nodes that Crash turned off and Boot has not turned on again
 
-	PodsHeld    int64 // pods bound to a node and not yet gone
+	PodsHeld    int64 // pods bound to a node that is up, and not yet gone
 	PodsRunning int64 // of those, reported Running and acknowledged
 
 	WatchesOpen int64
-	Relists     int64 // complete lists fetched again by a watch that had lost its place
+	Relists     int64 // complete lists fetched again by a watch that had lost its place, or by a new process
 	Reconnects  int64 // watches resumed from their last version after an end
 
 	LeaseRenewals int64 // acknowledged
@@ -27,7 +28,7 @@ type Stats struct {
 // counters are the fields of Stats that change often, kept apart so that
 // reading them takes no lock.
 type counters struct {
-	nodesRegistered, nodesReady              atomic.Int64
+	nodesRegistered, nodesReady, nodesDown   atomic.Int64
 	podsHeld, podsRunning                    atomic.Int64
 	watchesOpen, relists, reconnects         atomic.Int64
 	leaseRenewals, leaseFailed, leaseMissed  atomic.Int64
@@ -41,6 +42,7 @@ func (c *Cluster) Stats() Stats {
 	return Stats{
 		NodesRegistered:  s.nodesRegistered.Load(),
 		NodesReady:       s.nodesReady.Load(),
+		NodesDown:        s.nodesDown.Load(),
 		PodsHeld:         s.podsHeld.Load(),
 		PodsRunning:      s.podsRunning.Load(),
 		WatchesOpen:      s.watchesOpen.Load(),

@@ -1,19 +1,21 @@
 package sim
 
 import (
+	"fmt"
 	"sync"
 	"time"
 )
 
-// tasks counts the goroutines of a cluster, so that Stop can wait for them.
-// After stop no new one is started: what a late timer wants is dropped.
+// tasks counts the goroutines of a cluster or of a process, so that whoever
+// ends it can wait for them. After end no new one is started: what a late timer
+// wants is dropped.
 type tasks struct {
 	mu      sync.Mutex
 	stopped bool
 	wg      sync.WaitGroup
 }
 
-// enter counts the calling goroutine in. It returns false after stop.
+// enter counts the calling goroutine in. It returns false after end.
 func (t *tasks) enter() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -49,21 +51,30 @@ func (t *tasks) after(d time.Duration, f func()) *time.Timer {
 	})
 }
 
-// stop waits for all goroutines to end, at most for timeout. It returns false
-// if some are left.
-func (t *tasks) stop(timeout time.Duration) bool {
+func (t *tasks) end() {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.stopped = true
-	t.mu.Unlock()
+}
+
+// drain waits for all goroutines of tasks that were ended. It gives up after
+// limit, and when stopped is closed.
+func drain(limit time.Duration, stopped <-chan struct{}, work ...*tasks) error {
 	done := make(chan struct{})
 	go func() {
-		t.wg.Wait()
+		for _, t := range work {
+			t.wg.Wait()
+		}
 		close(done)
 	}()
+	timeout := time.NewTimer(limit)
+	defer timeout.Stop()
 	select {
 	case <-done:
-		return true
-	case <-time.After(timeout):
-		return false
+		return nil
+	case <-stopped:
+		return errStopped
+	case <-timeout.C:
+		return fmt.Errorf("what was ended still has work after %v", limit)
 	}
 }
