@@ -66,7 +66,7 @@ func loadFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 	fs.BoolVar(&o.Drain, "drain", o.Drain, "delete the load at the end, measured")
 	fs.StringVar(&o.Manifest, "manifest", "", "YAML file of objects to apply instead of (or beside, with --pods) the density load")
 	fs.IntVar(&o.Copies, "copies", o.Copies, "copies of the manifest, each in its own namespace")
-	fs.BoolVar(&o.FailFast, "fail-fast", false, "judge the store's history during the run and end it at the first violation")
+	fs.BoolVar(&o.FailFast, "fail-fast", false, "judge the histories during the run and end it at the first violation")
 	fs.BoolVar(&o.SLOFail, "slo-fail", false, "exit with status 5 when an objective is missed")
 }
 

@@ -42,18 +42,14 @@ func (r *Runner) Follow(ctx context.Context, dir string) (checkers.Outcome, erro
 		return "", err
 	}
 	fmt.Fprintf(r.Out, "following the run in %s to its end\n", dir)
-	if err := process.Store(); err != nil {
+	if err := process.Run(); err != nil {
 		return "", err
 	}
 	run, err := results.Load(dir) // it says by now when the cluster was at rest
 	if err != nil {
 		return "", err
 	}
-	j, err := process.Finish(run.Settled)
-	if err != nil {
-		return "", err
-	}
-	return r.tellVerdicts(run, j), nil
+	return r.tellVerdicts(run, process.Finish(run.Settled)), nil
 }
 
 // recorded reads what the record of a run says of its history.

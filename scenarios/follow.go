@@ -8,22 +8,22 @@ import (
 	"github.com/planecheck/planecheck/checkers/judge"
 )
 
-// follower judges the store's half of a history while the run goes on, so that
-// a violation is seen a minute or so after the fact, and only the rest is judged
-// after the end. It costs the harness memory and CPU meanwhile.
+// follower judges a history while the run goes on, so that a violation is seen a
+// few minutes after the fact, and only the rest is judged after the end. It costs
+// the harness memory and CPU meanwhile.
 type follower struct {
 	process *judge.Process
 	cancel  context.CancelCauseFunc
 	gone    chan struct{} // closed when the history has its end
 	done    chan struct{}
-	err     error // of process.Store, once done
+	err     error // of process.Run, once done
 }
 
 // violationSeen is the cause by which a run ends that is to fail fast.
 type violationSeen struct{ guarantee string }
 
 func (v *violationSeen) Error() string {
-	return fmt.Sprintf("the store's history shows that %s was broken: the run ends here", v.guarantee)
+	return fmt.Sprintf("the history shows that %s was broken: the run ends here", v.guarantee)
 }
 
 // startFollower begins to follow the history in dir until finish is called.
@@ -38,7 +38,7 @@ func startFollower(dir string, options judge.Options, broken func(guarantee stri
 	}
 	go func() {
 		defer close(f.done)
-		f.err = f.process.Store()
+		f.err = f.process.Run()
 	}()
 	return f, nil
 }
@@ -50,7 +50,7 @@ func (f *follower) finish(ctx context.Context, settled int64) (*judge.Judgement,
 	if <-f.done; f.err != nil {
 		return nil, f.err
 	}
-	return f.process.Finish(settled)
+	return f.process.Finish(settled), nil
 }
 
 // failFast has the run end when its history shows the first violation.

@@ -10,6 +10,8 @@ package cluster
 
 import (
 	"fmt"
+	"iter"
+	"math"
 	"time"
 
 	"github.com/planecheck/planecheck/checkers"
@@ -74,29 +76,71 @@ func (f *finding) violated(e *evidence) {
 	}
 }
 
-// Judge returns the verdicts on all guarantees of the cluster.
-func Judge(opts Options) []checkers.Verdict {
+// Checker judges the cluster while the version table is filled. Use New; it is
+// not safe for concurrent use.
+type Checker struct {
+	judge
+	bindings *bindings
+	loads    *overcommits
+}
+
+// New returns a Checker of a table that need not be filled yet. Settled is of no
+// interest before Finish.
+func New(opts Options) *Checker {
 	if opts.Settle == 0 {
 		opts.Settle = 30 * time.Second
 	}
 	if opts.Collect == 0 {
 		opts.Collect = 2 * time.Minute
 	}
-	j := &judge{opts: opts, table: opts.Versions, selects: map[string]versions.Selector{}}
-	_, j.last = opts.Versions.Bounds()
-	settled := *j
-	settled.last = min(j.last, opts.Settled)
-	settled.end = j.before(settled.last)
+	c := &Checker{judge: judge{opts: opts, table: opts.Versions, selects: map[string]versions.Selector{}}}
+	c.bindings, c.loads = newBindings(&c.judge), newOvercommits(&c.judge)
+	return c
+}
+
+// Advance judges what can be judged of the revisions up to one. The table has
+// them all, and what is to be known of their commits and of those soon after is
+// known.
+func (c *Checker) Advance(rev int64) {
+	_, c.last = c.table.Bounds()
+	c.bindings.advance(rev)
+	c.loads.advance(rev)
+}
+
+// Broken names the guarantees of which a violation was seen so far.
+func (c *Checker) Broken() []string {
+	var names []string
+	if c.bindings.f.evidence != nil {
+		names = append(names, NoDoubleBind)
+	}
+	if c.loads.f.evidence != nil {
+		names = append(names, NoOvercommit)
+	}
+	return names
+}
+
+// Finish judges what is left, when the table is whole, and returns the verdicts
+// on all guarantees. settled is Options.Settled, which may be known only then.
+func (c *Checker) Finish(settled int64) []checkers.Verdict {
+	c.opts.Settled = settled
+	c.Advance(math.MaxInt64)
+	view := c.judge
+	view.last = min(c.last, settled)
+	view.end = view.before(view.last)
+	findings := map[string]*finding{NoDoubleBind: c.bindings.finish(), NoOvercommit: c.loads.finish()}
 	var list []checkers.Verdict
 	for _, g := range guarantees {
-		view := j
-		if g.settled {
-			view = &settled
+		f := findings[g.name]
+		if g.settled != nil {
+			f = g.settled(&view)
 		}
-		list = append(list, j.verdict(g, g.judge(view)))
+		list = append(list, c.verdict(g, f))
 	}
 	return list
 }
+
+// Judge returns the verdicts on all guarantees of a whole table.
+func Judge(opts Options) []checkers.Verdict { return New(opts).Finish(opts.Settled) }
 
 // verdict orders the reasons: a table that is not whole proves nothing, a
 // violation outweighs a lack of evidence.
@@ -113,7 +157,7 @@ func (j *judge) verdict(g guarantee, f *finding) checkers.Verdict {
 	switch {
 	case j.table.Dropped() > 0:
 		v.Outcome, v.Detail = checkers.Invalid, fmt.Sprintf("%d versions came out of order and were left out", j.table.Dropped())
-	case g.settled && j.opts.Settled <= 0:
+	case g.settled != nil && j.opts.Settled <= 0:
 		v.Outcome, v.Detail = checkers.NotExercised, "the run never settled"
 	case f.evidence != nil:
 		v.Outcome, v.Detail = checkers.Fail, f.evidence.String()
@@ -195,6 +239,15 @@ func (j *judge) changes(group, resource string) func(func(versions.Change) bool)
 		return func(func(versions.Change) bool) {}
 	}
 	return k.Changes(0, j.last)
+}
+
+// pods yields the changes of pods behind the first n, up to a revision.
+func (j *judge) pods(n int, upto int64) iter.Seq[versions.Change] {
+	k := j.table.Kind("", "pods")
+	if k == nil {
+		return func(func(versions.Change) bool) {}
+	}
+	return k.Since(n, upto)
 }
 
 func terminal(pod *history.Version) bool {

@@ -16,23 +16,24 @@ const docs = "https://kubernetes.io/docs/concepts/"
 type guarantee struct {
 	name, statement string
 	floor           int64 // its default
-	settled         bool  // it is about the moment at which the cluster had settled
-	judge           func(*judge) *finding
+	// settled judges a guarantee that is about the moment at which the cluster
+	// had settled; nil: it is about every moment, see Checker.
+	settled func(*judge) *finding
 }
 
 var guarantees = []guarantee{
 	{NoDoubleBind, `"Pods are only scheduled once in their lifetime": the node of a pod, once set, never changes. ` +
-		docs + "workloads/pods/pod-lifecycle/", 100, false, (*judge).doubleBinds},
+		docs + "workloads/pods/pod-lifecycle/", 100, nil},
 	{NoOvercommit, `"the scheduler ensures that, for each resource type, the sum of the resource requests of the scheduled containers ` +
 		`is less than the capacity of the node": at every revision that binds a pod, the requests of cpu and memory and the number of pods ` +
 		`on its node stay within allocatable; the node exists and is not cordoned. ` +
-		docs + "configuration/manage-resources-containers/#how-pods-with-resource-requests-are-scheduled", 100, false, (*judge).overcommits},
+		docs + "configuration/manage-resources-containers/#how-pods-with-resource-requests-are-scheduled", 100, nil},
 	{ReplicasConverge, `"A ReplicaSet's purpose is to maintain a stable set of replica Pods running at any given time": ` +
 		`once all has settled, each ReplicaSet, Deployment and StatefulSet owns as many pods as its spec asks for, and its status counts those that are ready. ` +
-		docs + "workloads/controllers/replicaset/", 1, true, (*judge).replicas},
+		docs + "workloads/controllers/replicaset/", 1, (*judge).replicas},
 	{EndpointsMatch, `"The control plane automatically creates EndpointSlices for any Kubernetes Service that has a selector specified": ` +
-		`once all has settled, they hold exactly the ready pods that it selects. ` + docs + "services-networking/endpoint-slices/", 1, true, (*judge).endpoints},
+		`once all has settled, they hold exactly the ready pods that it selects. ` + docs + "services-networking/endpoint-slices/", 1, (*judge).endpoints},
 	{NoOrphans, `"Kubernetes checks for and deletes objects that no longer have owner references": ` +
 		`once all has settled, nothing is left of which every owner was deleted longer ago than the stated time. ` +
-		docs + "architecture/garbage-collection/#cascading-deletion", 100, true, (*judge).orphans},
+		docs + "architecture/garbage-collection/#cascading-deletion", 100, (*judge).orphans},
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/planecheck/planecheck/checkers/history"
@@ -19,26 +20,46 @@ type load struct {
 // overcommits sweeps over the bindings. It allows what a correct scheduler
 // cannot avoid: bindings that were under way when a node changed or the
 // scheduler did.
+//
+// The scheduler that is judged is Kubernetes' own, or, if that bound nothing, the
+// one that bound the most pods. Only one can be: two of them do not know what
+// the other is about to do, and whoever binds pods by hand owes nothing. So
+// nothing is judged before the first binding by Kubernetes' own, or the end.
 type overcommits struct {
 	j         *judge
 	f         *finding
 	nodes     *versions.Kind
+	next      int // the first change of a pod that is left
 	loads     map[string]*load
 	direct    map[string]bool // by uid
 	allowed   int             // excesses that are not judged
 	directed  int
 	scheduler string // the name of the one that is judged
 	unread    int
+
+	looked int            // changes of pods that were looked at for schedulers
+	binds  map[string]int // by the name of the scheduler
 }
 
-func (j *judge) overcommits() *finding {
-	o := &overcommits{
-		j: j, f: &finding{what: "bindings", floor: j.opts.Floors.Bindings}, nodes: j.table.Kind("", "nodes"),
-		loads: map[string]*load{}, direct: map[string]bool{}, scheduler: j.scheduler(),
+func newOvercommits(j *judge) *overcommits {
+	return &overcommits{
+		j: j, f: &finding{what: "bindings", floor: j.opts.Floors.Bindings},
+		loads: map[string]*load{}, direct: map[string]bool{}, binds: map[string]int{},
 	}
-	for c := range j.changes("", "pods") {
+}
+
+func (o *overcommits) advance(upto int64) {
+	o.nodes = o.j.table.Kind("", "nodes")
+	if o.findScheduler(upto); o.binds[defaultScheduler] == 0 && upto < math.MaxInt64 {
+		return
+	}
+	for c := range o.j.pods(o.next, upto) {
+		o.next++
 		o.change(c)
 	}
+}
+
+func (o *overcommits) finish() *finding {
 	o.f.checked = fmt.Sprintf("; not judged: %d pods put on their node by others than %s, %d bindings beyond a limit that others had moved",
 		o.directed, o.scheduler, o.allowed)
 	if o.unread > 0 {
@@ -47,25 +68,25 @@ func (j *judge) overcommits() *finding {
 	return o.f
 }
 
-// scheduler is the name of the scheduler that is judged: Kubernetes' own, or, if
-// that bound nothing, the one that bound the most pods. Only one can be: two of
-// them do not know what the other is about to do, and whoever binds pods by hand
-// owes nothing.
-func (j *judge) scheduler() string {
-	bindings, best := map[string]int{}, ""
-	for c := range j.changes("", "pods") {
+// findScheduler looks which scheduler is to be judged.
+func (o *overcommits) findScheduler(upto int64) {
+	if o.scheduler == defaultScheduler && o.binds[defaultScheduler] > 0 {
+		return
+	}
+	for c := range o.j.pods(o.looked, upto) {
+		o.looked++
 		if !bindsNow(c) {
 			continue
 		}
 		name := c.Now.Field("spec.schedulerName")
-		if bindings[name]++; bindings[name] > bindings[best] {
-			best = name
+		if o.binds[name]++; name == defaultScheduler {
+			o.scheduler = name
+			return
+		}
+		if o.binds[name] > o.binds[o.scheduler] {
+			o.scheduler = name
 		}
 	}
-	if bindings[defaultScheduler] > 0 {
-		return defaultScheduler
-	}
-	return best
 }
 
 // defaultScheduler is corev1.DefaultSchedulerName.

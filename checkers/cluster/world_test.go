@@ -114,6 +114,7 @@ func (w *world) options() cluster.Options {
 
 func verdict(t *testing.T, guarantee string, opts cluster.Options) checkers.Verdict {
 	t.Helper()
+	sameInSteps(t, opts)
 	for _, v := range cluster.Judge(opts) {
 		if v.Guarantee == guarantee {
 			if v.Area != checkers.AreaCluster || v.Statement == "" || v.Checked == "" {

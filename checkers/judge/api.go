@@ -3,7 +3,9 @@ package judge
 import (
 	"context"
 	"errors"
-	"iter"
+	"math"
+	"slices"
+	"time"
 
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/api/reads"
@@ -16,100 +18,236 @@ import (
 	"github.com/planecheck/planecheck/checkers/versions"
 )
 
-// apiHistory judges the API history and the version table, which need the whole
-// of the storage history first: what an answer may show depends on what was
-// committed until it came.
+// lag is how far behind the storage history the API history is judged. What an
+// answer may show is bounded by the calls of the store that had begun by then,
+// and a call shows its revision only when it has returned: Kubernetes gives no
+// request more than a minute, and a record may come late by horizon. An answer
+// that was judged before such a call is known would seem to show what nobody had
+// asked for.
+//
+// A call that never returns shows no revision, so there is nothing to wait for.
+// A revision that it made all the same is known from what came after it, and may
+// have been made as early as the one before it was called for (package window).
+const lag = time.Minute + horizon
+
+// patience is how far behind the answers the versions are judged that they may
+// have caused: no write is under way for longer, unless its client waits for an
+// answer that does not come.
+const patience = 2 * time.Minute
+
+const forever = history.Time(math.MaxInt64)
+
+// apiHistory judges the API history and the version table behind the storage
+// history: what an answer may show depends on what was committed until it came.
+// In each step attempts come first and watches then, because a message of a
+// watch may stand on the disk before the attempt that opened it.
 type apiHistory struct {
-	ctx      context.Context
-	opt      Options
-	versions *versions.Table
-	window   *window.Window
-	result   *Judgement
+	ctx     context.Context
+	opt     Options
+	builder *window.Builder
+	window  *window.Window
+	table   *versions.Table
+
+	rows     *stream[history.Version]
+	calls    *stream[history.APICall]
+	messages *stream[history.APIWatch]
+	read     int64
+	until    history.Time // what is judged
+	answered history.Time // of the last call that was judged
+	patience time.Duration
+
+	reads   *reads.Checker
+	writes  *writes.Checker
+	watches *watches.Checker
+	cluster *cluster.Checker
+
+	// whole says that both histories are known to their ends.
+	whole bool
+	// stepped says that something was judged before that was so.
+	stepped bool
+	opaque  map[uint64]bool
+	// watching has the watches that are open and those whose messages are held,
+	// for which it is not nil.
+	watching map[uint64]*held
+	held     []*held
+
+	versionCount, attempts, messageCount int64
+	verdicts                             []checkers.Verdict
 }
 
-// judgeAPI adds the verdicts on the API and on the cluster to a judgement. last
-// is the revision up to which the storage history is whole.
-func judgeAPI(ctx context.Context, r *archive.Reader, opt Options, w *window.Window, last int64, result *Judgement) (incomplete, err error) {
-	a := &apiHistory{ctx: ctx, opt: opt, versions: versions.New(), window: w, result: result}
-	incomplete, err = a.readVersions(r, last)
-	if err != nil {
-		return nil, err
+func newAPIHistory(ctx context.Context, opt Options, b *window.Builder, table *versions.Table) *apiHistory {
+	a := &apiHistory{
+		ctx: ctx, opt: opt, builder: b, window: b.Advance(math.MinInt64), table: table, patience: patience,
+		opaque: map[uint64]bool{}, watching: map[uint64]*held{},
 	}
-	missing, err := a.judge(r)
-	return errors.Join(incomplete, missing), err
+	a.reads = reads.New(reads.Options{Versions: table, Window: a.window})
+	a.writes = writes.New(writes.Options{Versions: table, Window: a.window})
+	a.watches = watches.New(watches.Options{Versions: table, Window: a.window, Faultless: opt.Faultless})
+	a.cluster = cluster.New(cluster.Options{Versions: table, Commit: a.window.Commit})
+	return a
 }
 
-func (a *apiHistory) readVersions(r *archive.Reader, last int64) (incomplete, err error) {
-	incomplete, err = each(a.ctx, archive.Read(r, archive.Versions), func(v *history.Version) {
-		a.result.Versions++
-		a.versions.Add(v)
-	})
-	a.versions.Sealed(last)
-	return incomplete, err
+// readFrom reads the history that a reader has; readBehind one that grows.
+func (a *apiHistory) readFrom(r *archive.Reader) {
+	a.rows = newStream(archive.Read(r, archive.Versions))
+	a.calls = newStream(archive.Read(r, archive.APICalls))
+	a.messages = newStream(archive.Read(r, archive.APIWatches))
 }
 
-// judge reads attempts first and watches then: a message of a watch may stand
-// on the disk before the attempt that opened it.
-func (a *apiHistory) judge(r *archive.Reader) (incomplete, err error) {
-	read := reads.New(reads.Options{Versions: a.versions, Window: a.window})
-	write := writes.New(writes.Options{Versions: a.versions, Window: a.window})
-	watch := watches.New(watches.Options{Versions: a.versions, Window: a.window, Faultless: a.opt.Faultless})
-	opaque := map[uint64]bool{}
-	incomplete, err = each(a.ctx, archive.Read(r, archive.APICalls), func(c *history.APICall) {
-		a.result.Attempts++
-		if c.Opaque {
-			opaque[c.ID] = true
-			return
+func (a *apiHistory) readBehind(dir string, how archive.FollowOptions) {
+	a.rows = newStream(following(a.ctx, dir, archive.Versions, how))
+	a.calls = newStream(following(a.ctx, dir, archive.APICalls, how))
+	a.messages = newStream(following(a.ctx, dir, archive.APIWatches, how))
+}
+
+func (a *apiHistory) close() {
+	a.rows.stop()
+	a.calls.stop()
+	a.messages.stop()
+}
+
+// advance judges what was answered up to a time, from which on the storage
+// history has no more to say of it. Without the versions that it takes, nothing
+// is judged before the next step.
+func (a *apiHistory) advance(until history.Time) error {
+	if until > a.until {
+		a.builder.Advance(until)
+		a.until = until
+	}
+	if filled, err := a.fill(a.window.Hi(until)); err != nil || !filled {
+		return err
+	}
+	a.stepped = a.stepped || !a.whole
+	a.releaseAll()
+	for {
+		c, err := a.calls.peek(a.whole)
+		if err = a.check(err); err != nil {
+			return err
 		}
-		read.Call(c)
-		write.Call(c)
-		watch.Call(c)
-	})
-	if err != nil {
-		return nil, err
-	}
-	missing, err := each(a.ctx, archive.Read(r, archive.APIWatches), func(w *history.APIWatch) {
-		a.result.APIMessages++
-		if !opaque[w.Call] {
-			watch.Watch(w)
+		if c == nil || c.Returned > until {
+			break
 		}
-	})
-	if err != nil {
-		return nil, err
+		a.answered = max(a.answered, c.Returned)
+		a.call(c)
+		a.calls.take()
 	}
-	for _, list := range [][]checkers.Verdict{
-		read.Finish(), watch.Finish(), write.Finish(),
-		cluster.Judge(cluster.Options{Versions: a.versions, Commit: a.window.Commit, Settled: a.opt.Settled}),
-	} {
-		a.result.Verdicts = append(a.result.Verdicts, list...)
+	if a.whole {
+		a.releaseEarly()
 	}
-	a.result.APIDeliveries = apiDeliveries(watch.Deliveries())
-	return errors.Join(incomplete, missing), nil
+	for {
+		m, err := a.messages.peek(a.whole)
+		if err = a.check(err); err != nil {
+			return err
+		}
+		if m == nil || m.At > until {
+			break
+		}
+		a.message(m)
+		a.messages.take()
+	}
+	if !a.whole { // else that is left to Finish
+		a.writes.Advance(a.window.Lo(a.answered.Add(-a.patience)))
+		a.cluster.Advance(a.window.Lo(until.Add(-a.patience)))
+	}
+	return nil
 }
 
-// each reads a stream. What is missing of it is told apart from what does not
-// read.
-func each[T any](ctx context.Context, records iter.Seq2[*T, error], f func(*T)) (incomplete, err error) {
-	n := 0
-	for record, err := range records {
-		if n++; err == nil && n%step == 0 {
-			err = context.Cause(ctx)
+// check says now and then that the judgement is not wanted any more.
+func (a *apiHistory) check(err error) error {
+	if a.read++; err == nil && a.read%step == 0 {
+		err = context.Cause(a.ctx)
+	}
+	return err
+}
+
+// fill fills the version table up to a revision, or to its end if the history is
+// whole, and says whether it has come there.
+func (a *apiHistory) fill(rev int64) (bool, error) {
+	for {
+		v, err := a.rows.peek(a.whole)
+		if err = a.check(err); err != nil {
+			return false, err
 		}
 		switch {
-		case errors.Is(err, archive.ErrIncomplete):
-			return err, nil
-		case err != nil:
-			return nil, err
+		case v == nil:
+			return a.whole, nil
+		case v.Revision > rev && !a.whole:
+			if _, last := a.table.Bounds(); last > 0 {
+				a.table.Sealed(rev)
+			}
+			return true, nil
 		}
-		f(record)
+		a.versionCount++
+		a.table.Add(v)
+		a.rows.take()
 	}
-	return nil, nil
 }
 
-func apiDeliveries(list []watches.Delivery) []Delivery {
-	var all []Delivery
-	for _, d := range list {
-		all = append(all, Delivery(d))
+// finish judges the rest of a history that is whole up to the revision last.
+func (a *apiHistory) finish(last int64) error {
+	a.whole = true
+	if _, err := a.fill(0); err != nil {
+		return err
 	}
-	return all
+	a.table.Sealed(last)
+	if err := a.advance(forever); err != nil {
+		return err
+	}
+	a.verdicts = slices.Concat(a.reads.Finish(), a.watches.Finish(), a.writes.Finish())
+	a.cluster.Advance(math.MaxInt64)
+	return nil
+}
+
+// doubtful says that what was judged in steps has to be judged once more with
+// everything known. Where something came later than was thought possible the
+// judgement may be wrong. Of what was found broken it is right, but what came
+// after it belongs to the counter-example, and there may be an earlier one.
+func (a *apiHistory) doubtful() bool {
+	return a.stepped && (a.builder.Late() || a.writes.Late() || len(a.found()) > 0)
+}
+
+// again judges the whole of a history once more.
+func (a *apiHistory) again(r *archive.Reader, last int64) (*apiHistory, error) {
+	b := newAPIHistory(a.ctx, a.opt, a.builder, a.table)
+	b.readFrom(r)
+	b.rows.stop()
+	b.rows = &stream[history.Version]{ended: true, stop: func() {}, incomplete: a.rows.incomplete}
+	b.versionCount = a.versionCount
+	defer b.close()
+	return b, b.finish(last)
+}
+
+// found names the guarantees that were found broken.
+func (a *apiHistory) found() []string {
+	var names []string
+	for _, name := range slices.Concat(a.reads.Broken(), a.watches.Broken(), a.writes.Broken()) {
+		names = append(names, Claim(checkers.AreaAPI, name))
+	}
+	for _, name := range a.cluster.Broken() {
+		names = append(names, Claim(checkers.AreaCluster, name))
+	}
+	return names
+}
+
+// broken names those of them that count: a version table that does not begin
+// with the store, or is not in order, proves too little.
+func (a *apiHistory) broken() []string {
+	if first, _ := a.table.Bounds(); first > 1 || a.table.Dropped() > 0 {
+		return nil
+	}
+	return a.found()
+}
+
+// missing says what of the history is missing.
+func (a *apiHistory) missing() error {
+	return errors.Join(a.rows.incomplete, a.calls.incomplete, a.messages.incomplete)
+}
+
+// conclude adds the verdicts to a judgement.
+func (a *apiHistory) conclude(result *Judgement, settled int64) {
+	result.Versions, result.Attempts, result.APIMessages = a.versionCount, a.attempts, a.messageCount
+	result.Verdicts = append(append(result.Verdicts, a.verdicts...), a.cluster.Finish(settled)...)
+	for _, d := range a.watches.Deliveries() {
+		result.APIDeliveries = append(result.APIDeliveries, Delivery(d))
+	}
 }

@@ -61,7 +61,7 @@ type Judgement struct {
 	Deliveries    []Delivery `json:"deliveries"`
 	APIDeliveries []Delivery `json:"api_deliveries"`
 	// Took is how long the judgement took; of a history that was followed, what
-	// was left of it after the end of the store's half.
+	// was left of it after the history had come to its end.
 	Took time.Duration `json:"took_ns"`
 }
 
@@ -82,15 +82,14 @@ func Directory(ctx context.Context, dir string, opt Options) (*Judgement, error)
 	if err != nil {
 		return nil, fmt.Errorf("judge the history in %s: %w", dir, err)
 	}
-	p := &Process{ctx: ctx, dir: dir, r: r, j: newJudge(opt)}
-	if err := p.Store(); err != nil {
+	p := newProcess(ctx, dir, opt)
+	p.r = r
+	if err := p.Run(); err != nil {
 		return nil, err
 	}
-	j, err := p.Finish(opt.Settled)
-	if err == nil {
-		j.Took = history.Since(began)
-	}
-	return j, err
+	j := p.Finish(opt.Settled)
+	j.Took = history.Since(began)
+	return j, nil
 }
 
 // judge feeds the two checkers of the storage history.
@@ -101,13 +100,10 @@ type judge struct {
 	commits commits
 	window  *window.Builder
 	// deliveries are filled by the watch checker.
-	deliveries deliveries
-	newest     history.Time
-	read       int64
-	result     Judgement
-	// failed is told of each guarantee once, when it is first seen broken.
-	failed func(guarantee string)
-	told   []string
+	deliveries     deliveries
+	oldest, newest history.Time // the times of the first record and of the last
+	read           int64
+	result         Judgement
 }
 
 func newJudge(opt Options) *judge {
@@ -132,6 +128,9 @@ func newJudge(opt Options) *judge {
 }
 
 func (j *judge) add(rec archive.StoreRecord) {
+	if j.read++; j.read == 1 {
+		j.oldest = rec.At()
+	}
 	j.newest = max(j.newest, rec.At())
 	if rec.Op != nil {
 		op := rec.Op.Clone() // the archive uses its own again
@@ -148,29 +147,12 @@ func (j *judge) add(rec archive.StoreRecord) {
 		j.calls.StoreWatch(w)
 		j.watches.Add(w)
 	}
-	if j.read++; j.read%step == 0 {
-		j.round()
-	}
 }
 
-// round judges the watches as far as the calls have been judged, and tells.
+// round judges the watches as far as the calls have been judged.
 func (j *judge) round() {
 	_, last := j.calls.Timeline().Bounds()
 	j.watches.Advance(last, j.newest.Add(-horizon))
-	j.tell()
-}
-
-// tell reports the guarantees that were found broken since it did so last.
-func (j *judge) tell() {
-	if j.failed == nil {
-		return
-	}
-	for _, name := range slices.Concat(j.calls.Broken(), j.watches.Broken()) {
-		if !slices.Contains(j.told, name) {
-			j.told = append(j.told, name)
-			j.failed(name)
-		}
-	}
 }
 
 // finish judges the rest of the store's half.

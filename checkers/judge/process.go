@@ -4,48 +4,71 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
+	"time"
 
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/history/archive"
+	"github.com/planecheck/planecheck/checkers/versions"
 )
 
-// Process is the judgement of one history on its way: the store's half first,
-// which can be judged while the history is still written, then the API's and
-// the cluster's, which need the whole of the store's.
+// Process is the judgement of one history on its way, which may still be
+// written meanwhile: the store's as it comes, and the API's and the cluster's
+// behind it.
 type Process struct {
 	ctx        context.Context
+	cancel     context.CancelCauseFunc
 	dir        string
 	r          *archive.Reader
 	j          *judge
+	api        *apiHistory // nil: the history is of the store alone
 	incomplete error
+	ended      history.Time // when there was no more to wait for
+
+	// Of a history that is followed: how its other streams are read, and what
+	// ends them.
+	beside *archive.FollowOptions
+	over   chan struct{}
+	// The constants lag, patience and step, but in tests.
+	lag, patience time.Duration
+	every         int64
+
+	// failed is told of each guarantee once, when it is first seen broken.
+	failed func(guarantee string)
+	told   []string
 }
 
 // Follow begins to judge a history that is still being written. gone is closed
 // when its writer is done; nil: it is in another process. failed is called from
-// Store, with each guarantee of the store once, when it is seen broken: that is
-// a minute or so after the fact, since a segment is closed after half a minute
-// and records are put into order by their times. It is not called once records
-// were lost, for what is missing looks like a violation.
+// Run, with each guarantee once, as Claim names it, when it is seen broken: of
+// the store that is a minute or so after the fact, since a segment is closed
+// after half a minute and records are put into order by their times, and of the
+// API and the cluster two to five minutes. It is not called once records were
+// lost, for what is missing looks like a violation.
 func Follow(ctx context.Context, dir string, opt Options, gone <-chan struct{}, failed func(guarantee string)) (*Process, error) {
 	return follow(ctx, dir, opt, failed, archive.FollowOptions{Gone: gone})
 }
 
 func follow(ctx context.Context, dir string, opt Options, failed func(string), how archive.FollowOptions) (*Process, error) {
-	p := &Process{ctx: ctx, dir: dir, j: newJudge(opt)}
-	how.Idle = func() {
-		p.j.calls.Advance()
-		p.j.round()
-	}
+	p := newProcess(ctx, dir, opt)
+	p.over, p.failed = make(chan struct{}), failed
+	beside := how
+	beside.Gone, beside.GiveUp = p.over, math.MaxInt64 // they end with the store's
+	p.beside = &beside
+	how.Idle = p.idle
 	var err error
-	if p.r, err = archive.Follow(ctx, dir, how); err != nil {
+	if p.r, err = archive.Follow(p.ctx, dir, how); err != nil {
+		p.cancel(nil)
 		return nil, fmt.Errorf("follow the history in %s: %w", dir, err)
 	}
-	p.j.failed = func(guarantee string) {
-		if failed != nil && !p.lossy() {
-			failed(guarantee)
-		}
-	}
 	return p, nil
+}
+
+func newProcess(ctx context.Context, dir string, opt Options) *Process {
+	p := &Process{dir: dir, j: newJudge(opt), lag: lag, patience: patience, every: step}
+	p.ctx, p.cancel = context.WithCancelCause(ctx)
+	return p
 }
 
 func (p *Process) lossy() bool {
@@ -57,9 +80,26 @@ func (p *Process) lossy() bool {
 	return false
 }
 
-// Store judges the storage history to its end, and of one that is still being
-// written waits for that. It fails like Directory.
-func (p *Process) Store() error {
+// Run judges the history to its end, and of one that is still being written
+// waits for that. It fails like Directory.
+func (p *Process) Run() error {
+	defer p.cancel(nil)
+	err := p.readStore()
+	if err == nil {
+		err = p.readRest()
+	}
+	if p.api != nil {
+		p.api.close()
+	}
+	if err != nil {
+		return fmt.Errorf("judge the history in %s: %w", p.dir, err)
+	}
+	return nil
+}
+
+// readStore judges the storage history, and behind it the others if it is being
+// followed.
+func (p *Process) readStore() error {
 	for rec, err := range archive.ReadStore(p.r) {
 		if errors.Is(err, archive.ErrIncomplete) {
 			p.incomplete = err
@@ -69,38 +109,130 @@ func (p *Process) Store() error {
 			err = context.Cause(p.ctx)
 		}
 		if err != nil {
-			return fmt.Errorf("judge the history in %s: %w", p.dir, err)
+			return err
 		}
-		p.j.add(rec)
+		if p.j.add(rec); p.j.read%p.every == 0 {
+			p.round()
+		}
 	}
 	if err := p.r.End(); err != nil { // where a segment was damaged, the run goes on
-		return fmt.Errorf("judge the history in %s: %w", p.dir, err)
+		return err
 	}
+	p.ended = history.Now()
 	if p.incomplete == nil {
 		p.incomplete = p.r.Complete()
 	}
 	p.j.finish()
-	if p.incomplete == nil {
-		p.j.tell()
+	return nil
+}
+
+// idle judges what can be judged while nothing more is there.
+func (p *Process) idle() {
+	p.j.calls.Advance()
+	p.round()
+}
+
+// round judges the watches as far as the calls have been judged, and what was
+// answered before by the API, and tells.
+func (p *Process) round() {
+	p.j.round()
+	if err := p.judgeAPI(); err != nil {
+		p.cancel(err) // which ends Run
+	}
+	p.tell()
+}
+
+// judgeAPI judges the API history as far as the storage history allows, if that
+// is being followed.
+func (p *Process) judgeAPI() error {
+	if p.beside == nil || !p.hasAPI() {
+		return nil
+	}
+	if p.api == nil {
+		p.api = p.newAPI()
+		p.api.patience = p.patience
+		p.api.readBehind(p.dir, *p.beside)
+	}
+	// Before the first record nothing is known of what was under way.
+	if until := p.j.newest.Add(-p.lag); until >= p.j.oldest {
+		return p.api.advance(until)
 	}
 	return nil
 }
 
-// Finish judges the rest, after Store. settled is Options.Settled, which is
+func (p *Process) hasAPI() bool {
+	return p.r.Has(archive.APICalls.Name) && p.r.Has(archive.Versions.Name)
+}
+
+func (p *Process) newAPI() *apiHistory {
+	return newAPIHistory(p.ctx, p.j.opt, p.j.window, versions.New())
+}
+
+// readRest judges what is left of the API history, when that of the store is
+// known to its end.
+func (p *Process) readRest() error {
+	if err := context.Cause(p.ctx); err != nil {
+		return err
+	}
+	if p.over != nil {
+		close(p.over)
+	}
+	if p.hasAPI() {
+		if p.api == nil {
+			p.api = p.newAPI()
+			p.api.readFrom(p.r)
+		}
+		if err := p.finishAPI(); err != nil {
+			return err
+		}
+	}
+	if p.incomplete == nil {
+		p.tell()
+	}
+	return nil
+}
+
+func (p *Process) finishAPI() error {
+	_, last := p.j.calls.Timeline().Bounds()
+	if err := p.api.finish(last); err != nil {
+		return err
+	}
+	if p.api.doubtful() {
+		p.api.close()
+		var err error
+		if p.api, err = p.api.again(p.r, last); err != nil {
+			return err
+		}
+	}
+	if p.incomplete == nil {
+		p.incomplete = p.api.missing()
+	}
+	return nil
+}
+
+// tell reports the guarantees that were found broken since it did so last.
+func (p *Process) tell() {
+	if p.failed == nil || p.lossy() {
+		return
+	}
+	names := slices.Concat(p.j.calls.Broken(), p.j.watches.Broken())
+	if p.api != nil {
+		names = append(names, p.api.broken()...)
+	}
+	for _, name := range names {
+		if !slices.Contains(p.told, name) {
+			p.told = append(p.told, name)
+			p.failed(name)
+		}
+	}
+}
+
+// Finish returns the judgement, after Run. settled is Options.Settled, which is
 // known only at the end of a run.
-func (p *Process) Finish(settled int64) (*Judgement, error) {
-	began := history.Now()
-	p.j.opt.Settled = settled
+func (p *Process) Finish(settled int64) *Judgement {
 	result := &p.j.result
-	if p.r.Has(archive.APICalls.Name) && p.r.Has(archive.Versions.Name) {
-		_, last := p.j.calls.Timeline().Bounds()
-		missing, err := judgeAPI(p.ctx, p.r, p.j.opt, p.j.window.Window(), last, result)
-		if err != nil {
-			return nil, fmt.Errorf("judge the history in %s: %w", p.dir, err)
-		}
-		if p.incomplete == nil {
-			p.incomplete = missing
-		}
+	if p.api != nil {
+		p.api.conclude(result, settled)
 	}
 	for i := range result.Verdicts {
 		p.j.settle(&result.Verdicts[i], p.incomplete)
@@ -108,6 +240,6 @@ func (p *Process) Finish(settled int64) (*Judgement, error) {
 	for _, s := range p.r.Streams() {
 		result.Lost += s.Lost
 	}
-	result.Took = history.Since(began)
-	return result, nil
+	result.Took = history.Since(p.ended)
+	return result
 }

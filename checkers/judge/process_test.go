@@ -60,14 +60,10 @@ func judgeAll(t *testing.T, dir string, failed func(string)) *Judgement {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Store(); err != nil {
+	if err := p.Run(); err != nil {
 		t.Fatal(err)
 	}
-	j, err := p.Finish(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return j
+	return p.Finish(0)
 }
 
 // A history that is judged while it is written comes to the verdicts that it
@@ -145,7 +141,7 @@ func TestCancelled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Store(); !errors.Is(err, cause) {
+	if err := p.Run(); !errors.Is(err, cause) {
 		t.Errorf("%v, want the cause of the context", err)
 	}
 	if _, err := Directory(ctx, write(t, h), Options{}); !errors.Is(err, cause) {

@@ -159,20 +159,35 @@ func (k *Kind) Changes(from, to int64) iter.Seq[Change] {
 		i, _ := slices.BinarySearchFunc(k.log, from, func(p place, rev int64) int {
 			return cmp.Compare(p.object.versions[p.index].revision, rev)
 		})
-		for ; i < len(k.log); i++ {
-			p := k.log[i]
-			if p.object.versions[p.index].revision > to {
-				return
-			}
-			c := Change{Now: k.show(p.object, int(p.index))}
-			if p.index > 0 && p.object.versions[p.index-1].body != nil {
-				c.Prev = k.show(p.object, int(p.index)-1)
-			}
-			if !yield(c) {
+		for ; i < len(k.log) && k.revision(i) <= to; i++ {
+			if !yield(k.change(i)) {
 				return
 			}
 		}
 	}
+}
+
+// Since yields the changes behind the first n, up to the revision to: whoever
+// looks at all of them while the table is filled goes on where it was.
+func (k *Kind) Since(n int, to int64) iter.Seq[Change] {
+	return func(yield func(Change) bool) {
+		for i := n; i < len(k.log) && k.revision(i) <= to; i++ {
+			if !yield(k.change(i)) {
+				return
+			}
+		}
+	}
+}
+
+func (k *Kind) revision(i int) int64 { return k.log[i].object.versions[k.log[i].index].revision }
+
+func (k *Kind) change(i int) Change {
+	p := k.log[i]
+	c := Change{Now: k.show(p.object, int(p.index))}
+	if p.index > 0 && p.object.versions[p.index-1].body != nil {
+		c.Prev = k.show(p.object, int(p.index)-1)
+	}
+	return c
 }
 
 // find looks an object up without making a string of its path.
@@ -199,12 +214,22 @@ func (k *Kind) within(namespace string) []*object {
 
 func comparePath(o *object, p string) int { return strings.Compare(o.path, p) }
 
+// sort puts the fresh objects between the others, from the last to the first:
+// each of the others is moved once at most, and few are compared.
 func (k *Kind) sort() {
 	if len(k.fresh) == 0 {
 		return
 	}
-	k.sorted, k.fresh = append(k.sorted, k.fresh...), nil
-	slices.SortFunc(k.sorted, func(a, b *object) int { return strings.Compare(a.path, b.path) })
+	slices.SortFunc(k.fresh, func(a, b *object) int { return strings.Compare(a.path, b.path) })
+	end := len(k.sorted) // of those that were not moved yet
+	k.sorted = append(k.sorted, k.fresh...)
+	for i := len(k.fresh) - 1; i >= 0; i-- {
+		at, _ := slices.BinarySearchFunc(k.sorted[:end], k.fresh[i].path, comparePath)
+		copy(k.sorted[at+i+1:], k.sorted[at:end])
+		k.sorted[at+i] = k.fresh[i]
+		end = at
+	}
+	k.fresh = nil
 }
 
 // after returns the index of the first version after rev.

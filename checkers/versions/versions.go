@@ -14,9 +14,9 @@ import (
 	"github.com/planecheck/planecheck/checkers/history"
 )
 
-// Table is the version table. It is filled first and asked afterwards: adding
-// after a question is right, but sorts again what it added to. It is not safe
-// for concurrent use, questions included.
+// Table is the version table. It can be asked while it is filled: of what a
+// question has sorted, what is added later is sorted in by the next one. It is
+// not safe for concurrent use, questions included.
 type Table struct {
 	kinds map[kindName]*Kind
 	order []*Kind

@@ -364,3 +364,37 @@ func TestObject(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestAskedWhileFilled lists at random moments of the filling, and goes through
+// the changes piece by piece.
+func TestAskedWhileFilled(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	tab := versions.New()
+	var names []string
+	var since []int64
+	for rev := int64(2); rev < 900; rev++ {
+		name := fmt.Sprintf("n%03d", rng.IntN(400))
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+		tab.Add(&history.Version{Revision: rev, Resource: "nodes", Key: "/registry/minions/" + name, Name: name})
+		nodes := tab.Kind("", "nodes")
+		if rng.IntN(20) == 0 {
+			var got []string
+			for v := range nodes.List("", versions.Selector{}, rev) {
+				got = append(got, v.Name)
+			}
+			if want := slices.Sorted(slices.Values(names)); !slices.Equal(got, want) {
+				t.Fatalf("at %d listed %q, want %q", rev, got, want)
+			}
+		}
+		if rng.IntN(10) == 0 {
+			for c := range nodes.Since(len(since), rev-3) {
+				since = append(since, c.Now.Revision)
+			}
+		}
+	}
+	if n := len(since); n < 800 || since[0] != 2 || since[n-1] != int64(n+1) {
+		t.Errorf("%d changes, from %d to %d", n, since[0], since[n-1])
+	}
+}

@@ -11,8 +11,10 @@ import (
 	"github.com/planecheck/planecheck/checkers/versions"
 )
 
-// Options are what a Checker needs beside the records. Versions and Window are
-// complete before the first record is judged.
+// Options are what a Checker needs beside the records. When a record is judged,
+// Window is final up to its Returned, and Versions has everything up to the
+// revision that Window allows then; what a record is about is known to Versions
+// by then if it ever will be.
 type Options struct {
 	Versions *versions.Table
 	Window   *window.Window
@@ -33,8 +35,8 @@ type Checker struct {
 	tokens    map[token]position
 	parked    map[token][]*history.APICall // pages that came before the page with their token
 	back      backwards
-	nodes     nodes // once indexed, nil if it cannot be had
-	indexed   bool
+	nodes     nodes
+	unborn    map[unborn]int64 // answers 404 about what had never been there
 
 	counts counts
 	found  map[Guarantee]*finding
@@ -64,6 +66,13 @@ type counts struct {
 	narrowed  int64 // wrong pages that are a known deviation; see narrowed
 }
 
+// unborn is an object that there had never been when it was asked for.
+type unborn struct {
+	kind            *versions.Kind
+	namespace, name string
+	g               Guarantee
+}
+
 // finding is the first violation of a guarantee, and how many there are.
 type finding struct {
 	count  int64
@@ -73,17 +82,13 @@ type finding struct {
 // New returns a Checker without records.
 func New(opt Options) *Checker {
 	opt.Floors = opt.Floors.withDefaults()
-	c := &Checker{
+	return &Checker{
 		opt:       opt,
 		selectors: map[selectorText]selection{}, tokens: map[token]position{}, parked: map[token][]*history.APICall{},
-		back:   newBackwards(),
+		back: newBackwards(), nodes: nodes{pods: map[string]*podList{}}, unborn: map[unborn]int64{},
 		counts: counts{judged: map[Guarantee]int64{}, telling: map[Guarantee]int64{}},
 		found:  map[Guarantee]*finding{},
 	}
-	if opt.Versions != nil {
-		c.first, c.last = opt.Versions.Bounds()
-	}
-	return c
 }
 
 // Call judges one attempt, if it is a GET or a LIST; roughly in the order of
@@ -93,6 +98,7 @@ func (c *Checker) Call(call *history.APICall) {
 	if call == nil || c.opt.Versions == nil || c.opt.Window == nil || call.Resource == "" {
 		return
 	}
+	c.first, c.last = c.opt.Versions.Bounds()
 	switch call.Verb {
 	case "get":
 		c.get(call)
@@ -106,8 +112,24 @@ func (c *Checker) Call(call *history.APICall) {
 // Watch does nothing: watches are judged by package watches.
 func (c *Checker) Watch(*history.APIWatch) {}
 
+// Broken names the guarantees of which a violation was seen so far.
+func (c *Checker) Broken() []string {
+	var names []string
+	for _, g := range Guarantees() {
+		if c.found[g] != nil {
+			names = append(names, string(g))
+		}
+	}
+	return names
+}
+
 // Finish returns the verdicts. The Checker must not be used any more.
 func (c *Checker) Finish() []checkers.Verdict {
+	for u, n := range c.unborn {
+		if u.kind.Next(u.namespace, u.name, 0) != nil {
+			c.counts.telling[u.g] += n
+		}
+	}
 	for _, calls := range c.parked {
 		c.counts.strangers += int64(len(calls))
 	}

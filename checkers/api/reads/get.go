@@ -91,6 +91,10 @@ func (c *Checker) present(call *history.APICall, k *versions.Kind, a asked) {
 func (c *Checker) absent(call *history.APICall, k *versions.Kind, a asked) {
 	initial := k.Next(call.Namespace, call.Name, 0)
 	c.judge(a.g, initial != nil)
+	if initial == nil {
+		// Whether the answer could have been wrong shows when the object is made.
+		c.unborn[unborn{k, call.Namespace, call.Name, a.g}]++
+	}
 	if a.g == Any || initial == nil {
 		return
 	}

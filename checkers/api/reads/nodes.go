@@ -12,32 +12,55 @@ import (
 // nodes are the pods of each node: those that were ever bound to it, in the
 // order of their keys. Each kubelet lists its own pods; without this, each such
 // list would cost a look at all pods there are.
-type nodes map[string][]podName
+type nodes struct {
+	known int  // versions of pods that were gone through
+	blind bool // some could not be read: they may have been on any node
+	pods  map[string]*podList
+}
+
+type podList struct {
+	names []podName
+	fresh bool // the last ones are not sorted in yet
+}
 
 type podName struct{ namespace, name string }
 
 const nodeField = "spec.nodeName"
 
-// nodesOf goes through all versions of the pods once. It returns nil if some
-// could not be read, as they may have been on any node.
-func nodesOf(k *versions.Kind) nodes {
-	n, on := nodes{}, map[podName]string{} // on: the last node of each pod
-	for change := range k.Changes(0, 1<<62) {
+// learn goes through the versions of the pods that have come since it was
+// called last.
+func (n *nodes) learn(k *versions.Kind) {
+	if n.known == k.Len() {
+		return
+	}
+	for change := range k.Since(n.known, 1<<62) {
 		v := change.Now
-		if v.Unread {
-			return nil
+		n.blind = n.blind || v.Unread
+		node := v.Field(nodeField)
+		if node == "" || change.Prev != nil && change.Prev.Field(nodeField) == node {
+			continue
 		}
-		node, pod := v.Field(nodeField), podName{v.Namespace, v.Name}
-		if node != "" && on[pod] != node {
-			on[pod] = node
-			n[node] = append(n[node], pod)
+		list := n.pods[node]
+		if list == nil {
+			list = &podList{}
+			n.pods[node] = list
 		}
+		list.names, list.fresh = append(list.names, podName{v.Namespace, v.Name}), true
 	}
-	for node, pods := range n {
-		slices.SortFunc(pods, func(a, b podName) int { return strings.Compare(a.key(), b.key()) })
-		n[node] = slices.Compact(pods) // a name may have come back to a node
+	n.known = k.Len()
+}
+
+// of returns the pods of a node.
+func (n *nodes) of(node string) []podName {
+	list := n.pods[node]
+	if list == nil {
+		return nil
 	}
-	return n
+	if list.fresh {
+		slices.SortFunc(list.names, func(a, b podName) int { return strings.Compare(a.key(), b.key()) })
+		list.names, list.fresh = slices.Compact(list.names), false // a name may have come back to a node
+	}
+	return list.names
 }
 
 func (p podName) key() string { return p.namespace + "/" + p.name }
@@ -63,14 +86,11 @@ func (c *Checker) candidates(call *history.APICall, k *versions.Kind) iter.Seq[*
 	if node == "" {
 		return all
 	}
-	if !c.indexed {
-		c.indexed, c.nodes = true, nodesOf(k)
-	}
-	if c.nodes == nil {
+	if c.nodes.learn(k); c.nodes.blind {
 		return all
 	}
 	return func(yield func(*history.Version) bool) {
-		for _, p := range c.nodes[node] {
+		for _, p := range c.nodes.of(node) {
 			if call.Namespace != "" && call.Namespace != p.namespace {
 				continue
 			}

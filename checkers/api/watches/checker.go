@@ -12,6 +12,10 @@ import (
 
 // Checker judges the watch guarantees of one API history. Feed it with Call and
 // Watch and end with Finish. It is not safe for concurrent use.
+//
+// Before a call or a message is handed over, the window has to be final up to its
+// time, and the version table has to have everything up to the revision that the
+// window allows then, and to know the resource if it ever will.
 type Checker struct {
 	opt         Options
 	first, last int64 // the revisions that the table knows: (first, last]
@@ -47,14 +51,12 @@ type finding struct {
 
 // New returns a Checker.
 func New(opt Options) *Checker {
-	c := &Checker{
+	return &Checker{
 		opt:       opt.withDefaults(),
 		resources: map[resourceName]*resource{},
 		open:      map[uint64]*watch{}, servers: map[serverName]*server{},
 		latencies: map[string]*hdrhistogram.Histogram{}, found: map[string]*finding{},
 	}
-	c.first, c.last = c.opt.Versions.Bounds()
-	return c
 }
 
 // Call takes an attempt; those that are no watches are of no interest. The
@@ -63,6 +65,7 @@ func (c *Checker) Call(call *history.APICall) {
 	if call == nil || call.Verb != "watch" {
 		return
 	}
+	c.first, c.last = c.opt.Versions.Bounds()
 	c.end = max(c.end, call.Returned)
 	if call.Status != 200 {
 		if call.Status != 0 {
@@ -87,6 +90,7 @@ func (c *Checker) Watch(m *history.APIWatch) {
 		c.counts.strangers++
 		return
 	}
+	c.upToDate(w)
 	switch m.Type {
 	case history.APIWatchOpen:
 		w.opened = m.At
@@ -104,9 +108,30 @@ func (c *Checker) Watch(m *history.APIWatch) {
 	}
 }
 
+// upToDate lets a watch see what has come into the version table.
+func (c *Checker) upToDate(w *watch) {
+	c.first, c.last = c.opt.Versions.Bounds()
+	if w.res != nil {
+		w.res.extend()
+	}
+}
+
+// Broken names the guarantees of which a violation was seen so far.
+func (c *Checker) Broken() []string {
+	var names []string
+	for _, g := range guarantees {
+		if c.found[g.name] != nil {
+			names = append(names, g.name)
+		}
+	}
+	return names
+}
+
 // Finish judges what is left and returns the verdicts, one per guarantee.
 func (c *Checker) Finish() []checkers.Verdict {
+	c.first, c.last = c.opt.Versions.Bounds()
 	for _, w := range c.stillOpen() {
+		c.upToDate(w)
 		c.closed(w, c.end, true)
 	}
 	c.open = map[uint64]*watch{}
@@ -136,6 +161,9 @@ func (c *Checker) resource(group, name string) *resource {
 			r = newResource(k)
 		}
 		c.resources[key] = r
+	}
+	if r != nil {
+		r.extend()
 	}
 	return r
 }

@@ -1,10 +1,14 @@
 package watches
 
 import (
+	"cmp"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/versions"
 )
 
 // judgeTales judges watches of a world, with floors of nothing.
@@ -59,4 +63,57 @@ func TestClean(t *testing.T) {
 		t.Errorf("the servers did too little: %+v", total)
 	}
 	t.Logf("%+v", total)
+}
+
+// TestWhileFilled hands over calls and messages in steps of random length, with a
+// table that has only what the store may have reached by their ends.
+func TestWhileFilled(t *testing.T) {
+	floors := Floors{Events: -1, Initial: -1, Ends: -1, Bookmarks: -1, Deleted: -1, Expired: -1, Future: -1}
+	for seed := range uint64(30) {
+		w := newWorld(seed)
+		w.churn(400)
+		var calls []*history.APICall
+		var messages []*history.APIWatch
+		for _, t := range w.tales(120) {
+			calls, messages = append(calls, t.call), append(messages, t.messages...)
+		}
+		slices.SortStableFunc(calls, func(a, b *history.APICall) int { return cmp.Compare(a.Returned, b.Returned) })
+		slices.SortStableFunc(messages, func(a, b *history.APIWatch) int { return cmp.Compare(a.At, b.At) })
+		win, all, tab := w.window(), w.table(), versions.New()
+		whole := New(Options{Versions: all, Window: win, Faultless: seed%2 == 0, Bound: 200 * time.Millisecond, Floors: floors})
+		steps := New(Options{Versions: tab, Window: win, Faultless: seed%2 == 0, Bound: 200 * time.Millisecond, Floors: floors})
+		added := 0
+		for until := w.commits[9].at; len(calls)+len(messages) > 0; until += history.Time(w.rng.IntN(300)) * ms {
+			added = w.fill(tab, added, win.Hi(until))
+			for ; len(calls) > 0 && calls[0].Returned <= until; calls = calls[1:] {
+				steps.Call(calls[0])
+				whole.Call(calls[0])
+			}
+			for ; len(messages) > 0 && messages[0].At <= until; messages = messages[1:] {
+				steps.Watch(messages[0])
+				whole.Watch(messages[0])
+			}
+		}
+		w.fill(tab, added, w.rev())
+		got, want := steps.Finish(), whole.Finish()
+		for i := range want {
+			if got[i] != want[i] {
+				t.Errorf("seed %d: in steps %s\n%s\nas a whole %s\n%s", seed, got[i], got[i].Checked, want[i], want[i].Checked)
+			}
+		}
+	}
+}
+
+// fill adds the versions of the commits from n on up to a revision.
+func (w *world) fill(t *versions.Table, n int, rev int64) int {
+	for ; n < len(w.commits) && w.first+1+int64(n) <= rev; n++ {
+		c := w.commits[n]
+		v := c.now
+		if v == nil {
+			v = &history.Version{Key: "/registry/" + c.kind + "/" + c.ns + "/" + c.name, Resource: c.kind, Delete: true, Revision: w.first + 1 + int64(n)}
+		}
+		t.Add(v)
+	}
+	t.Sealed(rev)
+	return n
 }

@@ -40,30 +40,58 @@ type group struct {
 	objects []*object // those of entries, once each
 }
 
-// resource is the index of one kind.
+// class is the groups of one field, by its values.
+type class map[string]*group
+
+// resource is the index of one kind. It grows with the kind.
 type resource struct {
 	kind    *versions.Kind
+	known   int // versions of the kind that are in the index
 	objects map[object]*object
+	unknown map[object]*object // that a watch showed and the kind did not have
 	all     *group
-	classes map[string]map[string]*group // by field, then by its value
+	classes map[string]class // by field
 }
 
 func newResource(k *versions.Kind) *resource {
-	r := &resource{kind: k, objects: map[object]*object{}, all: &group{}, classes: map[string]map[string]*group{}}
-	for c := range k.Changes(0, math.MaxInt64) {
-		r.all.entries = append(r.all.entries, entry{c.Now.Revision, r.object(c.Now.Namespace, c.Now.Name)})
+	return &resource{
+		kind: k, objects: make(map[object]*object), unknown: map[object]*object{},
+		all: &group{entries: make([]entry, 0, k.Len())}, classes: map[string]class{},
 	}
-	r.all.finish()
-	return r
+}
+
+// extend takes in the changes that have come since it did so last.
+func (r *resource) extend() {
+	if r.known == r.kind.Len() {
+		return
+	}
+	for c := range r.kind.Since(r.known, math.MaxInt64) {
+		key := object{c.Now.Namespace, c.Now.Name}
+		o := r.objects[key]
+		born := o == nil
+		if born {
+			o = &key
+			r.objects[key] = o
+		}
+		e := entry{c.Now.Revision, o}
+		r.all.add(e, born)
+		for field, class := range r.classes {
+			class.place(field, c, e, born)
+		}
+	}
+	r.known = r.kind.Len()
 }
 
 // object returns the one object of that name.
 func (r *resource) object(namespace, name string) *object {
 	key := object{namespace, name}
-	o := r.objects[key]
+	if o := r.objects[key]; o != nil {
+		return o
+	}
+	o := r.unknown[key]
 	if o == nil {
 		o = &key
-		r.objects[key] = o
+		r.unknown[key] = o
 	}
 	return o
 }
@@ -74,77 +102,86 @@ func (r *resource) group(field, value string) *group {
 	if field == "" {
 		return r.all
 	}
-	class := r.classes[field]
-	if class == nil {
-		class = r.classify(field)
-		r.classes[field] = class
+	c := r.classes[field]
+	if c == nil {
+		c = r.classify(field)
+		r.classes[field] = c
 	}
-	if g := class[value]; g != nil {
-		return g
-	}
-	return &group{}
+	return c.group(value)
 }
 
-func (r *resource) classify(field string) map[string]*group {
-	class := map[string]*group{}
-	add := func(value string, e entry) {
-		g := class[value]
-		if g == nil {
-			g = &group{}
-			class[value] = g
-		}
-		g.entries = append(g.entries, e)
+func (r *resource) classify(field string) class {
+	c, known := class{}, map[*object]bool{}
+	place := func(change versions.Change, e entry) {
+		c.place(field, change, e, !known[e.obj])
+		known[e.obj] = true
 	}
+	if field == pinNode {
+		i := 0
+		for change := range r.kind.Changes(0, math.MaxInt64) {
+			place(change, r.all.entries[i])
+			i++
+		}
+	} else {
+		for _, e := range r.all.entries {
+			place(versions.Change{}, e)
+		}
+	}
+	for _, g := range c {
+		g.entries = slices.Clip(g.entries)
+	}
+	return c
+}
+
+// group returns the group of a value, which may be to come.
+func (c class) group(value string) *group {
+	g := c[value]
+	if g == nil {
+		g = &group{}
+		c[value] = g
+	}
+	return g
+}
+
+// place adds a change to the groups that it belongs to. No watch pins a field to
+// nothing. born says that it is the first one of its object.
+func (c class) place(field string, change versions.Change, e entry, born bool) {
 	switch field {
 	case pinNode:
-		r.classifyByNode(add)
+		c.placeByNode(change, e)
 	case pinName:
-		for _, e := range r.all.entries {
-			add(e.obj.name, e)
-		}
+		c.group(e.obj.name).add(e, born)
 	case pinObject:
-		for _, e := range r.all.entries {
-			add(e.obj.String(), e)
-		}
+		c.group(e.obj.String()).add(e, born)
 	case pinNamespace:
-		for _, e := range r.all.entries {
-			add(e.obj.namespace, e)
+		if e.obj.namespace != "" {
+			c.group(e.obj.namespace).add(e, born)
 		}
 	}
-	for _, g := range class {
-		g.finish()
-	}
-	return class
 }
 
-// classifyByNode adds a change to the node that the object was on before, too:
+// placeByNode adds a change to the node that the object was on before, too:
 // there it ceases to match.
-func (r *resource) classifyByNode(add func(string, entry)) {
-	i := 0
-	for c := range r.kind.Changes(0, math.MaxInt64) {
-		e := r.all.entries[i]
-		i++
-		now, prev := c.Now.Field(pinNode), ""
-		if c.Prev != nil {
-			prev = c.Prev.Field(pinNode)
-		}
-		if !c.Now.Delete {
-			add(now, e)
-		}
-		if c.Prev != nil && (c.Now.Delete || prev != now) {
-			add(prev, e)
-		}
+func (c class) placeByNode(change versions.Change, e entry) {
+	now, prev := change.Now.Field(pinNode), ""
+	if change.Prev != nil {
+		prev = change.Prev.Field(pinNode)
+	}
+	if now != "" {
+		g := c.group(now)
+		// A name may come back to its node. Those of one node are few.
+		g.add(e, now != prev && !slices.Contains(g.objects, e.obj))
+	}
+	if prev != "" && prev != now {
+		c.group(prev).add(e, false)
 	}
 }
 
-func (g *group) finish() {
-	g.entries = slices.Clip(g.entries)
-	known := map[*object]bool{}
-	for _, e := range g.entries {
-		if !known[e.obj] {
-			known[e.obj] = true
-			g.objects = append(g.objects, e.obj)
-		}
+// add adds a change; first says that it is the first one of its object here.
+func (g *group) add(e entry, first bool) {
+	g.entries = append(g.entries, e)
+	if first {
+		g.objects = append(g.objects, e.obj)
 	}
 }
 

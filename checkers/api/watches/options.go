@@ -9,8 +9,8 @@ import (
 
 // Options are what a Checker needs to know beside the records.
 type Options struct {
-	Versions *versions.Table // complete
-	Window   *window.Window  // complete
+	Versions *versions.Table // see Checker
+	Window   *window.Window
 	Floors   Floors
 	// Faultless says that the run caused no faults, so that events that nothing
 	// passed by are owed after Bound.

@@ -223,6 +223,10 @@ func same(o *history.APIObject, v *history.Version) bool {
 // pass accounts for all changes up to a revision: what matters to the watch and
 // has not come is owed. by tells what passed it by.
 func (c *Checker) pass(w *watch, rev int64, by func() row) {
+	// A watch may begin at a revision that came later than it.
+	for w.next < len(w.group.entries) && w.group.entries[w.next].rev <= w.start {
+		w.next++
+	}
 	for rev = min(rev, c.last); w.next < len(w.group.entries) && w.group.entries[w.next].rev <= rev; w.next++ {
 		c.owe(w, w.group.entries[w.next], by)
 	}

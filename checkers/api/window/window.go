@@ -6,6 +6,7 @@ package window
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/planecheck/planecheck/checkers/history"
@@ -14,6 +15,12 @@ import (
 
 // most bounds the revisions of one history: a larger one is a broken record.
 const most = 1 << 26
+
+// The times before and after all others.
+const (
+	never   = history.Time(math.MinInt64)
+	forever = history.Time(math.MaxInt64)
+)
 
 // point is a revision at a time.
 type point struct {
@@ -24,16 +31,22 @@ type point struct {
 // Builder collects what bounds a Window from the records of a storage history,
 // in any order. Use New.
 type Builder struct {
-	returned, called             []point // revisions that answers carried
+	returned, called             []point // revisions that answers carried; not in the window yet
 	compactReturned, compactHigh []point
 	commits                      []interval // by revision
 	last                         int64      // the highest revision seen at all
+
+	window *Window      // nil before it is asked for
+	final  history.Time // up to here it does not change any more
+	late   bool
+	next   int64        // no revision before it may still turn out to be uncalled
+	before history.Time // when the one before next was called for
 }
 
 type interval struct{ called, returned history.Time }
 
 // New returns an empty Builder.
-func New() *Builder { return &Builder{} }
+func New() *Builder { return &Builder{final: never, next: 1} }
 
 // StoreOp takes a call of the store. It keeps nothing of it.
 func (b *Builder) StoreOp(op *history.StoreOp) {
@@ -53,7 +66,9 @@ func (b *Builder) StoreOp(op *history.StoreOp) {
 	for int64(len(b.commits)) <= op.Header {
 		b.commits = append(b.commits, interval{})
 	}
-	b.commits[op.Header] = interval{op.Called, op.Returned}
+	commit := &b.commits[op.Header]
+	b.late = b.late || op.Called <= b.final || commit.called != 0 && commit.called <= b.final
+	*commit = interval{op.Called, op.Returned}
 }
 
 // StoreWatch takes a message of a watch: its events show revisions that no call
@@ -87,40 +102,124 @@ func current(op *history.StoreOp) bool {
 	return false
 }
 
-// Window answers for all times of a history. It is safe for concurrent use.
+// Window answers for the times up to which it is final. It is safe for
+// concurrent use as long as its Builder does not advance it.
 type Window struct {
 	returned, called             []point
+	uncalled                     []point
 	compactReturned, compactHigh []point
 	commits                      []interval
-	last                         int64
 }
 
-// Window returns the window of what was collected. The Builder must not be used
-// any more.
-func (b *Builder) Window() *Window {
-	w := &Window{
-		commits: b.commits, last: b.last,
-		compactReturned: rising(b.compactReturned), compactHigh: rising(b.compactHigh),
-		returned: rising(b.returned),
+// Window returns the window of what was collected, for all times. The Builder
+// must not be used any more.
+func (b *Builder) Window() *Window { return b.Advance(forever) }
+
+// Advance returns the window, which is the same one each time, with what was
+// collected so far, and says that it is to answer for all times up to a moment:
+// whatever was called by then has been taken, or has no answer that tells a
+// revision.
+func (b *Builder) Advance(until history.Time) *Window {
+	if b.window == nil {
+		b.window = &Window{}
 	}
-	w.called = rising(append(b.called, w.uncalled()...))
+	w, until := b.window, max(until, b.final)
+	b.returned = b.settle(&w.returned, b.returned, until)
+	b.called = b.settle(&w.called, b.called, until)
+	b.compactReturned = b.settle(&w.compactReturned, b.compactReturned, until)
+	b.compactHigh = b.settle(&w.compactHigh, b.compactHigh, until)
+	w.commits = b.commits
+	if until == forever {
+		b.settleUncalled()
+	} else {
+		b.settle(&w.uncalled, b.uncalled(until), forever)
+	}
+	b.final = until
 	return w
+}
+
+// Late says that something came after all that concerns times for which the
+// window had been said to be final: it may have answered wrongly until then.
+func (b *Builder) Late() bool { return b.late }
+
+// settle moves the points up to a time to those that are asked for, and returns
+// the rest.
+func (b *Builder) settle(to *[]point, points []point, until history.Time) (rest []point) {
+	if until != forever {
+		points, rest = split(points, until)
+	}
+	for _, p := range points {
+		if p.at <= b.final && p.rev > highest(*to, p.at) {
+			b.late = true
+			*to = rising(append(*to, points...))
+			return rest
+		}
+	}
+	points = rising(points)
+	if len(*to) == 0 {
+		*to = points
+		return rest
+	}
+	for _, p := range points {
+		if p.rev > (*to)[len(*to)-1].rev {
+			*to = append(*to, p)
+		}
+	}
+	return rest
+}
+
+// split parts points by a time. The later ones stay where they are.
+func split(points []point, until history.Time) (due, rest []point) {
+	rest = points[:0]
+	for _, p := range points {
+		if p.at <= until {
+			due = append(due, p)
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	return due, rest
 }
 
 // uncalled are the revisions that no answer tells of: ends of leases, and writes
 // of unknown outcome. Each may have been made as early as the one before it was
-// called for.
-func (w *Window) uncalled() []point {
+// called for. Of a revision that may have been made later than until the answer
+// may be still to come, so it has to wait.
+func (b *Builder) uncalled(until history.Time) []point {
 	var points []point
-	var before history.Time
-	for rev := int64(1); rev <= w.last; rev++ {
-		if called, _, ok := w.Commit(rev); ok {
+	before, waits := b.before, false
+	for rev := b.next; rev <= b.last; rev++ {
+		called, _, ok := b.window.Commit(rev)
+		switch {
+		case ok:
 			before = called
-		} else if rev > 1 {
+		case rev == 1:
+		case before <= until:
 			points = append(points, point{before, rev})
+		default:
+			waits = true
+		}
+		if !waits {
+			b.next, b.before = rev+1, before
 		}
 	}
 	return points
+}
+
+// settleUncalled finds all of them anew. An answer that came after its revision
+// had been taken for uncalled shows here.
+func (b *Builder) settleUncalled() {
+	w, old := b.window, b.window.uncalled
+	b.next, b.before = 1, 0
+	w.uncalled = rising(b.uncalled(forever))
+	for _, list := range [][]point{old, w.uncalled} {
+		for _, p := range list {
+			called := highest(w.called, p.at)
+			if p.at <= b.final && max(called, highest(old, p.at)) != max(called, highest(w.uncalled, p.at)) {
+				b.late = true
+			}
+		}
+	}
 }
 
 // rising sorts points by time and keeps those that are higher than all before.
@@ -145,7 +244,7 @@ func (w *Window) Lo(t history.Time) int64 { return highest(w.returned, t-1) }
 
 // Hi is the largest revision that the store may have reached at t: no call that
 // was made by then shows a later one.
-func (w *Window) Hi(t history.Time) int64 { return highest(w.called, t) }
+func (w *Window) Hi(t history.Time) int64 { return max(highest(w.called, t), highest(w.uncalled, t)) }
 
 // Commit is the call and the answer between which a revision was committed; ok
 // is false where no answer tells: the end of a lease, an unknown outcome.

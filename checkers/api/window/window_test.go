@@ -1,7 +1,9 @@
 package window
 
 import (
+	"cmp"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/planecheck/planecheck/checkers/history"
@@ -95,6 +97,111 @@ func TestSound(t *testing.T) {
 			if lo, hi := w.Lo(now), w.Hi(now); state > 1 && (lo > state || hi < state) {
 				t.Fatalf("seed %d: at %d the store is at %d, the window is [%d, %d]", seed, now, state, lo, hi)
 			}
+		}
+	}
+}
+
+// traffic makes calls of up to the length most, in the order in which they
+// returned: writes, of which some leave no answer, reads and compactions.
+func traffic(rng *rand.Rand, most int64) []*history.StoreOp {
+	var ops []*history.StoreOp
+	rev := int64(1)
+	for at := history.Time(100); at < 9000; at += history.Time(1 + rng.Int64N(40)) {
+		before, after := history.Time(rng.Int64N(most/2)), history.Time(1+rng.Int64N(most/2))
+		called, returned := at-before, at+after
+		switch rng.IntN(12) {
+		case 0:
+			ops = append(ops, get(called, returned, rev, false))
+		case 1:
+			ops = append(ops, &history.StoreOp{Method: history.MethodCompact, Called: called, Returned: returned, Revision: rev - 3})
+		case 2:
+			rev++ // nobody's call, but seen soon
+			ops = append(ops, get(at, returned, rev, false))
+		default:
+			rev++
+			ops = append(ops, put(called, returned, rev))
+		}
+	}
+	slices.SortFunc(ops, func(a, b *history.StoreOp) int { return cmp.Compare(a.Returned, b.Returned) })
+	return ops
+}
+
+// sameUntil compares what two windows say of times up to one.
+func sameUntil(a, b *Window, until history.Time) bool {
+	for at := max(0, until-600); at <= until; at += 7 {
+		lo, hi := a.Compacted(at)
+		otherLo, otherHi := b.Compacted(at)
+		if a.Lo(at) != b.Lo(at) || a.Hi(at) != b.Hi(at) || lo != otherLo || hi != otherHi {
+			return false
+		}
+	}
+	return true
+}
+
+// A window that is filled answers as it does in the end, if it is final no
+// sooner than all calls have returned; sooner, it is late where it does not.
+func TestAdvance(t *testing.T) {
+	const most = 60
+	differed := 0
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		ops := traffic(rng, most)
+		whole := New()
+		for _, op := range ops {
+			whole.StoreOp(op)
+		}
+		want := whole.Window()
+		for _, lag := range []history.Time{5 * most, most / 3} {
+			b, same := New(), true
+			for i, op := range ops {
+				b.StoreOp(op)
+				if until := op.Returned - lag; until >= ops[0].Returned && rng.IntN(5) == 0 {
+					same = sameUntil(b.Advance(until), want, until) && same
+					if i%10 == 0 {
+						b.Advance(until - 20) // no step back
+					}
+				}
+			}
+			if !same && lag > most {
+				t.Errorf("seed %d: a window that was filled answers otherwise", seed)
+			}
+			if !sameUntil(b.Window(), want, 9000) {
+				t.Errorf("seed %d, lag %d: at its end it answers otherwise", seed, lag)
+			}
+			if !same && !b.Late() || lag > most && b.Late() {
+				t.Errorf("seed %d, lag %d: it answered rightly %v, and late is %v", seed, lag, same, b.Late())
+			}
+			if !same {
+				differed++
+			}
+		}
+	}
+	if differed == 0 {
+		t.Error("too small a lag made no difference")
+	}
+}
+
+// What bears on times for which the window is final is late.
+func TestLate(t *testing.T) {
+	compact := func(called history.Time) *history.StoreOp {
+		return &history.StoreOp{Method: history.MethodCompact, Called: called, Returned: 90, Revision: 2}
+	}
+	for _, c := range []struct {
+		what string
+		op   *history.StoreOp
+		want bool
+	}{
+		{"a compaction of before", compact(40), true}, {"one of after", compact(55), false},
+		{"a write of before", put(40, 90, 3), true}, {"one of after", put(55, 90, 3), false},
+		{"a read of before that shows nothing new", get(40, 90, 2, false), false},
+		{"a read of after that shows what nobody made", get(55, 90, 3, false), true},
+	} {
+		b := New()
+		b.StoreOp(put(10, 20, 2))
+		b.Advance(50)
+		b.StoreOp(c.op)
+		if b.Advance(60); b.Late() != c.want {
+			t.Errorf("%s: late %v", c.what, b.Late())
 		}
 	}
 }

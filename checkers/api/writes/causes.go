@@ -37,6 +37,7 @@ func (c *Checker) note(call *history.APICall, t target, f fate) {
 	if call.GenerateName && call.Object.Name == "" {
 		t.name = ""
 	}
+	c.lateFor(c.window.Lo(call.Called) + 1)
 	c.pending[t] = append(c.pending[t], &pending{call: call.Clone(), fate: f})
 }
 
@@ -58,6 +59,8 @@ func (c *Checker) dryRun(call *history.APICall, t target) {
 	}
 	// The uid of what would have been created is made up for the answer.
 	if call.Object.UID != "" && call.Status == 201 && call.Subresource == "" {
+		_, used := c.sweep.uids[call.Object.UID]
+		c.sweep.late = c.sweep.late || used
 		c.dryUIDs[call.Object.UID] = call.Clone()
 	}
 }
@@ -82,6 +85,9 @@ func (c *Checker) effect(call *history.APICall) effect {
 func (c *Checker) noteDeletion(call *history.APICall, t target) {
 	if call.Resource == "pods" || call.Status >= 400 && call.DryRun {
 		return
+	}
+	if call.DryRun { // others only excuse
+		c.lateFor(c.window.Lo(call.Called) + 1)
 	}
 	switch {
 	case call.Verb == "deletecollection":
@@ -109,6 +115,12 @@ func (c *Checker) declared(call *history.APICall, t target, w span, v *history.V
 			return because("what an acknowledged write declared is not there at its revision").
 				call(call).version(t.at(v.Revision-1), v.Revision-1).version(v, v.Revision)
 		})
+	}
+	if v.Revision <= c.sweep.to {
+		// It changed nothing at a revision that was judged, unless that has no
+		// other cause.
+		c.sweep.late = c.sweep.late || c.sweep.guessed[v.Revision]
+		return
 	}
 	c.claims[v.Revision] = append(c.claims[v.Revision], call.Clone())
 }
@@ -192,6 +204,7 @@ func (c *Checker) cause(t target, now, prev *history.Version) {
 		}
 		answered = call
 	}
+	c.sweep.guessed[now.Revision] = true
 	c.uncaused(t, now, prev, d, answered)
 }
 

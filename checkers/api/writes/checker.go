@@ -13,14 +13,17 @@
 package writes
 
 import (
+	"math"
+
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/api/window"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/versions"
 )
 
-// Options of a Checker. Versions and Window have to be complete before the
-// first call is handed over.
+// Options of a Checker. Before a call is handed over, Window has to be final up to
+// its return, and Versions has to have everything up to the revision that Window
+// allows then, and to know the resource if it ever will.
 type Options struct {
 	Versions *versions.Table
 	Window   *window.Window
@@ -46,6 +49,7 @@ type Checker struct {
 	removers map[target][]effect // deletions that were no dry runs
 	sweepers []*history.APICall  // deletions of collections, dry runs too
 	dryGone  map[target][]*history.APICall
+	sweep    sweep
 
 	violations map[string]*violation
 	judged     map[string]int64 // uses of a guarantee that could be decided
@@ -71,14 +75,13 @@ type counts struct {
 
 // New returns a Checker.
 func New(opts Options) *Checker {
-	c := &Checker{
+	return &Checker{
 		table: opts.Versions, window: opts.Window, floors: opts.Floors.withDefaults(), faultless: opts.Faultless,
 		acked: map[target]acked{}, claims: map[int64][]*history.APICall{}, pending: map[target][]*pending{},
 		dryUIDs: map[string]*history.APICall{}, removers: map[target][]effect{}, dryGone: map[target][]*history.APICall{},
+		sweep:      sweep{next: map[*versions.Kind]int{}, uids: map[string]life{}, guessed: map[int64]bool{}},
 		violations: map[string]*violation{}, judged: map[string]int64{}, open: map[string]int64{}, refusals: map[string]int64{},
 	}
-	c.first, c.last = opts.Versions.Bounds()
-	return c
 }
 
 // fail counts a violation; the counter-example is only made for the first.
@@ -92,6 +95,7 @@ func (c *Checker) fail(guarantee string, why func() *evidence) {
 
 // Call takes a call. It keeps copies of what it keeps.
 func (c *Checker) Call(call *history.APICall) {
+	c.first, c.last = c.table.Bounds()
 	c.counts.calls++
 	c.code(call)
 	c.options(call)
@@ -145,11 +149,22 @@ func (c *Checker) Watch(w *history.APIWatch) {
 	}
 }
 
-// Finish judges what needs everything: the versions of all objects, and who
-// caused them. It returns one verdict per guarantee.
+// Broken names the guarantees of which a violation was seen so far.
+func (c *Checker) Broken() []string {
+	var names []string
+	for _, g := range guarantees {
+		if c.violations[g.name] != nil {
+			names = append(names, g.name)
+		}
+	}
+	return names
+}
+
+// Finish judges the versions that are left, and returns one verdict per
+// guarantee.
 func (c *Checker) Finish() []checkers.Verdict {
 	if c.verdicts == nil {
-		c.sweep()
+		c.Advance(math.MaxInt64)
 		c.verdicts = c.judgement()
 	}
 	return c.verdicts

@@ -1,9 +1,8 @@
 package writes
 
 import (
-	"math"
-
 	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/versions"
 )
 
 // life is where a uid was first seen.
@@ -12,32 +11,56 @@ type life struct {
 	rev int64
 }
 
-// sweep judges the versions of all objects, in the order of revisions per
-// resource.
-func (c *Checker) sweep() {
-	uids := map[string]life{}
+// sweep is how far the versions of objects have been judged.
+type sweep struct {
+	to   int64                  // the revision
+	next map[*versions.Kind]int // by resource: the first version that is left
+	uids map[string]life
+	// guessed are the revisions whose cause no answer names.
+	guessed map[int64]bool
+	late    bool
+}
+
+// Advance judges the versions of all objects up to a revision and who caused
+// them, in the order of revisions per resource. The calls that may have to do
+// with them should have been handed over; see Late.
+func (c *Checker) Advance(rev int64) {
+	c.first, c.last = c.table.Bounds()
 	for _, kind := range c.table.Kinds() {
-		_, resource := kind.Name()
-		for ch := range kind.Changes(c.first+1, math.MaxInt64) {
-			c.counts.versions++
-			now, prev := ch.Now, ch.Prev
-			t := target{kind, now.Namespace, now.Name}
-			if len(c.dryGone)+len(c.sweepers) > 0 {
-				c.gone(t, now, prev)
-			}
-			if now.Delete {
-				continue
-			}
-			if now.Unread || prev != nil && prev.Unread {
-				c.counts.unread++
-				continue
-			}
-			c.identity(now, prev)
-			c.unique(uids, t, now, prev)
-			if resource != "events" && c.known(t, now.Revision-1) {
-				c.cause(t, now, prev)
-			}
+		n := c.sweep.next[kind]
+		for ch := range kind.Since(n, rev) {
+			n++
+			c.version(kind, ch.Now, ch.Prev)
 		}
+		c.sweep.next[kind] = n
+	}
+	c.sweep.to = max(c.sweep.to, rev)
+}
+
+// Late says that a call came after versions had been judged that it may have to
+// do with: they may have been judged wrongly.
+func (c *Checker) Late() bool { return c.sweep.late }
+
+// lateFor takes note that a call may have had an effect from a revision on.
+func (c *Checker) lateFor(rev int64) { c.sweep.late = c.sweep.late || rev <= c.sweep.to }
+
+func (c *Checker) version(kind *versions.Kind, now, prev *history.Version) {
+	c.counts.versions++
+	t := target{kind, now.Namespace, now.Name}
+	if len(c.dryGone)+len(c.sweepers) > 0 {
+		c.gone(t, now, prev)
+	}
+	if now.Delete {
+		return
+	}
+	if now.Unread || prev != nil && prev.Unread {
+		c.counts.unread++
+		return
+	}
+	c.identity(now, prev)
+	c.unique(t, now, prev)
+	if now.Resource != "events" && c.known(t, now.Revision-1) {
+		c.cause(t, now, prev)
 	}
 }
 
@@ -67,7 +90,7 @@ func (c *Checker) identity(now, prev *history.Version) {
 }
 
 // unique judges the uid of a new object.
-func (c *Checker) unique(uids map[string]life, t target, now, prev *history.Version) {
+func (c *Checker) unique(t target, now, prev *history.Version) {
 	if now.UID == "" || prev != nil && prev.UID == now.UID {
 		return
 	}
@@ -77,9 +100,9 @@ func (c *Checker) unique(uids map[string]life, t target, now, prev *history.Vers
 			return because("the uid that a dry run made up is that of an object").call(call).version(now, now.Revision)
 		})
 	}
-	before, used := uids[now.UID]
+	before, used := c.sweep.uids[now.UID]
 	if !used {
-		uids[now.UID] = life{t, now.Revision}
+		c.sweep.uids[now.UID] = life{t, now.Revision}
 		return
 	}
 	c.fail(UIDUnique, func() *evidence {

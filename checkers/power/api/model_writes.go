@@ -129,7 +129,7 @@ func (f *facts) dryRunWrong(w *window.Window, calls []*history.APICall, c *histo
 // away the last finalizer removes the object: what it answers with is not stored.
 func (f *facts) answerWrong(w *window.Window, calls []*history.APICall, c *history.APICall) string {
 	n := name{kindOf(c), c.Object.Namespace, c.Object.Name}
-	if c.Object.Deleting && f.at(n, w.Lo(c.Called)) != nil && f.absentWithin(n, w.Lo(c.Called), w.Hi(c.Returned)) {
+	if c.Object.Deleting && f.removed(n, c.Object, w.Lo(c.Called), w.Hi(c.Returned)) {
 		return ""
 	}
 	for _, o := range calls {
@@ -157,6 +157,21 @@ func (f *facts) answerWrong(w *window.Window, calls []*history.APICall, c *histo
 		}
 	}
 	return ""
+}
+
+// removed says whether the life that an answer shows, from the version that it
+// names on, ended at a revision of the window. It may have begun in it, too.
+func (f *facts) removed(n name, o history.APIObject, lo, hi int64) bool {
+	seen := false
+	for _, v := range f.objects[n] {
+		switch {
+		case !v.Delete && v.Revision == o.Version:
+			seen = v.UID == o.UID
+		case v.Delete && seen:
+			return v.Revision >= lo && v.Revision <= hi
+		}
+	}
+	return false
 }
 
 // tableWrong judges the versions of the objects by themselves and by the calls
