@@ -17,6 +17,14 @@ func kindRules() []rule {
 				mask(port, "nodePort")
 			}
 		}},
+		{Rule{"port of the API server", "default/kubernetes leads to where an API server listens, and here each run has its own port"}, []string{"services"}, func(it *item) {
+			if it.namespace != "default" || it.name != "kubernetes" {
+				return
+			}
+			for _, port := range children(it.spec(), "ports") {
+				mask(port, "targetPort")
+			}
+		}},
 		{Rule{"pod ranges of Nodes", "handed out in the order in which Nodes came"}, []string{"nodes"}, func(it *item) {
 			delete(it.spec(), "podCIDR")
 			delete(it.spec(), "podCIDRs")

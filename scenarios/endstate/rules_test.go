@@ -48,6 +48,7 @@ func TestEachRule(t *testing.T) {
 
 	f("cluster IPs", `services {"metadata":{"name":"x"},"spec":{"clusterIP":"<ip a>","clusterIPs":["<ip a>"]}}`, "", "")
 	f("node ports", `services {"metadata":{"name":"x"},"spec":{"healthCheckNodePort":<port b>,"ports":[{"port":80,"nodePort":<port a>}]}}`, "", "")
+	f("port of the API server", `services {"metadata":{"name":"kubernetes","namespace":"default"},"spec":{"ports":[{"name":"https","port":443,"targetPort":<port a>}]}}`, "", "")
 	f("pod ranges of Nodes", `nodes {"metadata":{"name":"x"},"spec":{"podCIDR":"<ip a>/24","podCIDRs":["<ip a>/24"]}}`, "", "")
 	f("TTL of Nodes", `nodes {"metadata":{"name":"x","annotations":{"node.alpha.kubernetes.io/ttl":"<num a>"}}}`, "", "")
 	f("times of taints", "", `nodes {"metadata":{"name":"x"},"spec":{"taints":[{"key":"a","effect":"NoSchedule","timeAdded":"<time a>"},{"key":"b","effect":"NoExecute"}]}}`,

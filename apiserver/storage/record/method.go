@@ -63,8 +63,9 @@ var methods = map[string]*method{
 	pb.Maintenance_Snapshot_FullMethodName:   ignoredMethod,
 	pb.Maintenance_Defragment_FullMethodName: ignoredMethod,
 	pb.Maintenance_MoveLeader_FullMethodName: ignoredMethod,
-	// These two have a form that only asks; the others are MethodUnknown.
-	pb.Maintenance_Alarm_FullMethodName:     define[pb.AlarmRequest, pb.AlarmResponse](history.MethodUnknown, shapeUnary),
+	// An alarm shows in the answers to what it refuses.
+	pb.Maintenance_Alarm_FullMethodName: ignoredMethod,
+	// It has a form that only asks; the others are MethodUnknown.
 	pb.Maintenance_Downgrade_FullMethodName: define[pb.DowngradeRequest, pb.DowngradeResponse](history.MethodUnknown, shapeUnary),
 
 	pb.Cluster_MemberList_FullMethodName: ignoredMethod,

@@ -168,7 +168,7 @@ func TestEveryMethod(t *testing.T) {
 	}
 	streams := map[string]bool{"Watch/Watch": true, "Lease/LeaseKeepAlive": true} // see their own tests
 	ignored := map[string]bool{}
-	for name := range strings.FieldsSeq(`Lease/LeaseLeases Maintenance/Snapshot Maintenance/Defragment Maintenance/MoveLeader
+	for name := range strings.FieldsSeq(`Lease/LeaseLeases Maintenance/Snapshot Maintenance/Defragment Maintenance/MoveLeader Maintenance/Alarm
 		Cluster/MemberList Auth/AuthStatus Auth/Authenticate Auth/UserGet Auth/UserList Auth/RoleGet Auth/RoleList`) {
 		ignored[name] = true
 	}
@@ -222,9 +222,6 @@ func ended(t *testing.T, name string) []*history.StoreOp {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if name == pb.Maintenance_Alarm_FullMethodName {
-		m = &pb.AlarmRequest{Action: pb.AlarmRequest_DEACTIVATE}
-	}
 	if name == pb.Maintenance_Downgrade_FullMethodName {
 		m = &pb.DowngradeRequest{Action: pb.DowngradeRequest_ENABLE}
 	}
@@ -237,7 +234,7 @@ func TestQuestionsAreIgnored(t *testing.T) {
 	sink := &memory{}
 	r := New(Options{Sink: sink})
 	for name, req := range map[string]proto.Message{
-		pb.Maintenance_Alarm_FullMethodName:     &pb.AlarmRequest{Action: pb.AlarmRequest_GET},
+		pb.Maintenance_Alarm_FullMethodName:     &pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE},
 		pb.Maintenance_Downgrade_FullMethodName: &pb.DowngradeRequest{Action: pb.DowngradeRequest_VALIDATE},
 	} {
 		if _, err := unary(t, r, name, req, func(context.Context, any) (any, error) { return nil, nil }); err != nil {

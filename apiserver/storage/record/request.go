@@ -51,10 +51,6 @@ func content(msg proto.Message) *node {
 		return &node{op: history.StoreOp{Revision: m.GetRevision()}}
 	case *pb.StatusRequest, *pb.HashRequest:
 		return &node{}
-	case *pb.AlarmRequest:
-		if m.GetAction() == pb.AlarmRequest_GET {
-			return nil
-		}
 	case *pb.DowngradeRequest:
 		if m.GetAction() == pb.DowngradeRequest_VALIDATE {
 			return nil

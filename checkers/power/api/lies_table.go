@@ -213,7 +213,9 @@ func neverStored(t *teller) bool {
 		return false
 	}
 	for _, p := range c.Sets {
-		t.alter(t.from(v, p)[1:], func(v *history.Version) { remark(v, p.Name, value(prev.Marks, p.Name)) })
+		if later := t.from(v, p); len(later) > 0 { // none, where the call set what was there
+			t.alter(later[1:], func(v *history.Version) { remark(v, p.Name, value(prev.Marks, p.Name)) })
+		}
 	}
 	t.lose(v)
 	return true
@@ -305,7 +307,9 @@ func oneVersion(t *teller) bool {
 	}
 	after := next(v)
 	for _, p := range c.Sets {
-		t.alter(t.from(v, p)[1:], func(v *history.Version) { remark(v, p.Name, value(prev.Marks, p.Name)) })
+		if later := t.from(v, p); len(later) > 0 { // none, where the call set what was there
+			t.alter(later[1:], func(v *history.Version) { remark(v, p.Name, value(prev.Marks, p.Name)) })
+		}
 	}
 	t.lose(v)
 	now := t.versions[slices.IndexFunc(t.versions, func(o *history.Version) bool { return o.Revision == after.Revision && o.Key == after.Key })]
