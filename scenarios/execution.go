@@ -45,6 +45,8 @@ type execution struct {
 	// recovered is how the cluster came back after its faults; nil: it had none,
 	// or they are not over.
 	recovered *recovery
+	// ends are compared in the end; nil: nobody asks.
+	ends *twins
 	// recording keeps the histories; nil: the plan wants none.
 	recording *recording
 	// follower judges while the run goes on; nil: it is judged after its end.
@@ -68,7 +70,7 @@ func newExecution(plan *Plan, dir *results.Dir, run *results.Run) (*execution, e
 			return nil, err
 		}
 	}
-	if x.m, err = newMeasurement(dir, plan.World.Controllers > 0, log); err != nil {
+	if x.m, err = newMeasurement(dir, plan, log); err != nil {
 		return nil, err
 	}
 	return x, dir.Save(run) // the plan is on disk before anything starts
@@ -250,6 +252,9 @@ func (x *execution) stop(ctx context.Context) error {
 		peak.DiskBytes = bytes
 	}
 	x.run.Peak = &peak
+	if a := x.m.availability; a != nil {
+		x.run.Availability = a.Figures(history.Now())
+	}
 	x.recording.setHurry(x.interrupted || ctx.Err() != nil)
 	x.run.Lies = x.cluster.liars.told()
 	if err := x.cluster.stop(); err != nil {

@@ -43,6 +43,7 @@ func faultScenarios() []Scenario {
 	scenario := func(name, proves string, label string, acts func(Options, Ground) []Intervention) Scenario {
 		return Scenario{
 			Name: "faults/" + name, Proves: proves, Labels: []string{label}, Fix: faultOptions, Interventions: acts,
+			Twin: label == "long", // the short forms have no time for it
 		}
 	}
 	list := []Scenario{

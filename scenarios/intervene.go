@@ -50,7 +50,11 @@ func (x *execution) intervene(ctx context.Context) {
 		x.acts.note(err)
 		return
 	}
-	var acting sync.WaitGroup
+	sampling, stopSampling := context.WithCancel(ctx)
+	var acting, sampler sync.WaitGroup
+	sampler.Go(func() { faults.Leaders(sampling, env, x.m.availability.Leader) })
+	defer sampler.Wait()
+	defer stopSampling()
 	defer acting.Wait()
 	for _, i := range x.plan.Interventions {
 		if !i.Overlap {
@@ -85,24 +89,35 @@ func (x *execution) interveneOnce(ctx context.Context, env *faults.Env, i Interv
 	if !ok { // NewPlan has looked
 		return fmt.Errorf("there is no fault %q", i.Fault)
 	}
-	x.m.series.Event(history.Now(), "inject "+i.Fault, i.Target, nil)
+	deleted := x.m.collector.Pods.Counts().Deleted
+	window := x.m.availability.Begin(i.Fault, i.Target, history.Now())
+	defer func() { // no plan deletes pods under faults
+		window.Healed(history.Now())
+		window.Evicted(x.m.collector.Pods.Counts().Deleted - deleted)
+	}()
+	x.tellFault("inject", i, "")
 	active, err := f.Inject(ctx, env, i.Target)
 	if err != nil {
 		return err
 	}
-	x.m.series.Event(history.Now(), i.Fault, active.Evidence, nil)
-	x.log.Info("fault acts", "fault", i.Fault, "target", i.Target, "evidence", active.Evidence)
+	x.tellFault("acts", i, active.Evidence)
 	_ = pause(ctx, time.Duration(i.For)) // it is healed all the same
 	healing, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), healBound, fmt.Errorf("it had %v", healBound))
 	defer cancel()
-	x.m.series.Event(history.Now(), "heal "+i.Fault, i.Target, nil)
+	x.tellFault("heal", i, "")
+	window.Healed(history.Now())
 	evidence, err := active.Heal(healing)
 	if err != nil {
 		return fmt.Errorf("heal %s of %s: %w", i.Fault, i.Target, err)
 	}
-	x.m.series.Event(history.Now(), "healed "+i.Fault, evidence, nil)
-	x.log.Info("fault is healed", "fault", i.Fault, "target", i.Target, "evidence", evidence)
+	x.tellFault("healed", i, evidence)
 	return nil
+}
+
+// tellFault keeps how far a fault is, and the evidence for it.
+func (x *execution) tellFault(what string, i Intervention, evidence string) {
+	x.m.series.Event(history.Now(), what+" "+i.Fault, evidence, nil)
+	x.log.Info("fault "+what, "fault", i.Fault, "target", i.Target, "evidence", evidence)
 }
 
 // faultEnv is the running cluster as faults see it.

@@ -26,6 +26,9 @@ func (x *execution) judge(ctx context.Context, runErr error) {
 	if len(x.plan.Interventions) > 0 {
 		verdicts = append(verdicts, x.judgeInterventions(), x.judgeRecovery())
 	}
+	if x.ends != nil && len(x.plan.Interventions) > 0 {
+		verdicts = append(verdicts, x.judgeTwin())
+	}
 	verdicts = append(verdicts, x.judgeLeases(), x.judgeComponents())
 	verdicts = append(verdicts, judgeCaches(x.run.Phases))
 	verdicts = append(verdicts, x.judgeHistory(ctx)...)

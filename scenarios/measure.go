@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -20,6 +21,10 @@ import (
 // in the kubelet's configuration).
 const leaseDuration = 40 * time.Second
 
+// heartbeatLate is the latency from which on a renewal of a node's lease counts as
+// late: that of a mutating call (the official SLO).
+const heartbeatLate = time.Second
+
 // measurement hears everything that happens in a run and keeps the figures.
 type measurement struct {
 	dir       *results.Dir
@@ -27,6 +32,9 @@ type measurement struct {
 	series    *results.Series
 	collector *results.Collector
 	log       *slog.Logger
+
+	// availability is nil in a run without faults.
+	availability *results.Availability
 
 	cluster atomic.Pointer[cluster] // set once it is up
 	commits atomic.Int64            // keys written
@@ -37,7 +45,7 @@ type measurement struct {
 	rates rateMeter
 }
 
-func newMeasurement(dir *results.Dir, operators bool, log *slog.Logger) (*measurement, error) {
+func newMeasurement(dir *results.Dir, plan *Plan, log *slog.Logger) (*measurement, error) {
 	m := &measurement{dir: dir, started: history.Now(), log: log, pace: -1}
 	var err error
 	if m.series, err = results.CreateSeries(dir.File("series.jsonl"), m.started); err != nil {
@@ -46,8 +54,11 @@ func newMeasurement(dir *results.Dir, operators bool, log *slog.Logger) (*measur
 	sampler := results.NewSampler(m.series, m.values, log)
 	sampler.Set(results.HarnessName, os.Getpid())
 	m.collector = results.NewCollector(sampler, leaseDuration)
-	if operators {
+	if plan.World.Controllers > 0 {
 		m.collector.WithOperators()
+	}
+	if len(plan.Interventions) > 0 {
+		m.availability = results.NewAvailability(m.started, heartbeatLate)
 	}
 	return m, nil
 }
@@ -64,6 +75,13 @@ func (m *measurement) hooks() hooks {
 		},
 		podSeen: m.collector.Pods.Saw,
 		lease:   m.collector.Leases.Lease,
+	}
+	if a := m.availability; a != nil {
+		h.observer = observers{m.collector.Recorder, a}
+		h.lease = func(l history.Lease) {
+			m.collector.Leases.Lease(l)
+			a.Lease(l)
+		}
 	}
 	if operators := m.collector.Operators; operators != nil {
 		pods := h.commit
@@ -180,10 +198,24 @@ func (m *measurement) setPhase(name string) {
 
 // close ends the time series.
 func (m *measurement) close() error {
-	if err := m.series.Close(); err != nil {
+	if err := errors.Join(m.writeAvailability(), m.series.Close()); err != nil {
 		return fmt.Errorf("close measurement: %w", err)
 	}
 	return nil
+}
+
+// writeAvailability writes what was served in each second. A run with faults is
+// short, so that all of it is kept until its end.
+func (m *measurement) writeAvailability() error {
+	if m.availability == nil {
+		return nil
+	}
+	series, err := results.CreateSeries(m.dir.File(results.AvailabilitySeries), m.started)
+	if err != nil {
+		return err
+	}
+	m.availability.Write(series, history.Now())
+	return series.Close()
 }
 
 // rateWindow is over how many samples, one a second, a rate is averaged.

@@ -41,8 +41,8 @@ type Options struct {
 	KeepData bool
 	// Force starts a run that is estimated not to fit.
 	Force bool
-	// FailFast judges the store's history during the run and ends the run when it
-	// shows the first violation.
+	// FailFast judges the histories during the run and ends the run when they show
+	// the first violation.
 	FailFast bool
 	// SLOFail makes a missed objective an error (exit status 5).
 	SLOFail bool

@@ -103,6 +103,9 @@ func (x *execution) work(ctx context.Context, name string) (*workloads.PhaseResu
 		if err == nil && len(x.plan.Interventions) > 0 {
 			x.recover(ctx)
 		}
+		if err == nil && x.ends != nil {
+			x.captureEnd(ctx)
+		}
 		if err == nil {
 			x.run.Settled = x.recording.seen()
 		}

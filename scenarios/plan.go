@@ -42,7 +42,7 @@ type Plan struct {
 	Interventions []Intervention `json:"interventions,omitempty"`
 	// Judge says which guarantees the run puts to the test.
 	Judge judge.Options `json:"judge"`
-	// FailFast ends the run at the first violation that the store's history shows.
+	// FailFast ends the run at the first violation that its histories show.
 	FailFast bool `json:"failFast,omitempty"`
 
 	members int // of the store

@@ -24,6 +24,8 @@ type Runner struct {
 	Out        io.Writer
 	Terminal   bool   // Out is one: bars are drawn
 	Planecheck string // version of this program
+
+	brief bool // neither plan nor summary are printed
 }
 
 // Report is how one run ended.
@@ -41,26 +43,43 @@ type Report struct {
 // a UsageError, ErrInterrupted, ErrSLOMissed, or a fault of the harness.
 func (r *Runner) Run(ctx context.Context, s Scenario, o Options) (*Report, error) {
 	report := &Report{Scenario: s.Name, Seed: o.Seed}
+	var ends *twins
+	if s.Twin {
+		ends = &twins{}
+		ends.want, ends.err = r.runTwin(ctx, s, o)
+		var usage *UsageError
+		if errors.As(ends.err, &usage) || errors.Is(ends.err, ErrInterrupted) {
+			return report, ends.err
+		}
+	}
+	x, err := r.run(ctx, s, o, ends)
+	if x != nil {
+		report.Dir, report.Run, report.Outcome = x.dir.Path, x.run, x.run.Verdict.Outcome
+	}
+	return report, err
+}
+
+// run runs a scenario once. The execution is nil if nothing was started.
+func (r *Runner) run(ctx context.Context, s Scenario, o Options, ends *twins) (*execution, error) {
 	p, err := prepare(s, o)
 	if err != nil {
-		return report, err
+		return nil, err
 	}
-	fmt.Fprint(r.Out, p.plan)
-	fmt.Fprintf(r.Out, "  estimate: %s\n", gib(p.estimate.Memory()))
+	if !r.brief {
+		fmt.Fprint(r.Out, p.plan)
+		fmt.Fprintf(r.Out, "  estimate: %s\n", gib(p.estimate.Memory()))
+	}
 	dir, err := p.admit(ctx, o)
 	if err != nil {
-		return report, err
+		return nil, err
 	}
-	report.Dir = dir.Path
 	fmt.Fprintf(r.Out, "  run directory: %s\n\n", dir.Path)
 	x, err := newExecution(p.plan, dir, r.describe(p))
 	if err != nil {
-		return report, err
+		return nil, err
 	}
-	report.Run = x.run
-	err = r.execute(ctx, x, o)
-	report.Outcome = x.run.Verdict.Outcome
-	return report, err
+	x.ends = ends
+	return x, r.execute(ctx, x, o)
 }
 
 // prepared is a run that has not touched anything yet.
@@ -109,8 +128,12 @@ func (r *Runner) execute(ctx context.Context, x *execution, o Options) error {
 	stop()
 	x.judge(ctx, err)
 	saveErr := errors.Join(x.m.close(), x.finish(o.KeepData))
-	fmt.Fprintf(r.Out, "\n%s", results.Render(x.run))
-	fmt.Fprintf(r.Out, "\nEverything measured: %s\n", x.dir.Path)
+	if r.brief {
+		fmt.Fprintf(r.Out, "\n%s: %s\n\n", x.plan.Scenario, x.run.Verdict.Outcome)
+	} else {
+		fmt.Fprintf(r.Out, "\n%s", results.Render(x.run))
+		fmt.Fprintf(r.Out, "\nEverything measured: %s\n", x.dir.Path)
+	}
 	var seen *violationSeen
 	switch {
 	case errors.Is(err, ErrInterrupted), errors.Is(context.Cause(ctx), ErrInterrupted):

@@ -29,6 +29,9 @@ type Scenario struct {
 	// Interventions are what the plan does to the cluster while it works. It
 	// may be nil.
 	Interventions func(Options, Ground) []Intervention
+	// Twin runs the plan without its faults first; with them it must end in the
+	// same state.
+	Twin bool
 }
 
 // Ground is the cluster that interventions are planned for.
