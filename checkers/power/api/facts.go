@@ -17,13 +17,29 @@ type name struct {
 	namespace, name string
 }
 
+// page is a token with what is listed: it holds a revision and a name, so that
+// lists of two namespaces may have the same.
+type page struct {
+	token          uint64
+	kind           kind
+	namespace      string
+	labels, fields string
+}
+
+func pageOf(c *history.APICall, token uint64) page {
+	return page{token, kindOf(c), c.Namespace, c.LabelSelector, c.FieldSelector}
+}
+
+// prior is the call that a page continues, nil: none that is known.
+func (f *facts) prior(c *history.APICall) *history.APICall { return f.before[pageOf(c, c.Continue)] }
+
 // facts is a history as the model sees it: plain maps and lists.
 type facts struct {
 	objects  map[name][]*history.Version // all versions and removals of a name, in order
 	names    map[kind][]name             // in the order of their keys
 	byID     map[uint64]*history.APICall
 	messages map[uint64][]*history.APIWatch
-	before   map[uint64]*history.APICall // the call whose NextPage is the token
+	before   map[page]*history.APICall // the call whose NextPage is the token
 	last     int64
 }
 
@@ -31,7 +47,7 @@ func learn(calls []*history.APICall, watches []*history.APIWatch, versions []*hi
 	f := &facts{
 		objects: map[name][]*history.Version{}, names: map[kind][]name{},
 		byID: map[uint64]*history.APICall{}, messages: map[uint64][]*history.APIWatch{},
-		before: map[uint64]*history.APICall{},
+		before: map[page]*history.APICall{},
 	}
 	for _, v := range versions {
 		f.last = max(f.last, v.Revision)
@@ -49,8 +65,8 @@ func learn(calls []*history.APICall, watches []*history.APIWatch, versions []*hi
 	}
 	for _, c := range calls {
 		f.byID[c.ID] = c
-		if c.NextPage != 0 && f.before[c.NextPage] == nil {
-			f.before[c.NextPage] = c
+		if next := pageOf(c, c.NextPage); c.NextPage != 0 && f.before[next] == nil {
+			f.before[next] = c
 		}
 	}
 	for _, m := range watches {

@@ -54,7 +54,7 @@ func hasNewer(t *teller, c *history.APICall, i int) bool { return len(t.versions
 func inList(fits func(*teller, *history.APICall, int) bool, lie itemLie) func(*teller) bool {
 	return func(t *teller) bool {
 		c, ok := t.listed(func(c *history.APICall) bool {
-			if len(c.Items) == 0 || c.Continue != 0 && t.f.before[c.Continue] == nil {
+			if len(c.Items) == 0 || c.Continue != 0 && t.f.prior(c) == nil {
 				return false
 			}
 			return fits == nil || anyItem(t, c, fits) >= 0
@@ -166,14 +166,14 @@ func longList(t *teller) bool {
 // continued draws a page behind another one of the same list.
 func (t *teller) continued(fits func(c, prev *history.APICall) bool) (c, prev *history.APICall, ok bool) {
 	c, ok = t.listed(func(c *history.APICall) bool {
-		prev := t.f.before[c.Continue]
+		prev := t.f.prior(c)
 		return c.Continue != 0 && prev != nil && prev.Status == 200 && len(prev.Items) > 0 && len(c.Chunks) == 0 &&
 			c.ListVersion == prev.ListVersion && fits(c, prev)
 	})
 	if !ok {
 		return nil, nil, false
 	}
-	return c, t.f.before[c.Continue], true
+	return c, t.f.prior(c), true
 }
 
 // tornPage lets a page answer from a later state than the page before.

@@ -85,7 +85,7 @@ func (f *facts) listWrong(w *window.Window, c *history.APICall) string {
 	lo, hi := bounds(w, c)
 	var after string
 	if c.Continue != 0 {
-		prev := f.before[c.Continue]
+		prev := f.prior(c)
 		if prev == nil || prev.Status != 200 {
 			return "" // nothing is known of the token
 		}
@@ -166,7 +166,7 @@ func (f *facts) expiredWrong(w *window.Window, c *history.APICall) string {
 		}
 		return "410 of a watch from no revision of the past"
 	case c.Continue != 0:
-		if prev := f.before[c.Continue]; prev == nil || prev.Status != 200 || prev.ListVersion < compacted {
+		if prev := f.prior(c); prev == nil || prev.Status != 200 || prev.ListVersion < compacted {
 			return ""
 		} else {
 			n = prev.ListVersion
