@@ -30,6 +30,7 @@ import (
 	schedulerapp "k8s.io/kubernetes/cmd/kube-scheduler/app"
 
 	"github.com/planecheck/planecheck/apiserver"
+	"github.com/planecheck/planecheck/apiserver/storage/etcdproc"
 )
 
 // exitUsage is the status for a kind that is not known.
@@ -43,10 +44,12 @@ const Kubectl = "kubectl"
 func Kinds() []string { return append(apiserver.Kinds(), Kubectl) }
 
 // Hook runs a component and exits with its status if this process was started
-// as one, and returns at once otherwise. It belongs at the very beginning of
-// main and of TestMain, before flags are parsed. It may call os.Exit because
-// the process then is nothing but the component.
+// as one, and returns at once otherwise; a member of the backend etcd-process
+// counts as one. It belongs at the very beginning of main and of TestMain,
+// before flags are parsed. It may call os.Exit because the process then is
+// nothing but the component.
 func Hook() {
+	etcdproc.Hook()
 	if len(os.Args) > 1 && os.Args[1] == apiserver.Subcommand {
 		os.Exit(Run(kindAndArgs(os.Args[2:])))
 	}

@@ -1,6 +1,9 @@
-// Package link holds the TCP links of a run: here the load balancer that
-// stands in front of the API servers. It moves bytes and counts them; it knows
-// nothing of TLS or HTTP.
+// Package link holds the TCP links of a run. The Balancer stands in front of
+// the API servers. A Link leads to one address and can be made slow, silent or
+// cut, in each direction by itself, while it runs. A Gate holds the Links of
+// one process that dials many addresses, so that each pair of processes has a
+// Link of its own. All move bytes and count them; they know nothing of TLS or
+// HTTP.
 package link
 
 import (
@@ -148,16 +151,24 @@ func (b *Balancer) Close() error {
 }
 
 func (b *Balancer) accept() {
+	acceptAll(b.listener, b.done, func(conn *net.TCPConn) {
+		b.tasks.Go(func() { b.serve(conn) })
+	})
+}
+
+// acceptAll hands every connection to take, until the listener or done is
+// closed.
+func acceptAll(listener net.Listener, done <-chan struct{}, take func(*net.TCPConn)) {
 	for {
-		conn, err := b.listener.Accept()
+		conn, err := listener.Accept()
 		switch {
 		case err == nil:
-			b.tasks.Go(func() { b.serve(conn.(*net.TCPConn)) })
+			take(conn.(*net.TCPConn))
 		case errors.Is(err, net.ErrClosed):
 			return
 		default:
 			select {
-			case <-b.done:
+			case <-done:
 				return
 			case <-time.After(acceptRetry):
 			}

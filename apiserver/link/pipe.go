@@ -79,6 +79,17 @@ func copyConn(dst, src *net.TCPConn, count *atomic.Int64) error {
 
 // copyChunk waits until src can be read, then forwards what one read gives.
 func copyChunk(dst, src *net.TCPConn, raw syscall.RawConn) (int, error) {
+	var written int
+	_, err := readChunk(raw, func(data []byte) (err error) {
+		written, err = dst.Write(data)
+		return err
+	})
+	return written, err
+}
+
+// readChunk waits until a connection can be read, then gives take what one
+// read gives. take must not keep it. The error is io.EOF at an orderly end.
+func readChunk(raw syscall.RawConn, take func([]byte) error) (int, error) {
 	var (
 		buffer *[chunkBytes]byte
 		n      int
@@ -110,5 +121,5 @@ func copyChunk(dst, src *net.TCPConn, raw syscall.RawConn) (int, error) {
 	case n == 0:
 		return 0, io.EOF
 	}
-	return dst.Write(buffer[:n])
+	return n, take(buffer[:n])
 }

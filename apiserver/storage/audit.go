@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -65,6 +64,6 @@ func withMember(m Member, f func(*grpc.ClientConn) error) error {
 	if err != nil {
 		return err
 	}
-	err = f(conn)
-	return errors.Join(err, conn.Close())
+	defer conn.Close() // an error of f must stay a gRPC status, see rpctypes.Error
+	return f(conn)
 }

@@ -7,7 +7,9 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
+	"github.com/planecheck/planecheck/apiserver/storage/proxy"
 	"github.com/planecheck/planecheck/checkers/history"
 )
 
@@ -27,20 +29,32 @@ func commitInterceptor(onCommit func(history.Commit)) grpc.UnaryServerIntercepto
 		}
 		called := history.Now()
 		resp, err := handler(ctx, req)
-		if answer, ok := resp.(*pb.TxnResponse); ok && err == nil {
-			reportTxn(onCommit, txn, answer, called, history.Now())
+		if answer, ok := resp.(*pb.TxnResponse); ok && err == nil && changes(executed(txn, answer)) {
+			returned := history.Now()
+			// The work of the recorder is the harness's own, not the store's.
+			pprof.SetGoroutineLabels(recorderLabels)
+			defer pprof.SetGoroutineLabels(storeLabels)
+			reportTxn(onCommit, txn, answer, called, returned)
 		}
 		return resp, err
 	}
 }
 
+// commitObserver is commitInterceptor for a proxy. The goroutine is the
+// proxy's and keeps its labels.
+func commitObserver(onCommit func(history.Commit)) proxy.Interference {
+	return proxy.Unary(func(ctx context.Context, _ string, req proto.Message, next proxy.Invoke) (proto.Message, error) {
+		called := history.Now()
+		resp, err := next(ctx, req)
+		txn, ok := req.(*pb.TxnRequest)
+		if answer, answered := resp.(*pb.TxnResponse); ok && answered && err == nil && changes(executed(txn, answer)) {
+			reportTxn(onCommit, txn, answer, called, history.Now())
+		}
+		return resp, err
+	})
+}
+
 func reportTxn(onCommit func(history.Commit), txn *pb.TxnRequest, resp *pb.TxnResponse, called, returned history.Time) {
-	if !changes(executed(txn, resp)) {
-		return
-	}
-	// The work of the recorder is the harness's own, not the store's.
-	pprof.SetGoroutineLabels(recorderLabels)
-	defer pprof.SetGoroutineLabels(storeLabels)
 	r := txnReport{
 		onCommit: onCommit,
 		commit:   history.Commit{Called: called, Returned: returned, Revision: resp.GetHeader().GetRevision()},

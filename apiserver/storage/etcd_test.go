@@ -49,7 +49,10 @@ func bounded(t testing.TB) context.Context {
 	return ctx
 }
 
-func open(t testing.TB, spec string, opt Options) *etcdCluster {
+// both are the backends that are held to the same.
+var both = []string{etcdName, processName}
+
+func openAs[B Backend](t testing.TB, spec string, opt Options) B {
 	t.Helper()
 	if opt.Dir == "" {
 		opt.Dir = t.TempDir()
@@ -63,16 +66,26 @@ func open(t testing.TB, spec string, opt Options) *etcdCluster {
 			t.Errorf("stop: %v", err)
 		}
 	})
-	return b.(*etcdCluster)
+	return b.(B)
 }
 
-func start(t testing.TB, spec string, opt Options) *etcdCluster {
+func startAs[B Backend](t testing.TB, spec string, opt Options) B {
 	t.Helper()
-	b := open(t, spec, opt)
+	b := openAs[B](t, spec, opt)
 	if err := b.Start(bounded(t)); err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+func open(t testing.TB, spec string, opt Options) *etcdCluster {
+	t.Helper()
+	return openAs[*etcdCluster](t, spec, opt)
+}
+
+func start(t testing.TB, spec string, opt Options) *etcdCluster {
+	t.Helper()
+	return startAs[*etcdCluster](t, spec, opt)
 }
 
 // dial returns a client of the kind that kube-apiserver uses.
@@ -109,8 +122,14 @@ func wantValue(t testing.TB, client *kubernetes.Client, key, want string) {
 
 func TestCommitsOfCluster(t *testing.T) {
 	t.Parallel()
+	for _, spec := range both {
+		t.Run(spec, func(t *testing.T) { t.Parallel(); testCommitsOfCluster(t, spec) })
+	}
+}
+
+func testCommitsOfCluster(t *testing.T, spec string) {
 	var commits commitLog
-	e := start(t, "etcd", Options{OnCommit: commits.add})
+	e := startAs[Backend](t, spec, Options{OnCommit: commits.add})
 	if n := len(e.Endpoints()); n != 3 {
 		t.Fatalf("%d endpoints, want 3", n)
 	}
@@ -215,7 +234,13 @@ func restart(t *testing.T, e *etcdCluster, name string) {
 
 func TestStartAgain(t *testing.T) {
 	t.Parallel()
-	e := start(t, "etcd", Options{})
+	for _, spec := range both {
+		t.Run(spec, func(t *testing.T) { t.Parallel(); testStartAgain(t, spec) })
+	}
+}
+
+func testStartAgain(t *testing.T, spec string) {
+	e := startAs[Backend](t, spec, Options{})
 	if err := e.Start(bounded(t)); message(err) != "start etcd: it is started already" {
 		t.Errorf("second start: %v", err)
 	}
@@ -235,7 +260,7 @@ func TestStartAgain(t *testing.T) {
 	wantValue(t, dial(t, endpoints...), "/registry/a", "kept")
 
 	// Another run in the same process, while the first still goes on.
-	other := start(t, "etcd:members=1", Options{})
+	other := startAs[Backend](t, spec+":members=1", Options{})
 	mustPut(t, dial(t, other.Endpoints()...), "/registry/a", "other", 0)
 	wantValue(t, dial(t, endpoints...), "/registry/a", "kept")
 }
@@ -284,8 +309,14 @@ func TestPortTaken(t *testing.T) {
 
 func TestUnusableDirectory(t *testing.T) {
 	t.Parallel()
+	for _, spec := range both {
+		t.Run(spec, func(t *testing.T) { t.Parallel(); testUnusableDirectory(t, spec) })
+	}
+}
+
+func testUnusableDirectory(t *testing.T, spec string) {
 	used := t.TempDir()
-	stale := filepath.Join(used, "etcd", "etcd-0", "member")
+	stale := filepath.Join(used, spec, "etcd-0", "member")
 	if err := os.MkdirAll(stale, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +328,7 @@ func TestUnusableDirectory(t *testing.T) {
 		used: "data directory " + filepath.Dir(stale) + " is not empty, a run starts in a new one",
 		file: "make etcd's data directory: mkdir " + file + ": not a directory",
 	} {
-		e := open(t, "etcd:members=1", Options{Dir: dir})
+		e := openAs[Backend](t, spec+":members=1", Options{Dir: dir})
 		if err := e.Start(bounded(t)); !strings.Contains(message(err), want) {
 			t.Errorf("start in %s: %v, want %q", dir, err, want)
 		}
@@ -306,7 +337,13 @@ func TestUnusableDirectory(t *testing.T) {
 
 func TestStartIsUndone(t *testing.T) {
 	t.Parallel()
-	e := open(t, "etcd", Options{})
+	for _, spec := range both {
+		t.Run(spec, func(t *testing.T) { t.Parallel(); testStartIsUndone(t, spec) })
+	}
+}
+
+func testStartIsUndone(t *testing.T, spec string) {
+	e := openAs[Backend](t, spec, Options{})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	interrupted := errors.New("interrupted")
 	cancel(interrupted)
@@ -326,7 +363,13 @@ func TestStartIsUndone(t *testing.T) {
 
 func TestRemoveData(t *testing.T) {
 	t.Parallel()
-	e := start(t, "etcd:members=1", Options{})
+	for _, spec := range both {
+		t.Run(spec, func(t *testing.T) { t.Parallel(); testRemoveData(t, spec) })
+	}
+}
+
+func testRemoveData(t *testing.T, spec string) {
+	e := startAs[Backend](t, spec+":members=1", Options{})
 	if err := e.Stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -34,8 +34,17 @@ func (l *historyLog) judge() map[string]checkers.Verdict {
 // The history of a real cluster, of which a member is restarted, is one that
 // the checkers can judge and find good; with one answer changed, they do not.
 func TestHistoryOfACluster(t *testing.T) {
+	for _, spec := range both {
+		t.Run(spec, func(t *testing.T) { testHistoryOfACluster(t, spec) })
+	}
+}
+
+func testHistoryOfACluster(t *testing.T, spec string) {
 	log := &historyLog{}
-	e := start(t, "etcd:members=3", Options{History: log})
+	e := startAs[interface {
+		Backend
+		MemberRestarter
+	}](t, spec, Options{History: log})
 	watch, err := record.StartFullWatch(record.FullWatchOptions{Endpoint: e.Members()[0].Endpoint})
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +65,12 @@ func TestHistoryOfACluster(t *testing.T) {
 	if err := e.StopMember(t.Context(), e.Members()[2].Name); err != nil {
 		t.Fatal(err)
 	}
-	awaitLeader(t, e)
+	switch e := any(e).(type) {
+	case *etcdCluster:
+		awaitLeader(t, e)
+	case *processCluster:
+		leads(t, e, "etcd-0", "etcd-1")
+	}
 	write(2)
 	if err := e.RestartMember(t.Context(), e.Members()[2].Name); err != nil {
 		t.Fatal(err)

@@ -26,17 +26,25 @@ func (o option) String() string { return o.key + "=" + strings.Join(o.values, "|
 // kinds lists every backend; it is a function so that nothing is registered
 // behind anybody's back.
 func kinds() []kind {
-	return []kind{{
-		name:    etcdName,
+	return []kind{
+		cluster(etcdName, func(size int, opt Options) (Backend, error) { return newEtcd(size, opt) }),
+		cluster(processName, func(size int, opt Options) (Backend, error) { return newProcesses(size, opt) }),
+	}
+}
+
+// cluster is a kind that has members.
+func cluster(name string, open func(size int, opt Options) (Backend, error)) kind {
+	return kind{
+		name:    name,
 		options: []option{{key: "members", values: []string{"3", "1", "5"}}},
 		open: func(values map[string]string, opt Options) (Backend, error) {
 			size, err := strconv.Atoi(values["members"])
 			if err != nil {
-				return nil, fmt.Errorf("storage backend etcd: members: %w", err)
+				return nil, fmt.Errorf("storage backend %s: members: %w", name, err)
 			}
-			return newEtcd(size, opt)
+			return open(size, opt)
 		},
-	}}
+	}
 }
 
 // usage is the form in which a person may write the spec, the default value

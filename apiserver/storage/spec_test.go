@@ -1,13 +1,14 @@
 package storage
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 func TestParseSpec(t *testing.T) {
-	const known = "etcd[:members=3|1|5]"
+	const known = "etcd[:members=3|1|5], etcd-process[:members=3|1|5]"
 	for _, test := range []struct {
 		spec    string
 		members string
@@ -17,6 +18,9 @@ func TestParseSpec(t *testing.T) {
 		{spec: "etcd:members=1", members: "1"},
 		{spec: "etcd:members=3", members: "3"},
 		{spec: "etcd:members=5", members: "5"},
+		{spec: "etcd-process", members: "3"},
+		{spec: "etcd-process:members=5", members: "5"},
+		{spec: "etcd-process:members=4", err: `storage backend etcd-process: unknown value in "members=4", known: members=3|1|5`},
 		{spec: "", err: `unknown storage backend "", known: ` + known},
 		{spec: "kine", err: `unknown storage backend "kine", known: ` + known},
 		{spec: "Etcd:members=1", err: `unknown storage backend "Etcd", known: ` + known},
@@ -37,7 +41,7 @@ func TestParseSpec(t *testing.T) {
 			t.Errorf("Open(%q): error %q, want %q", test.spec, message(err), test.err)
 		}
 	}
-	if diff := cmp.Diff([]string{known}, Known()); diff != "" {
+	if diff := cmp.Diff(known, strings.Join(Known(), ", ")); diff != "" {
 		t.Errorf("known backends (-want +got):\n%s", diff)
 	}
 }

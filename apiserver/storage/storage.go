@@ -6,6 +6,10 @@
 // measures is seen in two places only: every committed transaction is told to
 // Options.OnCommit by the member that served it, and all CPU that the backend
 // burns in this process carries the pprof label ProfileLabel.
+//
+// The backend etcd-process is the same cluster with each member in a process
+// of its own and with links between them, for the faults that only processes
+// can take, see processes.go. It costs each call some hops more.
 package storage
 
 import (
@@ -26,19 +30,6 @@ const (
 	ProfileLabel    = "component"
 	ProfileStore    = "etcd"
 	ProfileRecorder = "recorder"
-)
-
-// The faults that a backend may list in Faults.
-const (
-	// FaultMemberStop stops one member and leaves it down. The member closes
-	// its files in good order, so it loses nothing that it had acknowledged;
-	// leadership is not handed over first.
-	FaultMemberStop = "member-stop"
-	// FaultMemberRestart starts a stopped member again, with its data and at
-	// its old addresses.
-	FaultMemberRestart = "member-restart"
-	// FaultLeaderMove has the leader hand over to another member in good order.
-	FaultLeaderMove = "leader-move"
 )
 
 // Options are what a backend needs to know of the run.
@@ -62,7 +53,7 @@ type Options struct {
 type Member struct {
 	Name     string
 	Endpoint string // http://127.0.0.1:port, empty before the first start
-	PID      int    // 0: inside the harness
+	PID      int    // 0: inside the harness, or down
 	DataDir  string
 }
 
@@ -83,22 +74,6 @@ type Backend interface {
 	// DiskBytes is the space that the data takes on disk now, in all members.
 	DiskBytes() (int64, error)
 	Stop() error
-}
-
-// MemberRestarter is implemented by backends that list FaultMemberStop and
-// FaultMemberRestart.
-type MemberRestarter interface {
-	StopMember(ctx context.Context, name string) error
-	// RestartMember returns when the member is up. It does not wait for a
-	// leader, because the rest of the quorum may still be down.
-	RestartMember(ctx context.Context, name string) error
-}
-
-// LeaderMover is implemented by backends that may list FaultLeaderMove: those
-// with several members do.
-type LeaderMover interface {
-	// MoveLeader returns when another member leads, with the names of both.
-	MoveLeader(ctx context.Context) (from, to string, err error)
 }
 
 // DeathNotifier is implemented by backends that can lose a member which nobody

@@ -1,0 +1,163 @@
+package storage
+
+import (
+	"context"
+
+	"github.com/planecheck/planecheck/apiserver/link"
+)
+
+// The faults that a backend may list in Faults.
+const (
+	// FaultMemberStop stops one member and leaves it down. The member closes
+	// its files in good order, so it loses nothing that it had acknowledged.
+	// A leader inside the harness does not hand over first; one in a process
+	// does, as etcd does on SIGTERM.
+	FaultMemberStop = "member-stop"
+	// FaultMemberRestart starts a member again that is down, with its data and
+	// at its old addresses.
+	FaultMemberRestart = "member-restart"
+	// FaultLeaderMove has the leader hand over to another member in good order.
+	FaultLeaderMove = "leader-move"
+
+	// FaultMemberKill ends members with SIGKILL.
+	FaultMemberKill = "member-kill"
+	// FaultMemberFreeze stops a member with SIGSTOP: it keeps its connections
+	// and says nothing.
+	FaultMemberFreeze = "member-freeze"
+	// FaultPeerLink makes the way between two members slow, silent or cut.
+	FaultPeerLink = "peer-link"
+	// FaultMemberRollback starts members from an older copy of their data: what
+	// is left when fsync was a lie and the machine lost its power.
+	FaultMemberRollback = "member-rollback"
+	// FaultDefragment rewrites a member's database, which serves nobody
+	// meanwhile.
+	FaultDefragment = "defragment"
+	// FaultNoSpace raises the alarm of a full database, under which every
+	// member refuses writes.
+	FaultNoSpace = "no-space"
+	// FaultMemberReplace removes a member for good and adds an empty one in
+	// its place.
+	FaultMemberReplace = "member-replace"
+	// FaultSnapshotRestore starts the cluster anew from a snapshot.
+	FaultSnapshotRestore = "snapshot-restore"
+)
+
+// MemberRestarter is implemented by backends that list FaultMemberStop and
+// FaultMemberRestart.
+type MemberRestarter interface {
+	StopMember(ctx context.Context, name string) error
+	// RestartMember returns when the member is up. It does not wait for a
+	// leader, because the rest of the quorum may still be down.
+	RestartMember(ctx context.Context, name string) error
+}
+
+// LeaderMover is implemented by backends that may list FaultLeaderMove: those
+// with several members do.
+type LeaderMover interface {
+	// MoveLeader returns when another member leads, with the names of both.
+	MoveLeader(ctx context.Context) (from, to string, err error)
+}
+
+// MemberKiller is implemented by backends that list FaultMemberKill.
+type MemberKiller interface {
+	// KillMembers kills all members named, one right after the other, and
+	// returns when they are gone. RestartMember starts them again.
+	KillMembers(ctx context.Context, names ...string) error
+}
+
+// MemberFreezer is implemented by backends that list FaultMemberFreeze.
+type MemberFreezer interface {
+	// FreezeMember returns when no thread of the member runs.
+	FreezeMember(ctx context.Context, name string) error
+	ThawMember(ctx context.Context, name string) error
+}
+
+// PeerFaulter is implemented by backends that may list FaultPeerLink: those
+// with several members do.
+type PeerFaulter interface {
+	// SetPeer gives the bytes that one member sends to another a condition,
+	// whichever of the two has made the connection. The other way stays as it
+	// is, so a partition is a Hold both ways, and an asymmetric one is a Hold
+	// one way.
+	SetPeer(from, to string, c link.Condition) error
+	// CutPeers resets the connections between two members and lets them make
+	// no new ones.
+	CutPeers(a, b string) error
+	// HealPeers undoes all that, between all members, and returns how many
+	// bytes had been waiting and now go on.
+	HealPeers() int64
+	// PeerTraffic returns the figures of SetPeer's direction.
+	PeerTraffic(from, to string) (PeerTraffic, error)
+}
+
+// PeerTraffic is what has gone from one member to another since the backend
+// started.
+type PeerTraffic struct {
+	link.Flow
+	// Refused and Reset are connections between the two, made by either, that
+	// CutPeers has kept from being made or has ended.
+	Refused, Reset int64
+}
+
+// MemberInspector is implemented by backends that can show a member past the
+// clients' way: what is seen is not recorded, and no fault touches it.
+type MemberInspector interface {
+	InspectMember(ctx context.Context, name string) (MemberState, error)
+}
+
+// MemberState is what a member is and says of itself. Of one that is down or
+// frozen, only Process is known.
+type MemberState struct {
+	Process        string // the state of its process, see proc(5): "T" if frozen; "" if down
+	ID, Leader     uint64 // etcd's numbers; Leader is 0 while it knows none
+	Term           uint64 // of raft
+	Index, Applied uint64 // of raft's log
+	DBSize, DBUsed int64  // bytes of the database's file, and of those in use
+	NoSpace        bool   // it refuses writes
+}
+
+// DataKeeper is implemented by backends that list FaultMemberRollback.
+type DataKeeper interface {
+	// SaveData copies the data of the members named, all of them as they are at
+	// one moment, in the place of a former copy.
+	SaveData(ctx context.Context, names ...string) error
+	// RollbackData kills the members named and starts them again from their
+	// copies: together, so that none can learn from another what it has lost.
+	RollbackData(ctx context.Context, names ...string) error
+}
+
+// Defragmenter is implemented by backends that list FaultDefragment.
+type Defragmenter interface {
+	// DefragmentMember returns the size of the database before and after.
+	DefragmentMember(ctx context.Context, name string) (before, after int64, err error)
+}
+
+// SpaceAlarmer is implemented by backends that list FaultNoSpace.
+type SpaceAlarmer interface {
+	// RaiseNoSpace raises the alarm in the name of a member; it holds for all.
+	RaiseNoSpace(ctx context.Context, name string) error
+	// ClearNoSpace ends the alarms of all members.
+	ClearNoSpace(ctx context.Context) error
+}
+
+// MemberReplacer is implemented by backends that may list FaultMemberReplace:
+// those with several members do.
+type MemberReplacer interface {
+	// ReplaceMember kills a member, has the others forget it, deletes its data,
+	// and starts an empty one under its name and addresses, which learns all
+	// from the others. It takes a few seconds.
+	ReplaceMember(ctx context.Context, name string) error
+}
+
+// SnapshotRestorer is implemented by backends that list FaultSnapshotRestore.
+type SnapshotRestorer interface {
+	// SaveSnapshot writes a snapshot of one member's data to a file.
+	SaveSnapshot(ctx context.Context, name, file string) error
+	// RestoreSnapshot kills all members and starts a new cluster in their
+	// places from the snapshot. Its revisions go on at bump above those of the
+	// snapshot, and what is below counts as compacted: a watcher that has seen
+	// later revisions than the snapshot's then starts anew instead of being told
+	// things twice under one number. With 0 they go on where the snapshot ends,
+	// which is what one must not do. It returns when every member serves.
+	RestoreSnapshot(ctx context.Context, file string, bump uint64) error
+}
