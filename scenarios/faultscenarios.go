@@ -16,6 +16,11 @@ const (
 	faultHold  = Duration(15 * time.Second)
 	// faultLease is short, so that a lost leader is missed in seconds.
 	faultLease = Duration(6 * time.Second)
+	// gracePeriod is how long a node may be silent before it counts as not Ready:
+	// two renewals of its lease (upstream: 50 s); and tolerated is how long its
+	// pods bear that (upstream: 300 s).
+	gracePeriod = "22s"
+	tolerated   = "5"
 	// faultWrites come before a fault, so that it meets traffic.
 	faultWrites = 200
 )
@@ -24,7 +29,9 @@ const (
 func faultOptions(o *Options) {
 	w := &o.World
 	w.APIServers, w.Schedulers, w.ControllerManagers = max(w.APIServers, 2), max(w.Schedulers, 2), max(w.ControllerManagers, 2)
-	w.APIServerArgs = append(w.APIServerArgs, "--etcd-compaction-interval=5s")
+	w.APIServerArgs = append(w.APIServerArgs, "--etcd-compaction-interval=5s",
+		"--default-not-ready-toleration-seconds="+tolerated, "--default-unreachable-toleration-seconds="+tolerated)
+	w.KCMArgs = append(w.KCMArgs, "--node-monitor-grace-period="+gracePeriod, "--node-monitor-period=2s")
 	w.LeaderLease, w.Supervised = faultLease, true
 	if w.Nodes == 0 {
 		w.Nodes = faultNodes
@@ -53,6 +60,8 @@ func faultScenarios() []Scenario {
 			"quick", inTurn("apiserver-kill", "apiserver-stop", "apiserver-freeze", "apiserver-rolling-restart")),
 		scenario("ha-controllers", "nothing is done twice while the leading scheduler and controller manager are killed, and frozen past their leases and thawed",
 			"quick", inTurn("scheduler-leader-kill", "kcm-leader-kill", "scheduler-leader-freeze", "kcm-leader-freeze")),
+		scenario("zone-failure", "a zone of nodes loses power for longer than the grace period; its pods run elsewhere, and it comes back",
+			"long", onTarget("nodes-crash", "zone")),
 		scenario("swarm", "nothing is lost under a random choice of faults, some of them at once, by the seed",
 			"long", swarm),
 	}
@@ -74,6 +83,15 @@ func inTurn(names ...string) func(Options, Ground) []Intervention {
 			}
 			list = append(list, i)
 		}
+		return list
+	}
+}
+
+// onTarget injects one fault on one of its targets.
+func onTarget(name, target string) func(Options, Ground) []Intervention {
+	return func(o Options, g Ground) []Intervention {
+		list := inTurn(name)(o, g)
+		list[0].Target = target
 		return list
 	}
 }

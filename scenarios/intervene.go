@@ -127,8 +127,8 @@ func (x *execution) faultEnv() (*faults.Env, error) {
 		return nil, err
 	}
 	return &faults.Env{
-		Plane: x.cluster.plane, Store: x.cluster.backend, API: api,
-		Replaced: x.m.collector.Sampler.Set,
+		Plane: x.cluster.plane, Store: x.cluster.backend, Nodes: x.cluster.nodes, API: api,
+		Replaced: x.m.collector.Sampler.Set, Forget: x.m.collector.Leases.Forget,
 	}, nil
 }
 

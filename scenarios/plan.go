@@ -214,7 +214,7 @@ func contractClaims() []string {
 func (p *Plan) shape() faults.Shape {
 	return faults.Shape{
 		Members: p.members, APIServers: p.World.APIServers,
-		Schedulers: p.World.Schedulers, ControllerManagers: p.World.ControllerManagers,
+		Schedulers: p.World.Schedulers, ControllerManagers: p.World.ControllerManagers, Nodes: p.World.Nodes,
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/planecheck/planecheck/apiserver"
 	"github.com/planecheck/planecheck/apiserver/storage"
+	"github.com/planecheck/planecheck/sim"
 )
 
 // Area is what of a cluster a fault takes away.
@@ -24,21 +25,33 @@ const (
 	Etcd        Area = "etcd"
 	APIServer   Area = "apiserver"
 	Controllers Area = "controllers"
+	Nodes       Area = "nodes"
 )
 
 // Env is what faults act on: a running cluster.
 type Env struct {
 	Plane *apiserver.ControlPlane
 	Store storage.Backend
+	Nodes *sim.Cluster
 	// API is the administrator's, through the load balancer.
 	API kubernetes.Interface
 	// Replaced is told of each process that took the place of another.
 	Replaced func(component string, pid int)
+	// Forget is told of each node that owes no heartbeats until further notice.
+	Forget func(node string)
+}
+
+func (e *Env) forget(nodes []string) {
+	for _, name := range nodes {
+		if e.Forget != nil {
+			e.Forget(name)
+		}
+	}
 }
 
 // Shape is how many of everything a cluster has.
 type Shape struct {
-	Members, APIServers, Schedulers, ControllerManagers int
+	Members, APIServers, Schedulers, ControllerManagers, Nodes int
 }
 
 // Fault is one thing that can be done to a cluster.
@@ -68,12 +81,13 @@ type Active struct {
 }
 
 // effectBound is how long a fault may take to show. An election takes a second
-// or two; a lease of a controller has to run out first.
-const effectBound = 30 * time.Second
+// or two; a lease of a controller, or the grace period of a node, has to run out
+// first.
+const effectBound = time.Minute
 
 // Catalogue lists all faults.
 func Catalogue() []Fault {
-	return slices.Concat(etcdFaults(), apiserverFaults(), controllerFaults())
+	return slices.Concat(etcdFaults(), apiserverFaults(), controllerFaults(), nodeFaults())
 }
 
 // Find returns the fault of that name.

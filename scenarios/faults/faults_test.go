@@ -18,8 +18,8 @@ import (
 // TestCatalogue holds that every fault can be planned: it has a name of its own,
 // says what it does, and finds something to act on in a cluster with standbys.
 func TestCatalogue(t *testing.T) {
-	large := Shape{Members: 3, APIServers: 2, Schedulers: 2, ControllerManagers: 2}
-	small := Shape{Members: 1, APIServers: 1, Schedulers: 1, ControllerManagers: 1}
+	large := Shape{Members: 3, APIServers: 2, Schedulers: 2, ControllerManagers: 2, Nodes: 20}
+	small := Shape{Members: 1, APIServers: 1, Schedulers: 1, ControllerManagers: 1, Nodes: 1}
 	known := map[string]bool{}
 	for _, f := range Catalogue() {
 		if known[f.Name] {
@@ -36,7 +36,7 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%s is not found", f.Name)
 		}
 	}
-	for _, name := range []string{"etcd-leader-stop", "apiserver-kill", "scheduler-leader-kill", "kcm-leader-freeze"} {
+	for _, name := range []string{"etcd-leader-stop", "apiserver-kill", "scheduler-leader-kill", "kcm-leader-freeze", "nodes-crash"} {
 		f, _ := Find(name)
 		if targets := f.Targets(small); len(targets) > 0 {
 			t.Errorf("%s would take the only one there is: %q", name, targets)
@@ -140,5 +140,18 @@ func TestAwait(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%v does not tell of %q", err, part)
 		}
+	}
+}
+
+func TestSumOf(t *testing.T) {
+	const text = `# TYPE apiserver_request_total counter
+apiserver_request_total{code="200",resource="pods",scope="cluster",verb="LIST"} 3
+apiserver_request_total{code="200",resource="pods",scope="namespace",verb="LIST"} 4
+apiserver_request_total{code="200",resource="pods",scope="cluster",verb="WATCH"} 50
+apiserver_request_total{code="200",resource="podsets",scope="cluster",verb="LIST"} 600
+apiserver_request_total_more{resource="pods",verb="LIST"} 7000
+`
+	if got := sumOf(text, "apiserver_request_total", `resource="pods"`, `verb="LIST"`); got != 7 {
+		t.Errorf("%g lists of pods", got)
 	}
 }
