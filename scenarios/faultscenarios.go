@@ -2,8 +2,10 @@ package scenarios
 
 import (
 	"math/rand/v2"
+	"strings"
 	"time"
 
+	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/scenarios/faults"
 )
 
@@ -44,6 +46,18 @@ func faultOptions(o *Options) {
 	o.Drain = false
 }
 
+// processOptions are those of a fault that only members in processes can suffer.
+// A person may choose how many members there are.
+func processOptions(o *Options) {
+	faultOptions(o)
+	if rest, ok := strings.CutPrefix(o.World.Backend, "etcd"); ok && !strings.HasPrefix(rest, "-") {
+		o.World.Backend = "etcd-process" + rest
+	}
+}
+
+// inProcess are the faults that members inside the harness can take.
+var inProcess = []string{storage.FaultMemberStop, storage.FaultMemberRestart, storage.FaultLeaderMove}
+
 // faultScenarios are one for each fault, those that take away one thing after
 // the other, and the random one.
 func faultScenarios() []Scenario {
@@ -54,12 +68,16 @@ func faultScenarios() []Scenario {
 		}
 	}
 	list := []Scenario{
-		scenario("ha-etcd", "nothing is lost while etcd loses a member, its leader, its majority, and all members",
-			"quick", inTurn("etcd-member-stop", "etcd-leader-stop", "etcd-majority-stop", "etcd-all-restart")),
-		scenario("ha-apiserver", "nothing is lost while one of two API servers is killed, stopped, frozen, and both are restarted in turn",
-			"quick", inTurn("apiserver-kill", "apiserver-stop", "apiserver-freeze", "apiserver-rolling-restart")),
-		scenario("ha-controllers", "nothing is done twice while the leading scheduler and controller manager are killed, and frozen past their leases and thawed",
-			"quick", inTurn("scheduler-leader-kill", "kcm-leader-kill", "scheduler-leader-freeze", "kcm-leader-freeze")),
+		scenario("ha-etcd", "nothing is lost while etcd's leader is killed, frozen and cut off from its peers, and a member is replaced",
+			"quick", inTurn("etcd-kill", "etcd-freeze", "etcd-partition", "etcd-member-replace")),
+		scenario("ha-etcd-stop", "nothing is lost while etcd loses a member, its leader, its majority, and all members, in good order",
+			"long", inTurn("etcd-member-stop", "etcd-leader-stop", "etcd-majority-stop", "etcd-all-restart")),
+		scenario("ha-apiserver", "nothing is lost while one of two API servers is killed and frozen, and both are restarted in turn",
+			"quick", inTurn("apiserver-kill", "apiserver-freeze", "apiserver-rolling-restart")),
+		scenario("ha-controllers", "nothing is done twice while the leading scheduler is killed, and the leading controller manager frozen past its lease and thawed",
+			"quick", inTurn("scheduler-leader-kill", "kcm-leader-freeze")),
+		scenario("ha-nodes", "nothing is lost while nodes lose power and are back at once, and all kubelets list at once (relist storm)",
+			"quick", inTurn("nodes-flap", "kubelets-restart")),
 		scenario("zone-failure", "a zone of nodes loses power for longer than the grace period; its pods run elsewhere, and it comes back",
 			"long", onTarget("nodes-crash", "zone")),
 		scenario("swarm", "nothing is lost under a random choice of faults, some of them at once, by the seed",
@@ -68,7 +86,19 @@ func faultScenarios() []Scenario {
 	for _, f := range faults.Catalogue() {
 		list = append(list, scenario(f.Name, f.Does+": nothing is lost, and the cluster comes back", "long", inTurn(f.Name)))
 	}
+	for i := range list {
+		if s := &list[i]; s.Name == "faults/swarm" || s.Name == "faults/ha-etcd" || needsProcesses(s.Name) {
+			s.Fix = processOptions
+		}
+	}
 	return list
+}
+
+// needsProcesses says whether a scenario is that of a fault which members inside
+// the harness cannot take.
+func needsProcesses(scenario string) bool {
+	f, ok := faults.Find(strings.TrimPrefix(scenario, "faults/"))
+	return ok && !f.Possible(inProcess)
 }
 
 // inTurn injects faults one after the other.

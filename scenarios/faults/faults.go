@@ -87,7 +87,7 @@ const effectBound = time.Minute
 
 // Catalogue lists all faults.
 func Catalogue() []Fault {
-	return slices.Concat(etcdFaults(), apiserverFaults(), controllerFaults(), nodeFaults())
+	return slices.Concat(etcdFaults(), processFaults(), apiserverFaults(), controllerFaults(), nodeFaults())
 }
 
 // Find returns the fault of that name.
