@@ -84,6 +84,12 @@ func faultScenarios() []Scenario {
 			"long", swarm),
 	}
 	for _, f := range faults.Catalogue() {
+		if len(f.Breaks) > 0 {
+			broken := scenario("", f.Does+": a run has to fail by "+strings.Join(f.Breaks, ", "), "broken", inTurn(f.Name))
+			broken.Name = "broken/" + f.Name
+			list = append(list, broken)
+			continue
+		}
 		list = append(list, scenario(f.Name, f.Does+": nothing is lost, and the cluster comes back", "long", inTurn(f.Name)))
 	}
 	for i := range list {
@@ -97,7 +103,8 @@ func faultScenarios() []Scenario {
 // needsProcesses says whether a scenario is that of a fault which members inside
 // the harness cannot take.
 func needsProcesses(scenario string) bool {
-	f, ok := faults.Find(strings.TrimPrefix(scenario, "faults/"))
+	_, name, _ := strings.Cut(scenario, "/")
+	f, ok := faults.Find(name)
 	return ok && !f.Possible(inProcess)
 }
 
@@ -140,7 +147,7 @@ func swarm(o Options, g Ground) []Intervention {
 	r := rand.New(rand.NewPCG(o.Seed, swarmStream))
 	var possible []faults.Fault
 	for _, f := range faults.Catalogue() {
-		if f.Possible(g.Store) && len(f.Targets(g.Shape)) > 0 {
+		if f.Possible(g.Store) && len(f.Breaks) == 0 && len(f.Targets(g.Shape)) > 0 {
 			possible = append(possible, f)
 		}
 	}

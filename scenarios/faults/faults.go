@@ -64,6 +64,9 @@ type Fault struct {
 	// Blocks says that nothing can be written, or nobody knows who leads, while it
 	// acts: another fault would wait for its evidence in vain.
 	Blocks bool
+	// Breaks are the guarantees that it takes from a control plane which keeps all
+	// others: no correct one survives it, and a run with it has to fail by them.
+	Breaks []string
 	// For is how long it lasts if a plan does not say. 0: it is over as soon as
 	// it has taken effect.
 	For time.Duration

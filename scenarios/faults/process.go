@@ -58,6 +58,11 @@ func processFaults() []Fault {
 			Does:    "an etcd member is removed for good, and an empty one takes its place and learns all from the others",
 			targets: of(3, follower), inject: replaceMember,
 		},
+		{
+			Name: "etcd-rollback", Area: Etcd, Needs: []string{storage.FaultMemberRollback}, Blocks: true, Breaks: []string{"Durable"},
+			Does:    "all etcd members lose power and start from older copies of their data, as where fsync lies",
+			targets: of(1, all), inject: rollback,
+		},
 	}
 }
 
@@ -315,4 +320,60 @@ func replaceMember(ctx context.Context, e *Env, target string) (*Active, error) 
 		return nil, err
 	}
 	return a, nil
+}
+
+// lostRevisions is how much is written between the copy and the loss.
+const lostRevisions = 50
+
+// rollback has all members forget what they had acknowledged. The evidence is
+// their revision.
+func rollback(ctx context.Context, e *Env, _ string) (*Active, error) {
+	keeper, err := as[storage.DataKeeper](e)
+	if err != nil {
+		return nil, err
+	}
+	if err := keeper.SaveData(ctx); err != nil {
+		return nil, err
+	}
+	saved, err := revision(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	var lost int64
+	err = await(ctx, "writes to lose", func(ctx context.Context) (err error) {
+		if lost, err = revision(ctx, e); err == nil && lost < saved+lostRevisions {
+			err = fmt.Errorf("revision %d", lost)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := keeper.RollbackData(ctx); err != nil {
+		return nil, err
+	}
+	var now int64
+	err = await(ctx, "an answer after the loss", func(ctx context.Context) (err error) {
+		now, err = revision(ctx, e)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if now >= lost {
+		return nil, fmt.Errorf("revision %d was lost, and the store is at %d already", lost, now)
+	}
+	return &Active{Evidence: fmt.Sprintf("the store is at revision %d and was at %d", now, lost)}, nil
+}
+
+// revision asks any member that answers.
+func revision(ctx context.Context, e *Env) (rev int64, err error) {
+	for _, m := range e.Store.Members() {
+		s, failure := status(ctx, m)
+		if failure == nil {
+			return s.Header.Revision, nil
+		}
+		err = errors.Join(err, failure)
+	}
+	return 0, err
 }
