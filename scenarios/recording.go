@@ -105,14 +105,18 @@ func (r *recording) sink() history.StoreSink {
 	return r.store
 }
 
-// follow begins to watch all keys of the store's first member, which gives the
-// order of everything, also of what nobody has acknowledged, and the version
-// table.
+// follow begins to watch all keys, at the store's first member as long as that is
+// up, which gives the order of everything, also of what nobody has acknowledged,
+// and the version table.
 func (r *recording) follow(members []storage.Member) (err error) {
 	if r == nil {
 		return nil
 	}
-	r.watch, err = record.StartFullWatch(record.FullWatchOptions{Endpoint: members[0].Endpoint, Events: r.versions})
+	opt := record.FullWatchOptions{Endpoint: members[0].Endpoint, Events: r.versions}
+	for _, m := range members[1:] {
+		opt.Others = append(opt.Others, m.Endpoint)
+	}
+	r.watch, err = record.StartFullWatch(opt)
 	return err
 }
 
@@ -150,8 +154,12 @@ func (r *recording) finish(members []storage.Member) {
 	if err == nil {
 		err = r.watch.Await(ctx, revision)
 	}
-	if err = errors.Join(err, r.watch.Stop()); err != nil {
-		r.log.Warn("the storage history ends without an audit", "err", err)
+	ended := r.watch.Stop()
+	if ended != nil { // then versions are missing, and objects would seem never to have been written
+		r.api.LoseVersion()
+	}
+	if err = errors.Join(err, ended); err != nil {
+		r.log.Warn("the storage history ends without an audit, or without all versions", "err", err)
 	}
 	r.watch = nil
 }

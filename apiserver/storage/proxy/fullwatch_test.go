@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
+	"github.com/planecheck/planecheck/apiserver/storage/proxy"
 	"github.com/planecheck/planecheck/apiserver/storage/record"
 	"github.com/planecheck/planecheck/checkers/history"
 )
@@ -141,5 +142,61 @@ func TestFullWatchOfCompacted(t *testing.T) {
 	}
 	if err := w.Stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestFullWatchGoesOnElsewhere takes away the way that a watch came by, for so
+// long that the store is compacted meanwhile.
+func TestFullWatchGoesOnElsewhere(t *testing.T) {
+	t.Parallel()
+	m := startMember(t)
+	var ways []*proxy.Proxy
+	for range 2 {
+		p, err := proxy.Start(proxy.Options{Upstream: m.endpoint()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = p.Close() })
+		ways = append(ways, p)
+	}
+	var told []int64
+	w, err := record.StartFullWatch(record.FullWatchOptions{
+		Endpoint: ways[0].Endpoint(), Others: []string{ways[1].Endpoint()},
+		Events: func(resp *pb.WatchResponse) {
+			for _, e := range resp.Events {
+				told = append(told, e.Kv.ModRevision)
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := dial(t, m.endpoint())
+	var want []int64
+	put := func() {
+		t.Helper()
+		resp, err := client.Put(bounded(t), "/k", fmt.Sprint(len(want)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, resp.Header.Revision)
+		if err := w.Await(bounded(t), resp.Header.Revision); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put()
+	if err := ways[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	put()
+	if _, err := client.Compact(bounded(t), want[len(want)-1]); err != nil {
+		t.Fatal(err)
+	}
+	put()
+	if err := w.Stop(); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("revisions that the listener was told (-want +got):\n%s", diff)
 	}
 }

@@ -26,8 +26,11 @@ const (
 
 // FullWatchOptions are what a FullWatch needs to know.
 type FullWatchOptions struct {
-	Endpoint string                           // host:port, or a URL
-	TLS      credentials.TransportCredentials // nil: plain text
+	Endpoint string // host:port, or a URL
+	// Others are members on which the watch goes on when its stream breaks, in
+	// turn with the first: while one is down the store may be compacted.
+	Others []string
+	TLS    credentials.TransportCredentials // nil: plain text
 	// From is the first revision wanted; 0: 1, the first of any store.
 	From int64
 	// Recorder records the stream; nil where the endpoint does so itself, as a
@@ -38,15 +41,15 @@ type FullWatchOptions struct {
 	Events func(*pb.WatchResponse)
 }
 
-// FullWatch watches all keys of one member, with previous values, for as long
-// as it runs. When the stream breaks it goes on from the revision after the
+// FullWatch watches all keys of one member at a time, with previous values, for
+// as long as it runs. When the stream breaks it goes on from the revision after the
 // last event, so that what it sees is without gaps and in order. Fragments are
 // not asked for, so that a revision never comes in pieces.
 //
 // It does not ask for a leader: a member that is cut off is watched too.
 type FullWatch struct {
 	opt    FullWatchOptions
-	conn   *grpc.ClientConn
+	conns  []*grpc.ClientConn // the first is of Endpoint
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the watch has ended
 
@@ -79,25 +82,41 @@ func StartFullWatch(opt FullWatchOptions) (*FullWatch, error) {
 	if opt.TLS == nil {
 		opt.TLS = insecure.NewCredentials()
 	}
-	conn, err := grpc.NewClient("passthrough:///"+hostPort(opt.Endpoint),
-		grpc.WithTransportCredentials(opt.TLS), grpc.WithNoProxy(), grpc.WithDisableRetry(),
+	var conns []*grpc.ClientConn
+	for _, endpoint := range append([]string{opt.Endpoint}, opt.Others...) {
+		conn, err := connect(endpoint, opt.TLS)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("watch all keys of %s: %w", endpoint, err), closeAll(conns))
+		}
+		conns = append(conns, conn)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &FullWatch{
+		opt: opt, conns: conns, cancel: cancel,
+		done: make(chan struct{}), changed: make(chan struct{}), next: max(opt.From, 1),
+	}
+	w.seen = w.next - 1
+	go w.run(ctx)
+	return w, nil
+}
+
+func connect(endpoint string, tls credentials.TransportCredentials) (*grpc.ClientConn, error) {
+	return grpc.NewClient("passthrough:///"+hostPort(endpoint),
+		grpc.WithTransportCredentials(tls), grpc.WithNoProxy(), grpc.WithDisableRetry(),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: watchRetry, Multiplier: 1.6, Jitter: 0.2, MaxDelay: dialWait},
 			MinConnectTimeout: dialWait,
 		}))
-	if err != nil {
-		return nil, fmt.Errorf("watch all keys of %s: %w", opt.Endpoint, err)
+}
+
+func closeAll(conns []*grpc.ClientConn) error {
+	var errs []error
+	for _, c := range conns {
+		errs = append(errs, c.Close())
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	w := &FullWatch{
-		opt: opt, conn: conn, cancel: cancel,
-		done: make(chan struct{}), changed: make(chan struct{}), next: max(opt.From, 1),
-	}
-	w.seen = w.next - 1
-	go w.run(ctx)
-	return w, nil
+	return errors.Join(errs...)
 }
 
 func hostPort(endpoint string) string {
@@ -150,7 +169,7 @@ func (w *FullWatch) Await(ctx context.Context, revision int64) error {
 func (w *FullWatch) Stop() error {
 	w.cancel()
 	<-w.done
-	return errors.Join(w.failure(), w.conn.Close())
+	return errors.Join(w.failure(), closeAll(w.conns))
 }
 
 func (w *FullWatch) failure() error {
@@ -161,8 +180,8 @@ func (w *FullWatch) failure() error {
 
 func (w *FullWatch) run(ctx context.Context) {
 	defer close(w.done)
-	for {
-		err := w.stream(ctx)
+	for turn := 0; ; turn++ {
+		err := w.stream(ctx, w.conns[turn%len(w.conns)])
 		if ctx.Err() != nil {
 			return
 		}
@@ -190,11 +209,12 @@ func isFinal(err error) bool {
 	return refused
 }
 
-// stream watches until the stream ends. It always returns an error.
-func (w *FullWatch) stream(ctx context.Context) (err error) {
+// stream watches until the stream ends. It always returns an error. It waits for
+// a member only where there is no other.
+func (w *FullWatch) stream(ctx context.Context, conn *grpc.ClientConn) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := pb.NewWatchClient(w.conn).Watch(ctx, grpc.WaitForReady(true))
+	stream, err := pb.NewWatchClient(conn).Watch(ctx, grpc.WaitForReady(len(w.conns) == 1))
 	if err != nil {
 		return err
 	}
