@@ -22,7 +22,7 @@ func TestProgressOvertakesANewWatch(t *testing.T) {
 	for rev, i := first, 1; i < 5; i++ {
 		rev = mustPut(t, c, "/busy", fmt.Sprint(i), rev)
 	}
-	const most = 100
+	const most = 500
 	for try := range most {
 		progress, event := overtaken(t, c, first)
 		if progress >= event {
