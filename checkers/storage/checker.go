@@ -109,6 +109,7 @@ func New(opts Options) *Checker {
 	c.causes.init()
 	c.leases.init()
 	c.members.init()
+	c.durable.init()
 	c.builder = timeline.NewBuilder(timeline.Options{
 		Start: opts.Start, Gaps: !opts.Contract.Dense,
 		Sealed: c.onSealed, Conflict: c.onConflict, Hole: c.onHole,
@@ -155,6 +156,7 @@ func (c *Checker) StoreOp(op *history.StoreOp) {
 	c.compact.see(op)
 	c.leases.see(op)
 	c.members.see(op)
+	c.durable.see(op)
 	if acknowledged(op) {
 		c.counts.answered++
 		if op.Header > 0 && (c.opts.Contract.LocalHeaders || !timeline.Local(op)) {
@@ -221,6 +223,7 @@ func unknown(op *history.StoreOp) bool {
 func (c *Checker) flush(until history.Time) {
 	c.builder.Advance(until)
 	c.stairs.settle(until)
+	c.durable.acked.settle(until)
 	_, last := c.t.Bounds()
 	var ready []record
 	kept := c.waiting[:0]
@@ -246,6 +249,7 @@ func (c *Checker) Finish() []checkers.Verdict {
 	}
 	const end = history.Time(1<<63 - 1)
 	c.stairs.settle(end)
+	c.durable.acked.settle(end)
 	c.prepareHoles()
 	c.builder.Finish()
 	var ready []record

@@ -84,7 +84,7 @@ func (c *Checker) doubtGuesses(rev int64) {
 
 // doubtOf returns the doubt that a violation may come from, nil: it is certain.
 func (c *Checker) doubtOf(guarantee string, e *evidence) *doubt {
-	if (guarantee == RealTime && !e.attributed) || guarantee == CompactionHonest {
+	if e.timed || (guarantee == RealTime && !e.attributed) || guarantee == CompactionHonest {
 		return nil // headers and times alone
 	}
 	for i := range c.doubts {

@@ -21,6 +21,7 @@ type evidence struct {
 	// attributed: a revision was given to a write of unknown outcome, because
 	// no other one was left.
 	attributed bool
+	timed      bool // it rests on headers and times alone
 }
 
 type row = counterexample.Row

@@ -159,7 +159,7 @@ func TestReadsLongLists(t *testing.T) {
 func TestRealTime(t *testing.T) {
 	a, b := create("a", 1).at(0, 1).ok(2), create("b", 2).at(2, 3).ok(3)
 	good(t, tell(a, b, get("a").at(4, 5).ok(3, found(kv("a", 2, 2, 1, 1)))))
-	bad(t, tell(a, b, get("a").at(4, 5).ok(2, found(kv("a", 2, 2, 1, 1)))), RealTime)
+	bad(t, tell(a, b, get("a").at(4, 5).ok(2, found(kv("a", 2, 2, 1, 1)))), RealTime, Durable)
 	// Concurrent, and returned at the very moment of the call: not before it.
 	good(t, tell(a, b, get("a").at(2, 5).ok(2, found(kv("a", 2, 2, 1, 1)))))
 	good(t, tell(a, b, get("a").at(3, 5).ok(2, found(kv("a", 2, 2, 1, 1)))))
@@ -169,7 +169,7 @@ func TestRealTime(t *testing.T) {
 	good(t, tell(a, b, get("a").local().at(4, 5).ok(2, found(kv("a", 2, 2, 1, 1)))))
 	bad(t, tell(a, create("b", 2).at(2, 9).ok(3), get("a").local().at(4, 5).ok(3, found(kv("a", 2, 2, 1, 1))),
 		get("a").at(6, 7).ok(2, found(kv("a", 2, 2, 1, 1)))), RealTime)
-	bad(t, tell(a, b, compact(2).at(4, 5).ok(2)), RealTime)
+	bad(t, tell(a, b, compact(2).at(4, 5).ok(2)), RealTime, Durable)
 	// An unknown write keeps its lower bound.
 	late := create("c", 3).at(6, 7).err(history.ErrorUnknown)
 	three := watched("m1", 8, event(kv("a", 2, 2, 1, 1)), event(kv("c", 3, 3, 1, 3)), event(kv("b", 4, 4, 1, 2)))

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/planecheck/planecheck/checkers/history"
-	"github.com/planecheck/planecheck/checkers/timeline"
 )
 
 // members compares the members of a cluster.
@@ -89,81 +88,4 @@ func (c *Checker) membersChecked() string {
 	return fmt.Sprintf("%d members, %d with a watch of everything, %d pairs of hashes, the whole read through %s",
 		len(c.members.called), len(c.builder.Members()), c.members.compared,
 		strings.Join(slices.Sorted(maps.Keys(c.members.wholes)), " "))
-}
-
-// durable collects acknowledged writes that a later call did not see. One that
-// is seen again after that was not lost but hidden, which is for other
-// guarantees to judge.
-type durable struct {
-	lost   map[string]*loss
-	others map[int64]bool // revisions that no acknowledged write caused
-}
-
-type loss struct {
-	rev      int64
-	returned history.Time
-	evidence *evidence
-}
-
-// other notes that no acknowledged write caused a revision.
-func (d *durable) other(rev int64) {
-	if d.others == nil {
-		d.others = map[int64]bool{}
-	}
-	d.others[rev] = true
-}
-
-// contradict notes that a call did not see the change of a key at a revision.
-func (d *durable) contradict(key string, rev int64, returned history.Time, e *evidence) {
-	if d.lost == nil {
-		d.lost = map[string]*loss{}
-	}
-	l := d.lost[key]
-	if l == nil || rev > l.rev {
-		l = &loss{rev: rev, evidence: e}
-		d.lost[key] = l
-	}
-	l.returned = max(l.returned, returned)
-}
-
-// confirm takes back what a correct read of a range shows not to be lost.
-func (d *durable) confirm(op *history.StoreOp, a history.StoreAction, rev int64) {
-	if len(d.lost) == 0 || a.CountOnly || a.Sorted || a.Limit > 0 {
-		return
-	}
-	for key := range d.lost {
-		if timeline.InRange(key, a.Key, a.End) {
-			d.confirmKey(key, op.Called, rev)
-		}
-	}
-}
-
-func (d *durable) confirmKey(key string, called history.Time, rev int64) {
-	if l := d.lost[key]; l != nil && rev >= l.rev && called > l.returned {
-		delete(d.lost, key)
-	}
-}
-
-// contest notes that two acknowledged writes have one revision: only one of
-// them can be there.
-func (d *durable) contest(c *Checker, rev int64, kept, other *history.StoreOp) {
-	e := because("revision %d was acknowledged for two writes, one of them is lost", rev).op(kept).op(other)
-	if kept == nil {
-		e.state(rev, c.t.At(rev))
-	}
-	c.fail(Durable, e)
-}
-
-// finishDurable reports the writes that were acknowledged, missed by a call and
-// never seen again.
-func (c *Checker) finishDurable() {
-	for _, key := range slices.Sorted(maps.Keys(c.durable.lost)) {
-		l := c.durable.lost[key]
-		if c.durable.others[l.rev] {
-			continue
-		}
-		e := because("the write of %s at revision %d was acknowledged and is gone", show(key), l.rev).state(l.rev, onlyKey(c.t.At(l.rev), key))
-		e.rows = append(e.rows, l.evidence.rows...)
-		c.fail(Durable, e)
-	}
 }

@@ -41,6 +41,7 @@ type stairs struct {
 	pending []step
 	late    int // answers that came after their time was settled
 	settled history.Time
+	limit   int // of steps; 0: stairLimit
 }
 
 const stairLimit = 1 << 19
@@ -70,15 +71,17 @@ func (s *stairs) settle(until history.Time) {
 		}
 	}
 	s.pending = append(s.pending[:0], s.pending[n:]...)
-	if len(s.steps) > stairLimit {
+	if len(s.steps) > s.most() {
 		s.wear()
 	}
 }
 
+func (s *stairs) most() int { return cmp.Or(s.limit, stairLimit) }
+
 func (s *stairs) wear() {
 	kept := s.steps[:0]
 	for i, st := range s.steps {
-		if i%8 == 0 || i > stairLimit/2 {
+		if i%8 == 0 || i > s.most()/2 {
 			kept = append(kept, st)
 		}
 	}
@@ -130,4 +133,5 @@ func (c *Checker) checkRealTime(r record) {
 	e := because(why, op.ID, r.after.rev, op.Header)
 	e.rows = append(e.rows, r.after.row())
 	c.fail(RealTime, e.op(op))
+	c.durable.deny(op)
 }

@@ -75,7 +75,7 @@ func (c *Checker) compareRange(op *history.StoreOp, a history.StoreAction, r his
 	c.counts.listed += int64(len(r.KVs))
 	m := checkRange(a, r, view)
 	if m == nil {
-		c.durable.confirm(op, a, rev)
+		c.confirm(op, a, r, rev)
 		return
 	}
 	e := because("#%d %s (state of revision %d)", op.ID, m.text, rev).op(op)
@@ -158,9 +158,7 @@ func (c *Checker) checkCompares(op *history.StoreOp, before int64) {
 		return
 	}
 	if holds == op.Succeeded {
-		for _, cmp := range op.Compares {
-			c.durable.confirmKey(cmp.Key, op.Called, before)
-		}
+		c.confirmCompared(op, before)
 		return
 	}
 	verb := map[bool]string{true: "succeeded, but its comparison does not hold", false: "failed, but its comparison holds"}[op.Succeeded]
@@ -249,6 +247,13 @@ func (c *Checker) checkPrevious(op *history.StoreOp, a history.StoreAction, r hi
 		if i >= len(r.KVs) || !timeline.SameKV(kv, r.KVs[i]) {
 			e.state(kv.Mod, onlyKey(c.t.At(kv.Mod), kv.Key))
 		}
+	}
+	if a.End == "" && len(prevs) == 1 {
+		var got history.StoreKV
+		if len(r.KVs) > 0 {
+			got = r.KVs[0]
+		}
+		c.lostIn(op, a.Key, before, got, e)
 	}
 	c.fail(Replay, e)
 }
