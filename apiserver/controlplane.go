@@ -269,7 +269,7 @@ func (c *ControlPlane) watch(p *process, kind string) {
 		return
 	}
 	failure := p.failure(true)
-	resigned, err := c.succeed(failure, kind)
+	resigned, err := c.succeed(p, kind)
 	var again *ComponentError
 	switch {
 	case resigned && err == nil:

@@ -173,6 +173,13 @@ func (p *process) failure(started bool) *ComponentError {
 	}
 }
 
+// said says whether a process that has exited wrote something, in lower case, near
+// the end of its log. Its last lines need not tell: what shuts down has more to say.
+func (p *process) said(words string) bool {
+	text, err := tail(p.logFile, p.logOffset)
+	return err == nil && strings.Contains(strings.ToLower(string(text)), words)
+}
+
 // waitReady waits until probe succeeds, for at most bound. A process that has
 // ended is told apart from one that is slow.
 func (p *process) waitReady(ctx context.Context, bound time.Duration, probe func(context.Context) error) error {

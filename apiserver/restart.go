@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"syscall"
 
 	"github.com/planecheck/planecheck/checkers/history"
@@ -82,15 +81,15 @@ const lostLead = "leaderelection lost"
 
 // succeed starts a component again that ended because it had lost the lead. It
 // reports whether that was why it ended.
-func (c *ControlPlane) succeed(failure *ComponentError, kind string) (resigned bool, err error) {
-	if !c.cfg.Supervised || kind == KubeAPIServer || !strings.Contains(strings.ToLower(strings.Join(failure.Lines, "\n")), lostLead) {
+func (c *ControlPlane) succeed(p *process, kind string) (resigned bool, err error) {
+	if !c.cfg.Supervised || kind == KubeAPIServer || !p.said(lostLead) {
 		return false, nil
 	}
 	c.mu.Lock()
-	c.resigned = append(c.resigned, Resignation{Component: failure.Name, At: history.Now()})
+	c.resigned = append(c.resigned, Resignation{Component: p.name, At: history.Now()})
 	c.mu.Unlock()
-	c.log.Info("component lost the lead and is started again", "component", failure.Name)
-	err = c.startOne(context.Background(), kind, failure.Name) // Stop ends it, also while it is not ready
+	c.log.Info("component lost the lead and is started again", "component", p.name)
+	err = c.startOne(context.Background(), kind, p.name) // Stop ends it, also while it is not ready
 	if errors.Is(err, errStopping) {
 		return true, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/big"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -93,7 +94,7 @@ func TestSucceed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.WriteString(lastWords + "\n"); err != nil {
+		if _, err := f.WriteString(lastWords + strings.Repeat("\nshutting down a controller", 2*tailLines) + "\n"); err != nil {
 			t.Fatal(err)
 		}
 		if err := f.Close(); err != nil {
