@@ -37,6 +37,10 @@ type Run struct {
 	Phases   []Phase         `json:"phases,omitempty"`
 	// Calls are the latencies of what sim and workloads sent, over all phases.
 	Calls []CallFigures `json:"calls,omitempty"`
+	// Calm is the moment, on the clock of the histories, from which on nothing was
+	// done to the cluster any more and it was whole; 0: there was none, or it was so
+	// from the beginning.
+	Calm int64 `json:"calm,omitempty"`
 	// Settled is the revision of the store at which the full cluster had been left
 	// alone for a while; 0: it never was.
 	Settled int64 `json:"settled_revision,omitempty"`

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/judge"
 	"github.com/planecheck/planecheck/results"
 )
@@ -20,7 +21,7 @@ func (r *Runner) Check(ctx context.Context, dir string) (checkers.Outcome, error
 	if err != nil {
 		return "", err
 	}
-	options.Settled = run.Settled
+	options.Settled, options.Calm = run.Settled, history.Time(run.Calm)
 	j, err := judge.Directory(ctx, filepath.Join(dir, historyDir), *options)
 	if err != nil {
 		return "", err

@@ -72,6 +72,6 @@ func (x *execution) judgement(ctx context.Context) (*judge.Judgement, error) {
 		return x.follower.finish(ctx, x.run.Settled)
 	}
 	options := x.plan.Judge
-	options.Settled = x.run.Settled
+	options.Settled, options.Calm = x.run.Settled, history.Time(x.run.Calm)
 	return judge.Directory(ctx, x.dir.File(historyDir), options)
 }

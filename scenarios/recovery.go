@@ -52,6 +52,7 @@ func (x *execution) recover(ctx context.Context) {
 	if r.err != nil {
 		return
 	}
+	x.run.Calm = int64(history.Now())
 	x.m.series.Event(history.Now(), "recovered", "", map[string]float64{"seconds": r.took.Seconds()})
 	steady := time.Now()
 	_ = pause(ctx, steadyTime)

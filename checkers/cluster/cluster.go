@@ -38,6 +38,9 @@ type Options struct {
 	// Collect is how long the garbage collector may take; default 2 min. It
 	// looks for resources that it does not know yet every 30 s.
 	Collect time.Duration
+	// Heal is how long a pod may stay on a failed node when it does not tolerate
+	// that any more and no other pod is evicted meanwhile; default 1 min.
+	Heal time.Duration
 }
 
 // Floors are the least amounts of evidence below which a guarantee is Invalid
@@ -49,6 +52,8 @@ type Floors struct {
 	Workloads int64 // judged by ReplicasConverge; default 1
 	Services  int64 // judged by EndpointsMatch; default 1
 	Owned     int64 // objects with an owner, for NoOrphans; default 100
+	Leaders   int64 // changes of a leader, for OneLeader; default 1
+	Evictions int64 // done or due, for NodeFailureHeals; default 1
 }
 
 // judge holds what the guarantees share.
@@ -82,6 +87,8 @@ type Checker struct {
 	judge
 	bindings *bindings
 	loads    *overcommits
+	leaders  *leaders
+	failures *failures
 }
 
 // New returns a Checker of a table that need not be filled yet. Settled is of no
@@ -93,8 +100,12 @@ func New(opts Options) *Checker {
 	if opts.Collect == 0 {
 		opts.Collect = 2 * time.Minute
 	}
+	if opts.Heal == 0 {
+		opts.Heal = time.Minute
+	}
 	c := &Checker{judge: judge{opts: opts, table: opts.Versions, selects: map[string]versions.Selector{}}}
-	c.bindings, c.loads = newBindings(&c.judge), newOvercommits(&c.judge)
+	c.bindings, c.loads, c.leaders = newBindings(&c.judge), newOvercommits(&c.judge), newLeaders(&c.judge)
+	c.failures = newFailures(&c.judge)
 	return c
 }
 
@@ -105,16 +116,20 @@ func (c *Checker) Advance(rev int64) {
 	_, c.last = c.table.Bounds()
 	c.bindings.advance(rev)
 	c.loads.advance(rev)
+	c.leaders.advance(rev)
+	c.failures.advance(rev)
 }
 
 // Broken names the guarantees of which a violation was seen so far.
 func (c *Checker) Broken() []string {
 	var names []string
-	if c.bindings.f.evidence != nil {
-		names = append(names, NoDoubleBind)
-	}
-	if c.loads.f.evidence != nil {
-		names = append(names, NoOvercommit)
+	for _, g := range []struct {
+		name string
+		f    *finding
+	}{{NoDoubleBind, c.bindings.f}, {NoOvercommit, c.loads.f}, {OneLeader, c.leaders.f}, {NodeFailureHeals, c.failures.f}} {
+		if g.f.evidence != nil {
+			names = append(names, g.name)
+		}
 	}
 	return names
 }
@@ -127,7 +142,10 @@ func (c *Checker) Finish(settled int64) []checkers.Verdict {
 	view := c.judge
 	view.last = min(c.last, settled)
 	view.end = view.before(view.last)
-	findings := map[string]*finding{NoDoubleBind: c.bindings.finish(), NoOvercommit: c.loads.finish()}
+	findings := map[string]*finding{
+		NoDoubleBind: c.bindings.finish(), NoOvercommit: c.loads.finish(),
+		OneLeader: c.leaders.finish(), NodeFailureHeals: c.failures.finish(),
+	}
 	var list []checkers.Verdict
 	for _, g := range guarantees {
 		f := findings[g.name]

@@ -14,6 +14,8 @@ func FuzzJudge(f *testing.F) {
 	f.Add([]byte("pods\x00nodes"), "spec.nodeName", "n", "requests.cpu", "-1", int64(3))
 	f.Add([]byte("replicasets"), "spec.replicas", "9223372036854775807", "status.replicas", "x", int64(1))
 	f.Add([]byte("endpointslices"), "endpoints", ":,::true,a:", "service", "s", int64(9))
+	f.Add([]byte("leases\x07\x10"), "spec.leaseTransitions", "1", "spec.holderIdentity", "h", int64(2))
+	f.Add([]byte("\x01\x09\x00\x09\x01"), "taints.noExecute", "node.kubernetes.io/not-ready", "disruption", "DeletionByTaintManager", int64(2))
 	f.Add([]byte("services"), "selector", "a in (b", "selector", "((", int64(0))
 	f.Fuzz(func(t *testing.T, kinds []byte, field, value, other, another string, settled int64) {
 		w := bad()
@@ -35,7 +37,7 @@ func FuzzJudge(f *testing.F) {
 		}
 		opts := w.wait(time.Minute).options()
 		opts.Settled = settled
-		if n := len(cluster.Judge(opts)); n != 5 {
+		if n := len(cluster.Judge(opts)); n != 7 {
 			t.Errorf("%d verdicts", n)
 		}
 	})

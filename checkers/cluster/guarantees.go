@@ -7,6 +7,8 @@ const (
 	ReplicasConverge = "ReplicasConverge"
 	EndpointsMatch   = "EndpointsMatch"
 	NoOrphans        = "NoOrphans"
+	OneLeader        = "OneLeader"
+	NodeFailureHeals = "NodeFailureHeals"
 )
 
 const docs = "https://kubernetes.io/docs/concepts/"
@@ -36,4 +38,12 @@ var guarantees = []guarantee{
 	{NoOrphans, `"Kubernetes checks for and deletes objects that no longer have owner references": ` +
 		`once all has settled, nothing is left of which every owner was deleted longer ago than the stated time. ` +
 		docs + "architecture/garbage-collection/#cascading-deletion", 100, (*judge).orphans},
+	{OneLeader, `"Kubernetes also uses Leases to ensure only one instance of a component is running at any given time": ` +
+		`whoever takes a Lease that elects a leader takes it when it was released, or no earlier than its duration after the last renewal of the one before; ` +
+		`it counts one transition more and is acquired anew, and none that lost it renews it. ` +
+		docs + "architecture/leases/#leader-election", 1, nil},
+	{NodeFailureHeals, `"Pods that tolerate the taint with a specified tolerationSeconds remain bound for the specified amount of time. ` +
+		`After that time elapses, the node lifecycle controller evicts the Pods from the node": a pod of a ReplicaSet is not on a node that is not Ready, ` +
+		`and has the taint that says so, longer than it tolerates that and the stated time; and the taint manager evicts pods from tainted nodes only, and none before its time. ` +
+		docs + "scheduling-eviction/taint-and-toleration/#taint-based-evictions", 1, nil},
 }

@@ -233,7 +233,7 @@ func (o *overcommits) nodeMoved(pod *history.Version) bool {
 	moved := false
 	for v := o.nodes.Next("", node(pod), 0); v != nil && v.Revision <= pod.Revision; v = o.nodes.Next("", v.Name, v.Revision) {
 		gone := v.Delete || v.Field("spec.unschedulable") == "true" && prev != nil && prev.Field("spec.unschedulable") == ""
-		if prev != nil && gone && o.recent(v.Revision, pod.Revision) {
+		if prev != nil && gone && o.j.recent(v.Revision, pod.Revision) {
 			moved = true
 		}
 		if prev != nil && !v.Delete && shrank(prev, v) {
@@ -257,9 +257,9 @@ func shrank(a, b *history.Version) bool {
 
 // recent says that a change was, or may have been, less than Settle before a
 // revision.
-func (o *overcommits) recent(change, rev int64) bool {
-	a, b := o.j.after(change), o.j.before(rev)
-	return a == 0 || b == 0 || b.Sub(a) < o.j.opts.Settle
+func (j *judge) recent(change, rev int64) bool {
+	a, b := j.after(change), j.before(rev)
+	return a == 0 || b == 0 || b.Sub(a) < j.opts.Settle
 }
 
 // schedulerMoved says that another scheduler took over shortly before: a
@@ -282,7 +282,7 @@ func (o *overcommits) schedulerMoved(pod *history.Version) bool {
 			taken = v.Revision
 		}
 	}
-	return before && o.recent(taken, pod.Revision)
+	return before && o.j.recent(taken, pod.Revision)
 }
 
 func (o *overcommits) evidence(pod *history.Version, why string) *evidence {

@@ -105,7 +105,7 @@ func second(n int64) history.Time { return history.Time(n * int64(time.Second)) 
 func (w *world) options() cluster.Options {
 	w.table.Sealed(w.rev)
 	return cluster.Options{
-		Versions: w.table, Settled: w.rev, Floors: cluster.Floors{Bindings: -1, Workloads: -1, Services: -1, Owned: -1},
+		Versions: w.table, Settled: w.rev, Floors: cluster.Floors{Bindings: -1, Workloads: -1, Services: -1, Owned: -1, Leaders: -1, Evictions: -1},
 		Commit: func(rev int64) (called, returned history.Time, ok bool) {
 			return second(rev), second(rev) + 1000, rev > 1 && rev <= w.rev
 		},
@@ -176,6 +176,13 @@ func TestFloors(t *testing.T) {
 			}
 		}
 	}
+	led := newWorld().hold(lease("x", "a", 0, 2), lease("x", "", 0, 3), lease("x", "b", 1, 4)).options()
+	for floor, want := range map[int64]checkers.Outcome{0: checkers.Pass, 2: checkers.Invalid, 1: checkers.Pass} {
+		led.Floors.Leaders = floor
+		if v := verdict(t, cluster.OneLeader, led); v.Outcome != want {
+			t.Errorf("floor %d: %s", floor, v)
+		}
+	}
 	none := newWorld().put(pod("p")).options()
 	none.Floors = cluster.Floors{}
 	for _, v := range cluster.Judge(none) {
@@ -183,7 +190,7 @@ func TestFloors(t *testing.T) {
 			t.Errorf("of nothing: %s", v)
 		}
 	}
-	none.Floors = cluster.Floors{Bindings: 1, Workloads: 1, Services: 1, Owned: 1}
+	none.Floors = cluster.Floors{Bindings: 1, Workloads: 1, Services: 1, Owned: 1, Leaders: 1, Evictions: 1}
 	for _, v := range cluster.Judge(none) {
 		if v.Outcome != checkers.Invalid {
 			t.Errorf("below a floor that was set: %s", v)
@@ -244,6 +251,8 @@ func bad() *world {
 	w.put(pod("p", "spec.nodeName=m", "ready=True", "hasIP=True"))
 	owner := object("", "configmaps", "ns", "o")
 	w.put(owner).put(owned(object("", "configmaps", "ns", "d"), "uid-o")).remove(owner)
+	w.put(lease("x", "a", 0, 1)).put(lease("x", "b", 5, 2))
+	w.put(pod("e", "spec.nodeName=n")).put(pod("e", "spec.nodeName=n", "disruption=DeletionByTaintManager"))
 	return w.wait(5 * time.Minute)
 }
 
@@ -255,6 +264,7 @@ func TestWithoutTimes(t *testing.T) {
 	want := map[string]checkers.Outcome{
 		cluster.NoDoubleBind: checkers.Fail, cluster.NoOvercommit: checkers.Fail,
 		cluster.ReplicasConverge: checkers.Pass, cluster.EndpointsMatch: checkers.Pass, cluster.NoOrphans: checkers.Pass,
+		cluster.OneLeader: checkers.Fail, cluster.NodeFailureHeals: checkers.Fail,
 	}
 	for _, v := range cluster.Judge(opts) {
 		if v.Outcome != want[v.Guarantee] {

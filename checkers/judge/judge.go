@@ -35,6 +35,10 @@ type Options struct {
 	// Settled is the revision at which the run had left nothing to do for a
 	// while, so that the controllers must have done their work; 0: there was none.
 	Settled int64 `json:"-"`
+	// Calm is when the last fault of the run was over and the cluster whole again:
+	// from then on watches have to be fresh. 0: never, or not known yet, as while
+	// a run is followed.
+	Calm history.Time `json:"-"`
 	// Contract is what the store promises. Default: etcd's.
 	Contract storage.Contract `json:"-"`
 }
@@ -119,7 +123,7 @@ func newJudge(opt Options) *judge {
 	j.calls = storage.New(storage.Options{
 		Contract: opt.Contract, Floors: floors, Start: 1, Horizon: horizon, Residual: residual.Judge(residual.Limits{}),
 	})
-	fresh := watch.Options{Commit: j.commits.of, Observe: j.deliveries.observe}
+	fresh := watch.Options{Commit: j.commits.of, Observe: j.deliveries.observe, Calm: opt.Calm}
 	if opt.Faultless {
 		fresh.Calm = 1 // from the beginning; 0 is never
 	}

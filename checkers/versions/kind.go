@@ -179,6 +179,22 @@ func (k *Kind) Since(n int, to int64) iter.Seq[Change] {
 	}
 }
 
+// Outside is Since for the objects that are not in a namespace. Those in it are
+// passed over without a look, so each change comes with what n is behind it.
+func (k *Kind) Outside(namespace string, n int, to int64) iter.Seq2[int, Change] {
+	return func(yield func(int, Change) bool) {
+		for i := n; i < len(k.log) && k.revision(i) <= to; i++ {
+			path := k.log[i].object.path
+			if len(path) > len(namespace) && path[len(namespace)] == '/' && path[:len(namespace)] == namespace {
+				continue
+			}
+			if !yield(i+1, k.change(i)) {
+				return
+			}
+		}
+	}
+}
+
 func (k *Kind) revision(i int) int64 { return k.log[i].object.versions[k.log[i].index].revision }
 
 func (k *Kind) change(i int) Change {

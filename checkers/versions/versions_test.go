@@ -398,3 +398,27 @@ func TestAskedWhileFilled(t *testing.T) {
 		t.Errorf("%d changes, from %d to %d", n, since[0], since[n-1])
 	}
 }
+
+// TestOutside passes over a namespace in steps, and over none that only begins
+// like it.
+func TestOutside(t *testing.T) {
+	table := versions.New()
+	names := [][2]string{{"a", "x"}, {"b", "x"}, {"ab", "x"}, {"", "a"}, {"a", "y"}, {"b", "x"}, {"a", "x"}, {"", "c"}}
+	for i, n := range names {
+		table.Add(&history.Version{Revision: int64(i + 1), Resource: "leases", Namespace: n[0], Name: n[1], Key: "/registry/leases/" + n[0] + "/" + n[1]})
+	}
+	var got []int64
+	next := 0
+	for _, upto := range []int64{1, 3, 3, 7, 8, 9} {
+		for n, c := range table.Kind("", "leases").Outside("a", next, upto) {
+			next = n
+			got = append(got, c.Now.Revision)
+		}
+	}
+	if want := []int64{2, 3, 4, 6, 8}; !slices.Equal(got, want) {
+		t.Errorf("%d, want %d", got, want)
+	}
+	for range table.Kind("", "leases").Outside("a", 0, 9) {
+		break
+	}
+}

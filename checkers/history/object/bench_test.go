@@ -46,6 +46,7 @@ func BenchmarkStoredPod(b *testing.B) {
 func BenchmarkStoredLease(b *testing.B) {
 	l := newSource(3).lease()
 	holder := "node-00042"
+	l.Namespace = "kube-node-lease"
 	l.Spec.HolderIdentity = &holder
 	bench(b, "/registry/leases/kube-node-lease/node-00042", encode(b, l))
 }

@@ -16,6 +16,16 @@ const (
 	FieldHasIP = "hasIP"
 	// FieldTolerates is "True" where a pod tolerates a cordoned node.
 	FieldTolerates = "toleratesUnschedulable"
+	// How long a pod stays on a node with one of these taints and the effect
+	// NoExecute: seconds, Forever, or NotAtAll.
+	FieldStaysNotReady    = "stays.notReady"
+	FieldStaysUnreachable = "stays.unreachable"
+	// FieldDisruption is the reason of the condition DisruptionTarget of a pod,
+	// where that is True: who is about to delete it, and why.
+	FieldDisruption = "disruption"
+	// FieldNoExecute are the keys of the taints of a node that have the effect
+	// NoExecute, sorted, joined by ",".
+	FieldNoExecute = "taints.noExecute"
 	// FieldCPU and FieldMemory are what the scheduler takes a pod to need, in
 	// millicores and bytes.
 	FieldCPU    = "requests.cpu"
@@ -36,6 +46,14 @@ const (
 	FieldEndpoints = "endpoints"
 	// FieldService is the Service of an EndpointSlice.
 	FieldService = "service"
+	// The terms of a Lease that elects a leader: how often it changed hands,
+	// seconds, Unix microseconds. A Lease without transitions has none of them.
+	// The strategy is that of the controller that picks the leader, if one does.
+	FieldTransitions   = "spec.leaseTransitions"
+	FieldLeaseDuration = "spec.leaseDurationSeconds"
+	FieldAcquired      = "spec.acquireTime"
+	FieldRenewed       = "spec.renewTime"
+	FieldStrategy      = "spec.strategy"
 )
 
 // readers read the fields of the kinds that have any, of protobuf objects.
@@ -49,7 +67,7 @@ var readers = map[string]func(*history.Version, []byte) error{
 	"deployments":    workload{replicas: 2, ready: 7, observed: 1}.read,
 	"statefulsets":   workload{replicas: 2, ready: 3, observed: 1}.read,
 	"endpointslices": readSlice,
-	"leases":         func(v *history.Version, raw []byte) error { return readText(v, "spec.holderIdentity", raw, 2, 1) },
+	"leases":         readLease,
 }
 
 func readFields(v *history.Version, raw []byte) error {
@@ -134,6 +152,7 @@ func readNode(v *history.Version, raw []byte) error {
 			if unschedulable != 0 {
 				set(v, "spec.unschedulable", "true")
 			}
+			f.Nest(readTaints(v, f.Bytes()))
 		case 3:
 			f.Nest(readNodeStatus(v, f.Bytes(), &ready))
 		}

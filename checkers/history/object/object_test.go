@@ -84,8 +84,29 @@ func podFields(p *corev1.Pod) map[string]string {
 		taint := corev1.Taint{Key: "node.kubernetes.io/unschedulable", Effect: corev1.TaintEffectNoSchedule}
 		tolerates = tolerates || toleration.ToleratesTaint(klog.Background(), &taint, false)
 	}
+	stays := func(key string) string {
+		taint := corev1.Taint{Key: key, Effect: corev1.TaintEffectNoExecute}
+		for _, toleration := range p.Spec.Tolerations {
+			switch seconds := toleration.TolerationSeconds; {
+			case !toleration.ToleratesTaint(klog.Background(), &taint, false):
+			case seconds == nil:
+				return "forever"
+			default:
+				return fmt.Sprint(max(0, *seconds))
+			}
+		}
+		return "no"
+	}
+	disruption := ""
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
+			disruption = c.Reason
+		}
+	}
 	need := helpers.PodRequests(p, helpers.PodResourcesOptions{})
 	return map[string]string{
+		"stays.notReady": stays("node.kubernetes.io/not-ready"), "stays.unreachable": stays("node.kubernetes.io/unreachable"),
+		"disruption":    disruption,
 		"spec.nodeName": p.Spec.NodeName, "spec.schedulerName": p.Spec.SchedulerName, "spec.restartPolicy": string(p.Spec.RestartPolicy),
 		"spec.serviceAccountName": p.Spec.ServiceAccountName, "status.phase": string(p.Status.Phase),
 		"status.nominatedNodeName": p.Status.NominatedNodeName, "ready": yes(ready, "True"), "hasIP": yes(p.Status.PodIP != "", "True"),
@@ -99,7 +120,17 @@ func nodeFields(n *corev1.Node) map[string]string {
 	for _, c := range n.Status.Conditions {
 		ready = ready || c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 	}
-	fields := map[string]string{"ready": yes(ready, "True"), "spec.unschedulable": yes(n.Spec.Unschedulable, "true")}
+	var evicting []string
+	for _, taint := range n.Spec.Taints {
+		if taint.Effect == corev1.TaintEffectNoExecute {
+			evicting = append(evicting, taint.Key)
+		}
+	}
+	slices.Sort(evicting)
+	fields := map[string]string{
+		"ready": yes(ready, "True"), "spec.unschedulable": yes(n.Spec.Unschedulable, "true"),
+		"taints.noExecute": strings.Join(evicting, ","),
+	}
 	if q, has := n.Status.Allocatable["cpu"]; has {
 		fields["allocatable.cpu"] = strconv.FormatInt(q.MilliValue(), 10)
 	}
@@ -157,10 +188,27 @@ func sliceFields(e *discoveryv1.EndpointSlice) map[string]string {
 }
 
 func leaseFields(l *coordinationv1.Lease) map[string]string {
-	if l.Spec.HolderIdentity == nil {
-		return nil
+	fields := map[string]string{}
+	if l.Spec.HolderIdentity != nil {
+		fields["spec.holderIdentity"] = *l.Spec.HolderIdentity
 	}
-	return map[string]string{"spec.holderIdentity": *l.Spec.HolderIdentity}
+	if l.Spec.LeaseTransitions == nil || l.Namespace == "kube-node-lease" {
+		return fields
+	}
+	fields["spec.leaseTransitions"] = fmt.Sprint(*l.Spec.LeaseTransitions)
+	if l.Spec.LeaseDurationSeconds != nil {
+		fields["spec.leaseDurationSeconds"] = fmt.Sprint(*l.Spec.LeaseDurationSeconds)
+	}
+	if l.Spec.AcquireTime != nil {
+		fields["spec.acquireTime"] = fmt.Sprint(l.Spec.AcquireTime.UnixMicro())
+	}
+	if l.Spec.RenewTime != nil {
+		fields["spec.renewTime"] = fmt.Sprint(l.Spec.RenewTime.UnixMicro())
+	}
+	if l.Spec.Strategy != nil {
+		fields["spec.strategy"] = string(*l.Spec.Strategy)
+	}
+	return fields
 }
 
 // sample is a random object with what must be read of it.

@@ -8,7 +8,7 @@ import (
 )
 
 func readPod(v *history.Version, raw []byte) error {
-	v.Fields = make([]history.Pair, 0, 9)
+	v.Fields = make([]history.Pair, 0, 11)
 	f := wire.Walk(raw)
 	for f.Next() {
 		switch f.Number() {
@@ -23,6 +23,7 @@ func readPod(v *history.Version, raw []byte) error {
 
 func readPodSpec(v *history.Version, b []byte) error {
 	var n needs
+	var stays stays
 	f := wire.Walk(b)
 	for f.Next() {
 		switch f.Number() {
@@ -37,7 +38,7 @@ func readPodSpec(v *history.Version, b []byte) error {
 		case 19:
 			set(v, "spec.schedulerName", word(f.Bytes()))
 		case 22:
-			f.Nest(readToleration(v, f.Bytes()))
+			f.Nest(stays.toleration(v, f.Bytes()))
 		case 20:
 			f.Nest(n.initContainer(f.Bytes()))
 		case 32:
@@ -46,6 +47,7 @@ func readPodSpec(v *history.Version, b []byte) error {
 			f.Nest(requests(f.Bytes(), &n.pod))
 		}
 	}
+	stays.set(v)
 	total := n.total()
 	if cpu := total.cpu.millis(); cpu != 0 {
 		set(v, FieldCPU, strconv.FormatInt(cpu, 10))
@@ -65,6 +67,7 @@ func readPodStatus(v *history.Version, b []byte) error {
 			set(v, "status.phase", word(f.Bytes()))
 		case 2:
 			f.Nest(readReady(f.Bytes(), &ready))
+			f.Nest(readDisruption(v, f.Bytes()))
 		case 6:
 			ip = ip || len(f.Bytes()) > 0
 		case 11:
@@ -76,36 +79,6 @@ func readPodStatus(v *history.Version, b []byte) error {
 	}
 	if ip {
 		set(v, FieldHasIP, "True")
-	}
-	return f.Err()
-}
-
-// unschedulableTaint is on a node that is cordoned.
-// https://kubernetes.io/docs/reference/labels-annotations-taints/#node-kubernetes-io-unschedulable
-const unschedulableTaint = "node.kubernetes.io/unschedulable"
-
-// readToleration looks whether a toleration lets the pod onto a cordoned node,
-// by the rules of Toleration.ToleratesTaint in k8s.io/api/core/v1.
-func readToleration(v *history.Version, b []byte) error {
-	var key, operator, value, effect []byte
-	f := wire.Walk(b)
-	for f.Next() {
-		switch f.Number() {
-		case 1:
-			key = f.Bytes()
-		case 2:
-			operator = f.Bytes()
-		case 3:
-			value = f.Bytes()
-		case 4:
-			effect = f.Bytes()
-		}
-	}
-	named := len(key) == 0 || string(key) == unschedulableTaint
-	here := len(effect) == 0 || string(effect) == "NoSchedule"
-	equal := string(operator) == "Exists" || len(value) == 0 && (len(operator) == 0 || string(operator) == "Equal")
-	if named && here && equal && v.Field(FieldTolerates) == "" {
-		set(v, FieldTolerates, "True")
 	}
 	return f.Err()
 }

@@ -109,18 +109,22 @@ func (s *source) pod() *corev1.Pod {
 	}
 	p.Spec.NodeName, p.Spec.SchedulerName = pick(s, "", s.word()), pick(s, "", "default-scheduler")
 	p.Spec.ServiceAccountName, p.Spec.RestartPolicy = s.word(), pick(s, corev1.RestartPolicyAlways, corev1.RestartPolicyNever)
-	for range s.IntN(3) {
+	for range s.IntN(5) {
+		seconds := s.Int64N(9) - 2
 		p.Spec.Tolerations = append(p.Spec.Tolerations, corev1.Toleration{
-			Key:      pick(s, "", "node.kubernetes.io/unschedulable", "other"),
+			TolerationSeconds: pick(s, nil, &seconds),
+
+			Key: pick(s, "", "node.kubernetes.io/unschedulable", "other",
+				"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"),
 			Operator: pick(s, "", corev1.TolerationOpEqual, corev1.TolerationOpExists),
 			Value:    pick(s, "", "x"), Effect: pick(s, "", corev1.TaintEffectNoSchedule, corev1.TaintEffectNoExecute),
 		})
 	}
 	p.Status.Phase = pick(s, "", corev1.PodPending, corev1.PodRunning, corev1.PodFailed)
 	p.Status.NominatedNodeName, p.Status.PodIP = pick(s, "", s.word()), pick(s, "", "10.0.0.1")
-	for _, typ := range []corev1.PodConditionType{"Initialized", "Ready", "PodScheduled"} {
+	for _, typ := range []corev1.PodConditionType{"Initialized", "Ready", "PodScheduled", corev1.DisruptionTarget} {
 		if s.yes() {
-			p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: typ, Status: pick(s, corev1.ConditionTrue, corev1.ConditionFalse)})
+			p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: typ, Reason: s.word(), Status: pick(s, corev1.ConditionTrue, corev1.ConditionFalse)})
 		}
 	}
 	return p
@@ -129,6 +133,9 @@ func (s *source) pod() *corev1.Pod {
 func (s *source) node() *corev1.Node {
 	n := &corev1.Node{TypeMeta: kind("v1", "Node"), ObjectMeta: s.meta()}
 	n.Spec.Unschedulable = s.yes()
+	for range s.IntN(3) {
+		n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: s.word(), Effect: pick(s, corev1.TaintEffectNoSchedule, corev1.TaintEffectNoExecute)})
+	}
 	n.Status.Allocatable, n.Status.Capacity = s.list(), s.list()
 	for _, typ := range []corev1.NodeConditionType{"MemoryPressure", "Ready"} {
 		if s.yes() {
@@ -214,6 +221,17 @@ func (s *source) lease() *coordinationv1.Lease {
 	if s.yes() {
 		holder, renewed := s.word(), metav1.NewMicroTime(time.Unix(s.Int64N(1e9), 0))
 		l.Spec.HolderIdentity, l.Spec.RenewTime = &holder, &renewed
+	}
+	if s.yes() {
+		l.Namespace = pick(s, "kube-node-lease", "kube-system")
+	}
+	if s.yes() {
+		n, seconds := s.Int32N(3), s.Int32N(20)
+		acquired := metav1.NewMicroTime(time.Unix(s.Int64N(1e9), s.Int64N(1e9)))
+		l.Spec.LeaseTransitions, l.Spec.LeaseDurationSeconds, l.Spec.AcquireTime = &n, &seconds, &acquired
+	}
+	if strategy := coordinationv1.OldestEmulationVersion; s.IntN(4) == 0 {
+		l.Spec.Strategy = &strategy
 	}
 	return l
 }

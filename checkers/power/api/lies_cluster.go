@@ -307,6 +307,10 @@ func (t *teller) clusterWrong(guarantee string) string {
 				return why
 			}
 		}
+	case "OneLeader":
+		return t.leadersWrong()
+	case "NodeFailureHeals":
+		return t.failuresWrong()
 	default:
 		return t.restWrong(guarantee)
 	}

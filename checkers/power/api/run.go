@@ -129,8 +129,9 @@ func tell(lie Lie, b *Base, tab *versions.Table, seed uint64) (Mutant, bool) {
 	return m, true
 }
 
-// clean judges a history without a lie, and one with nothing but a workload
-// added, and lets the model judge every record of it.
+// clean judges a history without a lie, and one with nothing but a workload,
+// a change of leaders and a node that fails added, and lets the model judge every
+// record of it.
 func (r *Report) clean(b *Base, tab *versions.Table) {
 	alarm := func(what string, verdicts []checkers.Verdict) {
 		for _, v := range verdicts {
@@ -142,9 +143,11 @@ func (r *Report) clean(b *Base, tab *versions.Table) {
 		alarm("", t.judge(h, tab))
 	}
 	with := newTeller(b, 0)
-	if with.build(3) != nil {
+	if m := with.build(3); m != nil {
+		m.elect(handover{})
+		m.fail(outage{})
 		alarm(" with a workload", with.judge("cluster", table(with.versions)))
-		for _, g := range []string{"NoDoubleBind", "ReplicasConverge", "EndpointsMatch", "NoOrphans"} {
+		for _, g := range []string{"NoDoubleBind", "ReplicasConverge", "EndpointsMatch", "NoOrphans", "OneLeader", "NodeFailureHeals"} {
 			r.object(b, with.clusterWrong(g))
 		}
 	}
