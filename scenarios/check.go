@@ -50,6 +50,9 @@ func (r *Runner) Follow(ctx context.Context, dir string) (checkers.Outcome, erro
 	if err != nil {
 		return "", err
 	}
+	if run.Calm != 0 { // from when on watches had to be fresh was not known until now
+		return r.Check(ctx, dir)
+	}
 	return r.tellVerdicts(run, process.Finish(run.Settled)), nil
 }
 

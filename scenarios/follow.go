@@ -69,7 +69,10 @@ func (x *execution) failFast(cancel context.CancelCauseFunc) error {
 // judgement is that of the whole history, which has been closed.
 func (x *execution) judgement(ctx context.Context) (*judge.Judgement, error) {
 	if x.follower != nil {
-		return x.follower.finish(ctx, x.run.Settled)
+		j, err := x.follower.finish(ctx, x.run.Settled)
+		if err != nil || x.run.Calm == 0 {
+			return j, err
+		} // from when on watches had to be fresh was not known until now
 	}
 	options := x.plan.Judge
 	options.Settled, options.Calm = x.run.Settled, history.Time(x.run.Calm)

@@ -154,11 +154,7 @@ func (r *recording) finish(members []storage.Member) {
 	if err == nil {
 		err = r.watch.Await(ctx, revision)
 	}
-	ended := r.watch.Stop()
-	if ended != nil { // then versions are missing, and objects would seem never to have been written
-		r.api.LoseVersion()
-	}
-	if err = errors.Join(err, ended); err != nil {
+	if err = errors.Join(err, r.watch.Stop()); err != nil {
 		r.log.Warn("the storage history ends without an audit, or without all versions", "err", err)
 	}
 	r.watch = nil

@@ -3,6 +3,7 @@ package judge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -73,12 +74,17 @@ type apiHistory struct {
 
 	versionCount, attempts, messageCount int64
 	verdicts                             []checkers.Verdict
+
+	// backwards counts records whose times cannot be: an answer before its call, a
+	// message before the one before it.
+	backwards int64
+	arrived   map[uint64]history.Time // of the last message of a watch
 }
 
 func newAPIHistory(ctx context.Context, opt Options, b *window.Builder, table *versions.Table) *apiHistory {
 	a := &apiHistory{
 		ctx: ctx, opt: opt, builder: b, window: b.Advance(math.MinInt64), table: table, patience: patience,
-		opaque: map[uint64]bool{}, watching: map[uint64]*held{},
+		opaque: map[uint64]bool{}, watching: map[uint64]*held{}, arrived: map[uint64]history.Time{},
 	}
 	a.reads = reads.New(reads.Options{Versions: table, Window: a.window})
 	a.writes = writes.New(writes.Options{Versions: table, Window: a.window})
@@ -203,8 +209,11 @@ func (a *apiHistory) finish(last int64) error {
 // judgement may be wrong. Of what was found broken it is right, but what came
 // after it belongs to the counter-example, and there may be an earlier one.
 func (a *apiHistory) doubtful() bool {
-	return a.stepped && (a.builder.Late() || a.writes.Late() || len(a.found()) > 0)
+	return a.stepped && (a.late() || len(a.found()) > 0)
 }
+
+// late says that something came that bears on what was judged before.
+func (a *apiHistory) late() bool { return a.builder.Late() || a.writes.Late() }
 
 // again judges the whole of a history once more.
 func (a *apiHistory) again(r *archive.Reader, last int64) (*apiHistory, error) {
@@ -241,6 +250,32 @@ func (a *apiHistory) broken() []string {
 // missing says what of the history is missing.
 func (a *apiHistory) missing() error {
 	return errors.Join(a.rows.incomplete, a.calls.incomplete, a.messages.incomplete)
+}
+
+// timed notes the times of what an API server said.
+func (a *apiHistory) timed(m *history.APIWatch) {
+	if m.At < a.arrived[m.Call] {
+		a.backwards++
+	}
+	a.arrived[m.Call] = m.At
+	if m.Type == history.APIWatchClosed {
+		delete(a.arrived, m.Call)
+	}
+}
+
+// unfit says why nothing can be judged by these records although none is known
+// to be lost. changes is how many the storage history has: each has a row in the
+// version table, which comes from the same watch.
+func (a *apiHistory) unfit(changes int) error {
+	switch {
+	case a.backwards > 0:
+		return fmt.Errorf("%d records of the API history have times that run backwards", a.backwards)
+	case a.versionCount < int64(changes):
+		return fmt.Errorf("the version table has %d rows, and the store made %d changes", a.versionCount, changes)
+	case a.missing() == nil && a.watches.Strangers() > 0:
+		return fmt.Errorf("%d messages are of no watch in the API history, or came after its end", a.watches.Strangers())
+	}
+	return nil
 }
 
 // conclude adds the verdicts to a judgement.

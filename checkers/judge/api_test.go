@@ -306,3 +306,31 @@ func TestLag(t *testing.T) {
 	f(steps{lag, patience, 1}, nil, false)
 	f(steps{10 * time.Second, patience, 1}, []string{"API/MostRecent"}, true)
 }
+
+// Records whose times run backwards, and a version table that lacks a row, prove
+// nothing of the API, whatever they show; the store's verdicts stand.
+func TestUnfit(t *testing.T) {
+	f := func(name string, damage func(p *plane)) {
+		t.Helper()
+		p := newPlane(2, 1500)
+		damage(p)
+		j := mustJudge(t, p.whole(t), Options{})
+		for _, v := range j.Verdicts {
+			if (v.Area == checkers.AreaStore) == (v.Outcome == checkers.Invalid && strings.Contains(v.Detail, name)) {
+				t.Errorf("%s: %s %s: %s", name, v.Area, v.Guarantee, v)
+			}
+		}
+	}
+	f("times that run backwards", func(p *plane) {
+		c := p.calls[len(p.calls)/2]
+		c.Called, c.Returned = c.Returned, c.Called-1
+	})
+	f("the version table has", func(p *plane) { p.versions = p.versions[:len(p.versions)-1] })
+	f("the version table has", func(p *plane) {
+		middle := len(p.versions) / 2
+		p.versions = slices.Delete(p.versions, middle, middle+1)
+	})
+	f("are of no watch", func(p *plane) {
+		p.calls = slices.DeleteFunc(p.calls, func(c *history.APICall) bool { return c.Verb == "watch" })
+	})
+}

@@ -18,6 +18,9 @@ type held struct {
 // call takes an attempt. One that cannot be judged yet is held.
 func (a *apiHistory) call(c *history.APICall) {
 	a.attempts++
+	if c.Returned != 0 && c.Returned < c.Called {
+		a.backwards++
+	}
 	if c.Opaque {
 		a.opaque[c.ID] = true
 		delete(a.watching, c.ID)
@@ -79,6 +82,7 @@ func (a *apiHistory) message(m *history.APIWatch) {
 	if a.opaque[m.Call] {
 		return
 	}
+	a.timed(m)
 	if a.whole { // all calls have come, and nothing is held
 		a.watches.Watch(m)
 		return

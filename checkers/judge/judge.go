@@ -187,7 +187,7 @@ func (j *judge) settle(v *checkers.Verdict, incomplete error) {
 	case incomplete != nil:
 		// With a part missing, what is there may look broken and be whole.
 		if v.Outcome == checkers.Fail {
-			v.Detail = "the history is incomplete; what is there seems to show: " + v.Detail
+			v.Detail = fmt.Sprintf("the history is incomplete (%v); what is there seems to show: %s", incomplete, v.Detail)
 		} else {
 			v.Detail = incomplete.Error()
 		}

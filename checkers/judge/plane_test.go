@@ -3,6 +3,7 @@ package judge
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"path/filepath"
@@ -119,6 +120,11 @@ func (p *plane) commit() {
 		for _, key := range p.keys {
 			if e, ok := events[rev][key]; ok {
 				p.version(rev, key, e)
+			}
+		}
+		for _, key := range slices.Sorted(maps.Keys(events[rev])) {
+			if first[key] == 0 { // a key of no object has its row all the same
+				p.versions = append(p.versions, &history.Version{Revision: rev, Key: key, Delete: events[rev][key].Delete})
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/history/archive"
 	"github.com/planecheck/planecheck/checkers/versions"
@@ -24,6 +25,7 @@ type Process struct {
 	j          *judge
 	api        *apiHistory // nil: the history is of the store alone
 	incomplete error
+	unfit      error        // why the API's and the cluster's half proves nothing
 	ended      history.Time // when there was no more to wait for
 
 	// Of a history that is followed: how its other streams are read, and what
@@ -207,6 +209,7 @@ func (p *Process) finishAPI() error {
 	if p.incomplete == nil {
 		p.incomplete = p.api.missing()
 	}
+	p.unfit = p.api.unfit(p.j.calls.Timeline().Len())
 	return nil
 }
 
@@ -216,7 +219,7 @@ func (p *Process) tell() {
 		return
 	}
 	names := slices.Concat(p.j.calls.Broken(), p.j.watches.Broken())
-	if p.api != nil {
+	if p.api != nil && p.unfit == nil && (p.api.whole || !p.api.late()) {
 		names = append(names, p.api.broken()...)
 	}
 	for _, name := range names {
@@ -235,7 +238,12 @@ func (p *Process) Finish(settled int64) *Judgement {
 		p.api.conclude(result, settled)
 	}
 	for i := range result.Verdicts {
-		p.j.settle(&result.Verdicts[i], p.incomplete)
+		v := &result.Verdicts[i]
+		missing := p.incomplete
+		if missing == nil && v.Area != checkers.AreaStore {
+			missing = p.unfit
+		}
+		p.j.settle(v, missing)
 	}
 	for _, s := range p.r.Streams() {
 		result.Lost += s.Lost

@@ -127,6 +127,9 @@ func (c *Checker) Broken() []string {
 	return names
 }
 
+// Strangers counts the messages that came on no open watch: none is judged.
+func (c *Checker) Strangers() int64 { return c.counts.strangers }
+
 // Finish judges what is left and returns the verdicts, one per guarantee.
 func (c *Checker) Finish() []checkers.Verdict {
 	c.first, c.last = c.opt.Versions.Bounds()

@@ -121,9 +121,6 @@ func (a *APIWriter) APIWatch(w *history.APIWatch) { a.watches.Append(w) }
 // Version takes a row of the version table.
 func (a *APIWriter) Version(v *history.Version) { a.versions.Append(v) }
 
-// LoseVersion says that versions are missing which nobody can hand over.
-func (a *APIWriter) LoseVersion() { a.versions.Lose() }
-
 // Lost is the number of records that were lost so far.
 func (a *APIWriter) Lost() uint64 { return a.calls.Lost() + a.watches.Lost() + a.versions.Lost() }
 

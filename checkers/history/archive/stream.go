@@ -76,16 +76,7 @@ func (s *Stream[T]) Append(record *T) {
 	}
 }
 
-// Lose counts a record that its source could not hand over: whoever knows that
-// something is missing says so, and the history does not read as whole.
-func (s *Stream[T]) Lose() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lost++
-}
-
-// Lost is the number of records that were appended, or should have been, and are
-// not in the history.
+// Lost is the number of records that were appended and are not in the history.
 func (s *Stream[T]) Lost() uint64 { return s.info().Lost }
 
 func (s *Stream[T]) info() StreamInfo {
