@@ -27,7 +27,7 @@ PODS ?=
 PROFILE ?= kubelet
 ARGS ?=
 
-.PHONY: help build quick scale test unit suite long kwok power seeds known fidelity lint clean
+.PHONY: help build quick scale test unit suite long kwok power power-page seeds known fidelity lint clean
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,16 +61,27 @@ kwok: ## measure the simulation beside KWOK v0.8.0; NODES= PODS= ROUNDS=
 	cd sim/kwok/bench && go build -ldflags "$(K8S_LDFLAGS)" -o ../../../build/bench .
 	build/bench --simulator build/simulator --kwok build/kwok $(if $(NODES),--nodes $(NODES)) $(if $(PODS),--pods $(PODS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-power: build ## what the checkers see: lies in histories, and live before etcd and API servers (2 h; QUICK=1: minutes); MUTANTS= SEEDS=
-	PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),20,200)) go test -count=1 -v -timeout 60m ./checkers/power -run TestPower
-	PLANECHECK_LIES_SEEDS=$(or $(SEEDS),$(if $(QUICK),1,8)) go test -count=1 -v -timeout 60m ./apiserver/storage/lies -run 'TestCatalogue$$'
-	@mkdir -p build && rm -rf build/api-lies.md build/power-runs
+power: build ## what the checkers see: lies in histories, and live before etcd and API servers, into docs/power.md (2 h; QUICK=1: minutes, into build/); MUTANTS= SEEDS=
+	@mkdir -p build && rm -rf build/api-lies.md build/power-runs build/power-*.md
+	PLANECHECK_POWER_TABLE=$(CURDIR)/build/power-store.md PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),20,200)) \
+		go test -count=1 -v -timeout 60m ./checkers/power -run TestPower
+	PLANECHECK_POWER_TABLE=$(CURDIR)/build/power-etcd.md PLANECHECK_LIES_SEEDS=$(or $(SEEDS),$(if $(QUICK),1,8)) \
+		go test -count=1 -v -timeout 60m ./apiserver/storage/lies -run 'TestCatalogue$$'
 	bin/planecheck run 'contract/.*' --count $(if $(QUICK),1,5) --nodes 20 --pods 100 --runs build/power-runs
-	PLANECHECK_POWER_RUNS=$$(echo $(CURDIR)/build/power-runs/* | tr ' ' ':') PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),20,200)) \
-		go test -count=1 -v -timeout 60m ./checkers/power/api -run TestPower
+	PLANECHECK_POWER_TABLE=$(CURDIR)/build/power-api.md PLANECHECK_POWER_RUNS=$$(echo $(CURDIR)/build/power-runs/* | tr ' ' ':') \
+		PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),20,200)) go test -count=1 -v -timeout 60m ./checkers/power/api -run TestPower
 	PLANECHECK_LIES_TABLE=$(CURDIR)/build/api-lies.md go test -ldflags "$(K8S_LDFLAGS)" -count=1 -v -timeout 120m ./scenarios \
 		-ginkgo.label-filter 'power$(if $(QUICK), && !long)'
-	@echo "lie | told | breaks | failed"; cat build/api-lies.md
+	@$(MAKE) --no-print-directory power-page > $(if $(QUICK),build,docs)/power.md
+	@echo "see $(if $(QUICK),build,docs)/power.md"
+
+power-page:
+	@echo "# What the checkers see"; echo
+	@echo "Written by \`make power\` on $$(date -u +%F), planecheck $(VERSION). What the columns mean, and what is unproven, is in the README."
+	@echo; echo "## Lies in histories of a generated store"; echo; cat build/power-store.md
+	@echo; echo "## Lies in recorded runs of a control plane"; echo; cat build/power-api.md
+	@echo; echo "## A liar before a live etcd"; echo; cat build/power-etcd.md
+	@echo; echo "## A liar before two live API servers"; echo; echo "| lie | told | breaks | failed |"; echo "|---|---|---|---|"; cat build/api-lies.md
 
 seeds: build ## clean runs under contradicting clients, half of them with faults: nothing may fail (70 min); SEEDS= of each half
 	bin/planecheck run 'contract/.*' --nodes 20 --pods 100 --count $(or $(SEEDS),25) --runs build/seeds

@@ -64,20 +64,22 @@ func faultScenarios() []Scenario {
 	scenario := func(name, proves string, label string, acts func(Options, Ground) []Intervention) Scenario {
 		return Scenario{
 			Name: "faults/" + name, Proves: proves, Labels: []string{label}, Fix: faultOptions, Interventions: acts,
-			Twin: label == "long", // the short forms have no time for it
+			Twin: label == "long", // the short form has no time for it
 		}
 	}
 	list := []Scenario{
+		scenario("short", "nothing is lost while etcd's leader, an API server and the leading scheduler are killed, and all kubelets list at once",
+			"quick", inTurn("etcd-kill", "apiserver-kill", "scheduler-leader-kill", "kubelets-restart")),
 		scenario("ha-etcd", "nothing is lost while etcd's leader is killed, frozen and cut off from its peers, and a member is replaced",
-			"quick", inTurn("etcd-kill", "etcd-freeze", "etcd-partition", "etcd-member-replace")),
+			"long", inTurn("etcd-kill", "etcd-freeze", "etcd-partition", "etcd-member-replace")),
 		scenario("ha-etcd-stop", "nothing is lost while etcd loses a member, its leader, its majority, and all members, in good order",
 			"long", inTurn("etcd-member-stop", "etcd-leader-stop", "etcd-majority-stop", "etcd-all-restart")),
 		scenario("ha-apiserver", "nothing is lost while one of two API servers is killed and frozen, and both are restarted in turn",
-			"quick", inTurn("apiserver-kill", "apiserver-freeze", "apiserver-rolling-restart")),
+			"long", inTurn("apiserver-kill", "apiserver-freeze", "apiserver-rolling-restart")),
 		scenario("ha-controllers", "nothing is done twice while the leading scheduler is killed, and the leading controller manager frozen past its lease and thawed",
-			"quick", inTurn("scheduler-leader-kill", "kcm-leader-freeze")),
+			"long", inTurn("scheduler-leader-kill", "kcm-leader-freeze")),
 		scenario("ha-nodes", "nothing is lost while nodes lose power and are back at once, and all kubelets list at once (relist storm)",
-			"quick", inTurn("nodes-flap", "kubelets-restart")),
+			"long", inTurn("nodes-flap", "kubelets-restart")),
 		scenario("zone-failure", "a zone of nodes loses power for longer than the grace period; its pods run elsewhere, and it comes back",
 			"long", onTarget("nodes-crash", "zone")),
 		scenario("swarm", "nothing is lost under a random choice of faults, some of them at once, by the seed",
@@ -85,15 +87,15 @@ func faultScenarios() []Scenario {
 	}
 	for _, f := range faults.Catalogue() {
 		if len(f.Breaks) > 0 {
-			broken := scenario("", f.Does+": a run has to fail by "+strings.Join(f.Breaks, ", "), "broken", inTurn(f.Name))
-			broken.Name = "broken/" + f.Name
+			broken := scenario("", f.Does+": a run has to fail by "+strings.Join(f.Breaks, ", "), "long", inTurn(f.Name))
+			broken.Name, broken.Twin = "broken/"+f.Name, false
 			list = append(list, broken)
 			continue
 		}
 		list = append(list, scenario(f.Name, f.Does+": nothing is lost, and the cluster comes back", "long", inTurn(f.Name)))
 	}
 	for i := range list {
-		if s := &list[i]; s.Name == "faults/swarm" || s.Name == "faults/ha-etcd" || needsProcesses(s.Name) {
+		if s := &list[i]; s.Name == "faults/swarm" || s.Name == "faults/short" || s.Name == "faults/ha-etcd" || needsProcesses(s.Name) {
 			s.Fix = processOptions
 		}
 	}

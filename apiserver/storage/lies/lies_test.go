@@ -92,11 +92,19 @@ func TestCatalogue(t *testing.T) {
 		fmt.Fprintf(&table, "%-28s %5d %6d %6d %6s  %s (%.1fs)\n", r.name, o.told, o.operations, o.messages, caught,
 			strings.Join(o.named(checkers.Fail), " "), o.took.Seconds())
 	}
+	var summary strings.Builder
+	fmt.Fprintf(&summary, "| guarantee | runs with a lie that breaks it | caught |\n|---|---|---|\n")
 	for _, g := range slices.Sorted(maps.Keys(tally)) {
-		fmt.Fprintf(&table, "%-28s caught in %d of %d runs with a lie that breaks it\n", g, tally[g][0], tally[g][1])
+		fmt.Fprintf(&summary, "| %s | %d | %d |\n", g, tally[g][1], tally[g][0])
 	}
-	t.Logf("\n%s%d false alarms in %d runs without a lie; unproven, because no lie breaks them: %s",
-		table.String(), alarms, 4*seeds(t), strings.Join(unproven(), " "))
+	fmt.Fprintf(&summary, "\n%d runs with a lie. False alarms: %d in %d runs without one. Unproven, because no lie breaks them: %s.\n",
+		len(runs)-4*seeds(t), alarms, 4*seeds(t), strings.Join(unproven(), ", "))
+	t.Logf("\n%s\n%s", table.String(), summary.String())
+	if path := os.Getenv("PLANECHECK_POWER_TABLE"); path != "" {
+		if err := os.WriteFile(path, []byte(summary.String()), 0o644); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // count notes for each guarantee that a lie breaks whether it was caught.

@@ -38,6 +38,11 @@ func TestPower(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("\n%s", r.Table())
+	if path := os.Getenv("PLANECHECK_POWER_TABLE"); path != "" {
+		if err := os.WriteFile(path, []byte(r.Table()), 0o644); err != nil {
+			t.Error(err)
+		}
+	}
 	for _, alarm := range r.FalseAlarms {
 		t.Errorf("without a lie: %s", alarm)
 	}
