@@ -16,6 +16,7 @@ import (
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/results"
+	"github.com/planecheck/planecheck/scenarios/faults"
 )
 
 const (
@@ -119,7 +120,7 @@ func (x *execution) nodesAlive(ctx context.Context, api kubernetes.Interface, si
 		return fmt.Errorf("list nodes: %w", err)
 	}
 	for i := range nodes.Items {
-		if node := &nodes.Items[i]; !ready(node) {
+		if node := &nodes.Items[i]; !faults.NodeReady(node) {
 			return fmt.Errorf("node %s is not Ready", node.Name)
 		}
 	}
@@ -136,15 +137,6 @@ func (x *execution) nodesAlive(ctx context.Context, api kubernetes.Interface, si
 		}
 	}
 	return nil
-}
-
-func ready(node *corev1.Node) bool {
-	for _, c := range node.Status.Conditions {
-		if c.Type == corev1.NodeReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }
 
 // canary is what is written to see whether watches are fresh.

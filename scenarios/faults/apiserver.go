@@ -99,6 +99,14 @@ func begin(ctx context.Context, e *Env, target string) (string, error) {
 	return fmt.Sprintf("process %d is ready", after.PID), nil
 }
 
+// shown waits for the evidence of a fault, and undoes it if there is none.
+func shown(ctx context.Context, a *Active, what string, look func(context.Context) error) (*Active, error) {
+	if err := await(ctx, what, look); err != nil {
+		return nil, healed(ctx, a, err)
+	}
+	return a, nil
+}
+
 // healed undoes a fault whose evidence is missing.
 func healed(ctx context.Context, a *Active, why error) error {
 	if _, err := a.Heal(context.WithoutCancel(ctx)); err != nil {

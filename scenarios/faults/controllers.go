@@ -107,48 +107,41 @@ func succession(ctx context.Context, e *Env, kind, before string) (string, error
 	return now, err
 }
 
-func killLeading(ctx context.Context, e *Env, kind string) (*Active, error) {
+// depose strikes the leader of a kind and waits until another one leads.
+func depose(ctx context.Context, e *Env, kind string, strike func(context.Context, *Env, string) (*Active, error)) (apiserver.Component, *Active, error) {
 	victim, err := leading(ctx, e, kind)
 	if err != nil {
-		return nil, err
+		return victim, nil, err
 	}
 	before, err := holder(ctx, e, kind)
 	if err != nil {
-		return nil, err
+		return victim, nil, err
 	}
-	a, err := endWith(syscall.SIGKILL)(ctx, e, victim.Name)
+	a, err := strike(ctx, e, victim.Name)
 	if err != nil {
-		return nil, err
+		return victim, nil, err
 	}
 	now, err := succession(ctx, e, kind, before)
 	if err != nil {
-		return nil, healed(ctx, a, err)
+		return victim, nil, healed(ctx, a, err)
 	}
 	a.Evidence = fmt.Sprintf("%s: %s; the lease went to %s", victim.Name, a.Evidence, now)
-	return a, nil
+	return victim, a, nil
+}
+
+func killLeading(ctx context.Context, e *Env, kind string) (*Active, error) {
+	_, a, err := depose(ctx, e, kind, endWith(syscall.SIGKILL))
+	return a, err
 }
 
 // freezeLeading stops the leader for longer than its lease. Thawed, it has to
 // see that it leads no more and to end itself, which is the evidence; the
 // control plane starts it again then (apiserver.Config.Supervised).
 func freezeLeading(ctx context.Context, e *Env, kind string) (*Active, error) {
-	victim, err := leading(ctx, e, kind)
+	victim, a, err := depose(ctx, e, kind, freeze)
 	if err != nil {
 		return nil, err
 	}
-	before, err := holder(ctx, e, kind)
-	if err != nil {
-		return nil, err
-	}
-	a, err := freeze(ctx, e, victim.Name)
-	if err != nil {
-		return nil, err
-	}
-	now, err := succession(ctx, e, kind, before)
-	if err != nil {
-		return nil, healed(ctx, a, err)
-	}
-	a.Evidence = fmt.Sprintf("%s: %s; the lease went to %s", victim.Name, a.Evidence, now)
 	thaw := a.heal
 	a.heal = func(ctx context.Context) (string, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, effectBound, fmt.Errorf("it had %v", effectBound))

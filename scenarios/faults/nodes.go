@@ -122,7 +122,7 @@ func readyNodes(ctx context.Context, e *Env, names []string, want bool) error {
 			continue
 		}
 		seen++
-		if ready(node) != want {
+		if NodeReady(node) != want {
 			return fmt.Errorf("node %s: Ready is %v", node.Name, !want)
 		}
 	}
@@ -132,7 +132,8 @@ func readyNodes(ctx context.Context, e *Env, names []string, want bool) error {
 	return nil
 }
 
-func ready(node *corev1.Node) bool {
+// NodeReady says whether a node's condition Ready is True.
+func NodeReady(node *corev1.Node) bool {
 	for _, c := range node.Status.Conditions {
 		if c.Type == corev1.NodeReady {
 			return c.Status == corev1.ConditionTrue

@@ -102,14 +102,10 @@ func killMembers(ctx context.Context, e *Env, target string) (*Active, error) {
 		return nil, err
 	}
 	a := &Active{heal: func(ctx context.Context) (string, error) { return restartMembers(ctx, e, restarter, names) }}
-	err = await(ctx, strings.Join(names, ", ")+" to be missed", func(ctx context.Context) (err error) {
+	return shown(ctx, a, strings.Join(names, ", ")+" to be missed", func(ctx context.Context) (err error) {
 		a.Evidence, err = missed(ctx, e, victims)
 		return err
 	})
-	if err != nil {
-		return nil, healed(ctx, a, err)
-	}
-	return a, nil
 }
 
 // freezeMember stops a member. Its evidence is the state of its process and that
@@ -137,7 +133,7 @@ func freezeMember(ctx context.Context, e *Env, target string) (*Active, error) {
 		}
 		return awaitLeader(ctx, e)
 	}}
-	err = await(ctx, name+" to stand still and be missed", func(ctx context.Context) error {
+	return shown(ctx, a, name+" to stand still and be missed", func(ctx context.Context) error {
 		state, err := inspector.InspectMember(ctx, name)
 		if err == nil && state.Process != "T" {
 			err = fmt.Errorf("its process is in state %q", state.Process)
@@ -149,10 +145,6 @@ func freezeMember(ctx context.Context, e *Env, target string) (*Active, error) {
 		a.Evidence = fmt.Sprintf("%s is in state T, %s leads", name, leads.Name)
 		return err
 	})
-	if err != nil {
-		return nil, healed(ctx, a, err)
-	}
-	return a, nil
 }
 
 // partition holds what a member should hear from its peers, what they should
@@ -185,14 +177,10 @@ func partition(deaf, mute bool) func(context.Context, *Env, string) (*Active, er
 				return nil, healed(ctx, a, err)
 			}
 		}
-		err = await(ctx, name+" to be missed", func(ctx context.Context) (err error) {
+		return shown(ctx, a, name+" to be missed", func(ctx context.Context) (err error) {
 			a.Evidence, err = apart(ctx, e, peers, name, deaf, mute, target == leader)
 			return err
 		})
-		if err != nil {
-			return nil, healed(ctx, a, err)
-		}
-		return a, nil
 	}
 }
 
@@ -273,7 +261,7 @@ func distance(ctx context.Context, e *Env, target string) (*Active, error) {
 			}
 		}
 	}
-	err = await(ctx, "delayed bytes", func(context.Context) error {
+	return shown(ctx, a, "delayed bytes", func(context.Context) error {
 		traffic, err := peers.PeerTraffic(members[0].Name, members[1].Name)
 		if err == nil && traffic.Delayed == 0 {
 			err = errors.New("none was delayed")
@@ -281,10 +269,6 @@ func distance(ctx context.Context, e *Env, target string) (*Active, error) {
 		a.Evidence = fmt.Sprintf("%d bytes from %s to %s were delayed by %v", traffic.Delayed, members[0].Name, members[1].Name, delay)
 		return err
 	})
-	if err != nil {
-		return nil, healed(ctx, a, err)
-	}
-	return a, nil
 }
 
 // replaceMember swaps a member for an empty one. The evidence is its ID, which is
