@@ -56,6 +56,7 @@ type StoreOp struct {
 	// The answer.
 	Error     StoreError    `parquet:"error"`
 	Header    int64         `parquet:"header"` // revision of the header
+	Term      uint64        `parquet:"term"`   // of raft, in the header: that of the last entry the member has applied
 	Succeeded bool          `parquet:"succeeded"`
 	Results   []StoreResult `parquet:"results,list"` // of the executed branch, one per Action
 	// GrantedLease and GrantedTTL are those of a LeaseGrant, LeaseKeepAlive (a

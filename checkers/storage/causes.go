@@ -212,7 +212,7 @@ func (c *Checker) resolve(until history.Time, final bool) {
 		r := matched[rev]
 		c.causes.resolved++
 		c.causes.unknown.remove(r)
-		c.leases.deaths.answers = append(c.leases.deaths.answers, step{rev: rev - 1, called: r.op.Called, id: r.op.ID, method: r.op.Method, member: r.op.Member})
+		c.leases.deaths.answers = append(c.leases.deaths.answers, step{rev: rev - 1, called: r.op.Called, id: r.op.ID, method: r.op.Method, member: r.op.Member, term: r.op.Term})
 	}
 	for _, e := range left {
 		if _, ok := matched[e.rev]; !ok {

@@ -21,7 +21,8 @@ type Contract struct {
 	// LeaseOverrun is how long a key may outlive its lease. etcd looks for
 	// expired leases every 500 ms and revokes at most 1,000 a second
 	// (lease/lessor.go), but a new leader starts every lease anew (Promote): the
-	// bound is one time to live more than this.
+	// bound is one time to live more than this, after its time has run out and
+	// after the first answer of the leader's term.
 	LeaseOverrun time.Duration
 }
 

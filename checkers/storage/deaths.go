@@ -43,7 +43,7 @@ func (d *deaths) see(op *history.StoreOp) {
 	if timeline.Changed(op) {
 		rev--
 	}
-	d.answers = append(d.answers, step{op.Returned, op.Called, rev, op.ID, op.Method, op.Member})
+	d.answers = append(d.answers, step{op.Returned, op.Called, rev, op.ID, op.Method, op.Member, op.Term})
 }
 
 // note takes in what a revision ended, one key for each lease.
@@ -102,7 +102,7 @@ func (c *Checker) outlived(s suspect) *evidence {
 		return nil
 	}
 	var e *evidence
-	if end := c.latestEnd(life, grant); end != 0 && s.alive.called > end {
+	if end := c.latestEnd(life, grant, s.alive.term); end != 0 && s.alive.called > end {
 		e = because("%s outlived lease %x by more than %s", show(s.key), s.lease, c.opts.Contract.LeaseOverrun).op(grant)
 	}
 	for _, revoke := range life.revokes {

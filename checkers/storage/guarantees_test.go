@@ -305,6 +305,18 @@ func TestLeaseHonest(t *testing.T) {
 	late := end(20000, event(kv("c", 4, 4, 1, 3)), gone("a", 5), gone("b", 5))
 	late.calls = append(late.calls, create("c", 3).at(19000, 19001).ok(4))
 	bad(t, late, LeaseHonest)
+	// Each new leader starts it anew, and none ended it while there was none.
+	term := func(c call, of uint64) call { c.Term = of; return c }
+	for _, terms := range [][2]uint64{{3, 4}, {3, 3}} {
+		h := tell(term(lease, 2), term(a, 2), term(get("b").at(9_000, 9_001).ok(2, found()), terms[0]),
+			term(get("b").at(20_000, 20_001).ok(2, found()), terms[1]), term(get("a").at(30_000, 30_001).ok(2, found(va)), terms[1]))
+		if terms[1] == 4 {
+			good(t, h)
+		} else {
+			bad(t, h, LeaseHonest)
+		}
+	}
+
 	// There is no such lease, it says.
 	missing := func(at int) call { return create("c", 3).leased(7).at(at, at+1).err(history.ErrorLeaseNotFound) }
 	bad(t, tell(lease, missing(100)), LeaseHonest)

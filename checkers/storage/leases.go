@@ -14,7 +14,8 @@ import (
 // leases knows the lives of leases: when they were granted, renewed and revoked.
 type leases struct {
 	byID    map[int64]*leaseLife
-	called  history.Time // call of the latest acknowledged linearizable call
+	terms   map[uint64]history.Time // of raft: when the first linearizable answer of each came
+	called  history.Time            // call of the latest acknowledged linearizable call
 	witness *history.StoreOp
 	// suspects contradict what is known so far of a lease. Calls without an
 	// answer, which are recorded last, may yet explain them.
@@ -33,7 +34,7 @@ type leaseLife struct {
 	open    bool
 }
 
-func (l *leases) init() { l.byID = map[int64]*leaseLife{} }
+func (l *leases) init() { l.byID, l.terms = map[int64]*leaseLife{}, map[uint64]history.Time{} }
 
 func (l *leases) life(id int64) *leaseLife {
 	if l.byID[id] == nil {
@@ -43,8 +44,13 @@ func (l *leases) life(id int64) *leaseLife {
 }
 
 func (l *leases) see(op *history.StoreOp) {
-	if acknowledged(op) && !timeline.Local(op) && op.Called > l.called {
-		l.called, l.witness = op.Called, op
+	if acknowledged(op) && !timeline.Local(op) {
+		if op.Called > l.called {
+			l.called, l.witness = op.Called, op
+		}
+		if first := l.terms[op.Term]; op.Term > 0 && (first == 0 || op.Returned < first) {
+			l.terms[op.Term] = op.Returned
+		}
 	}
 	if op.Error.Definite() {
 		return
@@ -134,13 +140,16 @@ func (l *leaseLife) deadline(grant *history.StoreOp, before, next history.Time) 
 	return end
 }
 
-// latestEnd returns the moment by which a lease must have ended, 0: none can be
-// named.
-func (c *Checker) latestEnd(l *leaseLife, grant *history.StoreOp) history.Time {
+// latestEnd returns the moment by which a lease must have ended, as long as
+// answers of a term of raft came after it; 0: none can be named. Without a leader
+// no lease ends, and a new leader gives each of them its whole time again
+// (lease/lessor.go, Promote). It does so with the first entry of its term, which
+// was there before a member could give a linearizable answer in that term.
+func (c *Checker) latestEnd(l *leaseLife, grant *history.StoreOp, term uint64) history.Time {
 	if l.open {
 		return 0
 	}
-	end := max(l.end, grant.Returned.Add(ttl(grant)))
+	end := max(l.end, grant.Returned.Add(ttl(grant)), c.leases.terms[term])
 	return end.Add(max(l.longest, ttl(grant)) + c.opts.Contract.LeaseOverrun)
 }
 
@@ -281,7 +290,7 @@ func (c *Checker) checkAlive(op *history.StoreOp, id int64) *evidence {
 func (c *Checker) checkDead(op *history.StoreOp, id int64) *evidence {
 	life := c.leases.life(id)
 	if grant, _, sure := life.incarnation(op.Header); grant != nil && sure {
-		if end := c.latestEnd(life, grant); end != 0 && op.Called > end {
+		if end := c.latestEnd(life, grant, op.Term); end != 0 && op.Called > end {
 			return because("#%d put a key with lease %x, which had ended more than %s before", op.ID, id, c.opts.Contract.LeaseOverrun).op(grant).op(op)
 		}
 	}
@@ -327,7 +336,7 @@ func (c *Checker) finishLeases() {
 			}
 			continue
 		}
-		if end := c.latestEnd(life, grant); end != 0 && c.leases.called > end {
+		if end := c.latestEnd(life, grant, c.leases.witness.Term); end != 0 && c.leases.called > end {
 			c.fail(LeaseHonest, because("keys outlive lease %x by more than %s", id, c.opts.Contract.LeaseOverrun).op(grant).op(c.leases.witness))
 		}
 		for _, revoke := range life.revokes {

@@ -24,6 +24,7 @@ type step struct {
 	id         uint64
 	method     history.StoreMethod
 	member     string
+	term       uint64
 }
 
 // row shows the answer in a counter-example.
@@ -57,7 +58,7 @@ func (s *stairs) add(op *history.StoreOp) {
 		s.late++
 		return
 	}
-	s.pending = append(s.pending, step{op.Returned, op.Called, op.Header, op.ID, op.Method, op.Member})
+	s.pending = append(s.pending, step{op.Returned, op.Called, op.Header, op.ID, op.Method, op.Member, op.Term})
 }
 
 // settle orders the answers up to a moment.

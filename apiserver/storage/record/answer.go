@@ -13,6 +13,9 @@ import (
 // complete adds the answer to op. It returns false for an answer that does not
 // belong to the method.
 func complete(op *history.StoreOp, msg proto.Message) bool {
+	if m, ok := msg.(interface{ GetHeader() *pb.ResponseHeader }); ok {
+		op.Term = m.GetHeader().GetRaftTerm()
+	}
 	switch m := msg.(type) {
 	case *pb.TxnResponse:
 		op.Header, op.Succeeded = m.GetHeader().GetRevision(), m.GetSucceeded()

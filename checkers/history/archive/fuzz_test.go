@@ -89,7 +89,7 @@ func FuzzManifest(f *testing.F) {
 	}
 	f.Add(data)
 	f.Add(data[:len(data)/2])
-	f.Add([]byte(`{"schema": 2}`))
+	f.Add([]byte(`{"schema": 3}`))
 	f.Add([]byte(`{"schema": 1, "checksum": "", "history": null}`))
 	f.Add([]byte(`{"schema": 1, "checksum": "ef46db3751d8e999", "history": {}}`))
 	short := manifest{Closed: true, Streams: []StreamInfo{{Name: StoreOps.Name}}}

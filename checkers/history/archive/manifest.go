@@ -16,7 +16,7 @@ import (
 
 // SchemaVersion is the version of the records and of the layout of a history.
 // It changes whenever a field of a record, a stream or the manifest does.
-const SchemaVersion = 2
+const SchemaVersion = 3
 
 const (
 	manifestName  = "manifest.json"
