@@ -193,6 +193,12 @@ func TestPreconditionHonest(t *testing.T) {
 	expect(t, hand(life, ask("delete", 34, 36, failing(409, "Conflict"), needing("3", "u"), func(c *history.APICall) {
 		c.DetailsKind = "ConfigMap" // of a precondition it is the kind
 	})), PreconditionHonest)
+	// A DELETE that would take the collector's finalizers off (docs/findings/0006).
+	held := func(by ...string) func(*history.Version) { return func(v *history.Version) { v.Finalizers = by } }
+	conflict := ask("delete", 34, 36, failing(409, "Conflict"), needing("3", ""))
+	expect(t, hand(vs{cm(2, "u"), cm(3, "u", held("orphan"))}, conflict))
+	expect(t, hand(vs{cm(2, "u"), cm(3, "u", held("orphan", "example.com/a"))}, conflict), PreconditionHonest)
+	expect(t, hand(vs{cm(2, "u"), cm(3, "u", held("orphan"))}, ask("delete", 34, 36, failing(409, "Conflict"), needing("", "u"))), PreconditionHonest)
 	// An answer with the object tells which version was deleted.
 	expect(t, hand(life, ask("delete", 24, 45, answered(200, 4, "u"), needing("3", ""))))
 	expect(t, hand(life, ask("delete", 24, 45, answered(200, 4, "u"), needing("2", ""))), PreconditionHonest)

@@ -1,6 +1,7 @@
 package writes
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/planecheck/planecheck/checkers/history"
@@ -82,7 +83,7 @@ func (c *Checker) conflict(call *history.APICall, t target) {
 		return
 	}
 	if call.Verb == "delete" {
-		c.decide(PreconditionHonest, call, t, n.differs,
+		c.decide(PreconditionHonest, call, t, func(v *history.Version) bool { return n.differs(v) || n.version != 0 && ofCollector(v) },
 			"a DELETE was refused because of its precondition, but the object fulfilled it all the time")
 		return
 	}
@@ -91,6 +92,16 @@ func (c *Checker) conflict(call *history.APICall, t target) {
 	vacant := call.Verb == "update" && n.uid != "" && creates(call)
 	c.decide(ConflictHonest, call, t, func(v *history.Version) bool { return v == nil && vacant || n.differs(v) },
 		"a write was refused with Conflict, but the object was never another one than it asked for")
+}
+
+// ofCollector says that an object has finalizers, and none but those that mean
+// the garbage collector. A DELETE whose propagation policy takes them all off is
+// refused whenever it names a resourceVersion, because Kubernetes then compares
+// with that of an empty object (docs/findings/0006).
+func ofCollector(v *history.Version) bool {
+	return v != nil && len(v.Finalizers) > 0 && !slices.ContainsFunc(v.Finalizers, func(f string) bool {
+		return f != "orphan" && f != "foregroundDeletion" // Finalizer* in k8s.io/apimachinery/pkg/apis/meta/v1
+	})
 }
 
 // exists judges AlreadyExists. A server tries eight names of its own making
