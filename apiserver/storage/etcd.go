@@ -45,7 +45,7 @@ type etcdCluster struct {
 	deaths  chan error
 	numbers record.Numbers // of the history
 
-	op      sync.Mutex // held during Start, Stop, StopMember, RestartMember, MoveLeader
+	op      sync.Mutex // held during Start, Stop, StopMembers, RestartMember, MoveLeader
 	started bool       // guarded by op
 
 	mu    sync.Mutex
@@ -98,7 +98,7 @@ func (e *etcdCluster) Start(ctx context.Context) (err error) {
 		return err
 	}
 	begun := time.Now()
-	if err := e.each(e.launch); err != nil {
+	if err := e.each(e.members, e.launch); err != nil {
 		return err
 	}
 	if err := e.awaitReady(ctx); err != nil {
@@ -182,10 +182,10 @@ func (e *etcdCluster) launch(m *etcdMember) error {
 }
 
 // each runs f for all members at once and joins what went wrong.
-func (e *etcdCluster) each(f func(*etcdMember) error) error {
-	errs := make([]error, len(e.members))
+func (e *etcdCluster) each(members []*etcdMember, f func(*etcdMember) error) error {
+	errs := make([]error, len(members))
 	var wg sync.WaitGroup
-	for i, m := range e.members {
+	for i, m := range members {
 		wg.Go(func() { errs[i] = f(m) })
 	}
 	wg.Wait()
@@ -233,7 +233,7 @@ func (e *etcdCluster) Stop() error {
 
 func (e *etcdCluster) stop() error {
 	e.started = false
-	err := e.each((*etcdMember).close)
+	err := e.each(e.members, (*etcdMember).close)
 	for _, m := range e.members {
 		err = errors.Join(err, m.release())
 		m.recorder.Close()
@@ -242,18 +242,22 @@ func (e *etcdCluster) stop() error {
 	return err
 }
 
-// StopMember implements MemberRestarter.
-func (e *etcdCluster) StopMember(_ context.Context, name string) error {
+// StopMembers implements MemberRestarter.
+func (e *etcdCluster) StopMembers(_ context.Context, names ...string) error {
 	e.op.Lock()
 	defer e.op.Unlock()
-	m, err := e.find(name)
-	if err != nil {
-		return fmt.Errorf("stop etcd member: %w", err)
+	var up []*etcdMember
+	for _, name := range names {
+		m, err := e.find(name)
+		if err != nil {
+			return fmt.Errorf("stop etcd member: %w", err)
+		}
+		if m.run == nil {
+			return fmt.Errorf("stop etcd member %s: it is down already", name)
+		}
+		up = append(up, m)
 	}
-	if m.run == nil {
-		return fmt.Errorf("stop etcd member %s: it is down already", name)
-	}
-	return m.close()
+	return e.each(up, (*etcdMember).close)
 }
 
 // RestartMember implements MemberRestarter.

@@ -26,7 +26,7 @@ func TestMemberFaults(t *testing.T) {
 	revision := mustPut(t, all, "/registry/a", "before", 0)
 
 	leader := awaitLeader(t, e)
-	if err := faults.StopMember(ctx, e.members[leader].name); err != nil {
+	if err := faults.StopMembers(ctx, e.members[leader].name); err != nil {
 		t.Fatal(err)
 	}
 	awaitLeader(t, e)
@@ -34,7 +34,7 @@ func TestMemberFaults(t *testing.T) {
 	if _, err := net.Dial("tcp4", strings.TrimPrefix(e.Endpoints()[leader], "http://")); err == nil {
 		t.Error("a stopped member takes connections")
 	}
-	if err := faults.StopMember(ctx, e.members[leader].name); err == nil {
+	if err := faults.StopMembers(ctx, e.members[leader].name); err == nil {
 		t.Error("a member could be stopped twice")
 	}
 	if err := faults.RestartMember(ctx, e.members[leader].name); err != nil {
@@ -46,12 +46,12 @@ func TestMemberFaults(t *testing.T) {
 	wantValue(t, dial(t, e.Endpoints()[leader]), "/registry/a", "during")
 
 	want := `stop etcd member: no member "etcd-9", known: etcd-0, etcd-1, etcd-2`
-	if err := faults.StopMember(ctx, "etcd-9"); message(err) != want {
+	if err := faults.StopMembers(ctx, "etcd-9"); message(err) != want {
 		t.Errorf("stop of an unknown member: %v, want %s", err, want)
 	}
 	// All down at once: the first to come back has no quorum to wait for.
 	for _, m := range e.members {
-		if err := faults.StopMember(ctx, m.name); err != nil {
+		if err := faults.StopMembers(ctx, m.name); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -179,7 +179,7 @@ func TestStopOfDeadMemberIsBounded(t *testing.T) {
 func TestRestartOnBrokenData(t *testing.T) {
 	t.Parallel()
 	e := start(t, "etcd", Options{})
-	if err := e.StopMember(bounded(t), "etcd-1"); err != nil {
+	if err := e.StopMembers(bounded(t), "etcd-1"); err != nil {
 		t.Fatal(err)
 	}
 	data := filepath.Join(e.members[1].dataDir, "member")

@@ -224,7 +224,7 @@ func TestProcessIsUntouched(t *testing.T) {
 
 func restart(t *testing.T, e *etcdCluster, name string) {
 	t.Helper()
-	if err := e.StopMember(bounded(t), name); err != nil {
+	if err := e.StopMembers(bounded(t), name); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.RestartMember(bounded(t), name); err != nil {
@@ -289,7 +289,7 @@ func TestPortTaken(t *testing.T) {
 	wantValue(t, dial(t, e.Endpoints()...), "/registry/a", "kept")
 
 	// A member that is down and whose port somebody listens on.
-	if err := e.StopMember(bounded(t), "etcd-0"); err != nil {
+	if err := e.StopMembers(bounded(t), "etcd-0"); err != nil {
 		t.Fatal(err)
 	}
 	if thief, err = net.Listen("tcp4", address); err != nil {

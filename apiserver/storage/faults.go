@@ -45,7 +45,9 @@ const (
 // MemberRestarter is implemented by backends that list FaultMemberStop and
 // FaultMemberRestart.
 type MemberRestarter interface {
-	StopMember(ctx context.Context, name string) error
+	// StopMembers stops all members named at one time: etcd may wait some
+	// seconds for the watches of its clients to end before it goes.
+	StopMembers(ctx context.Context, names ...string) error
 	// RestartMember returns when the member is up. It does not wait for a
 	// leader, because the rest of the quorum may still be down.
 	RestartMember(ctx context.Context, name string) error

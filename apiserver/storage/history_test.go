@@ -62,7 +62,7 @@ func testHistoryOfACluster(t *testing.T, spec string) {
 		}
 	}
 	write(1)
-	if err := e.StopMember(t.Context(), e.Members()[2].Name); err != nil {
+	if err := e.StopMembers(t.Context(), e.Members()[2].Name); err != nil {
 		t.Fatal(err)
 	}
 	switch e := any(e).(type) {

@@ -13,15 +13,28 @@ import (
 	"github.com/planecheck/planecheck/apiserver/link"
 )
 
-// StopMember implements MemberRestarter.
-func (c *processCluster) StopMember(_ context.Context, name string) error {
+// StopMembers implements MemberRestarter.
+func (c *processCluster) StopMembers(_ context.Context, names ...string) error {
+	return c.endMembers("stop", (*processMember).stop, names)
+}
+
+// KillMembers implements MemberKiller.
+func (c *processCluster) KillMembers(_ context.Context, names ...string) error {
+	return c.endMembers("kill", (*processMember).kill, names)
+}
+
+func (c *processCluster) endMembers(what string, how func(*processMember) error, names []string) error {
 	c.op.Lock()
 	defer c.op.Unlock()
-	m, err := c.findUp(name)
-	if err != nil {
-		return fmt.Errorf("stop etcd member: %w", err)
+	var found []*processMember
+	for _, name := range names {
+		m, err := c.findUp(name)
+		if err != nil {
+			return fmt.Errorf("%s etcd member: %w", what, err)
+		}
+		found = append(found, m)
 	}
-	return m.stop()
+	return c.each(found, how)
 }
 
 // RestartMember implements MemberRestarter.
@@ -36,21 +49,6 @@ func (c *processCluster) RestartMember(ctx context.Context, name string) error {
 		return fmt.Errorf("restart etcd member: %s is up", name)
 	}
 	return c.launch(ctx, found[0])
-}
-
-// KillMembers implements MemberKiller.
-func (c *processCluster) KillMembers(_ context.Context, names ...string) error {
-	c.op.Lock()
-	defer c.op.Unlock()
-	var found []*processMember
-	for _, name := range names {
-		m, err := c.findUp(name)
-		if err != nil {
-			return fmt.Errorf("kill etcd member: %w", err)
-		}
-		found = append(found, m)
-	}
-	return c.each(found, (*processMember).kill)
 }
 
 // FreezeMember implements MemberFreezer.

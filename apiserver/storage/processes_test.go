@@ -229,7 +229,7 @@ func TestProcessFreeze(t *testing.T) {
 	if err := c.KillMembers(ctx, rest[0]); err != nil {
 		t.Error(err)
 	}
-	if err := c.StopMember(ctx, rest[1]); err != nil {
+	if err := c.StopMembers(ctx, rest[1]); err != nil {
 		t.Error(err)
 	}
 }
@@ -263,7 +263,7 @@ func TestProcessDies(t *testing.T) {
 	leads(t, c, rest...)
 	wantValue(t, dial(t, endpointOf(c, rest[0])), "/registry/a", "x")
 	want := `stop etcd member: no member "etcd-9", known: etcd-0, etcd-1, etcd-2`
-	if err := c.StopMember(ctx, "etcd-9"); message(err) != want {
+	if err := c.StopMembers(ctx, "etcd-9"); message(err) != want {
 		t.Errorf("stop of an unknown member: %v, want %s", err, want)
 	}
 }

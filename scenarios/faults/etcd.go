@@ -112,12 +112,12 @@ func stopMembers(ctx context.Context, e *Env, target string) (*Active, error) {
 		return nil, err
 	}
 	var down []string
-	a := &Active{heal: func(ctx context.Context) (string, error) { return restartMembers(ctx, e, restarter, down) }}
 	for _, m := range victims {
-		if err := restarter.StopMember(ctx, m.Name); err != nil {
-			return nil, healed(ctx, a, err)
-		}
 		down = append(down, m.Name)
+	}
+	a := &Active{heal: func(ctx context.Context) (string, error) { return restartMembers(ctx, e, restarter, down) }}
+	if err := restarter.StopMembers(ctx, down...); err != nil {
+		return nil, healed(ctx, a, err)
 	}
 	var seen string
 	err = await(ctx, strings.Join(down, ", ")+" to be missed", func(ctx context.Context) (err error) {

@@ -46,6 +46,10 @@ func ask(m storage.Member, question func(*clientv3.Client) error) error {
 func status(ctx context.Context, m storage.Member) (s *clientv3.StatusResponse, err error) {
 	ctx, cancel := context.WithTimeout(ctx, dialBound)
 	defer cancel()
+	// A client would try again for all of that time.
+	if refuses(ctx, hostPort(m.Endpoint)) == nil {
+		return nil, fmt.Errorf("ask %s for its status: %s refuses connections", m.Name, m.Endpoint)
+	}
 	err = ask(m, func(c *clientv3.Client) error {
 		s, err = c.Status(ctx, m.Endpoint)
 		return err
