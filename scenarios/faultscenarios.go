@@ -2,11 +2,13 @@ package scenarios
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/scenarios/faults"
+	"github.com/planecheck/planecheck/workloads/contract"
 )
 
 // The cluster of a scenario about faults, unless a person wants another: small,
@@ -95,7 +97,10 @@ func faultScenarios() []Scenario {
 		list = append(list, scenario(f.Name, f.Does+": nothing is lost, and the cluster comes back", "long", inTurn(f.Name)))
 	}
 	for i := range list {
-		if s := &list[i]; s.Name == "faults/swarm" || s.Name == "faults/short" || s.Name == "faults/ha-etcd" || needsProcesses(s.Name) {
+		s := &list[i]
+		if s.Name == "faults/swarm" {
+			s.Fix = swarmOptions
+		} else if s.Name == "faults/short" || s.Name == "faults/ha-etcd" || needsProcesses(s.Name) {
 			s.Fix = processOptions
 		}
 	}
@@ -138,9 +143,26 @@ func onTarget(name, target string) func(Options, Ground) []Intervention {
 const (
 	// A swarm has at least swarmLeast and at most swarmMost faults.
 	swarmLeast, swarmMost = 3, 5
-	// swarmStream keeps its draws apart from others of the same seed.
-	swarmStream = 0x5357_4152_4d00
+	// swarmStream and swarmTraffic keep their draws apart from others of the same
+	// seed.
+	swarmStream  = 0x5357_4152_4d00
+	swarmTraffic = 0x5357_4152_4d01
 )
+
+// swarmKeeps are the kinds of operations that every swarm has: without them there
+// would be nothing to lose.
+var swarmKeeps = []string{"get", "list", "watch", "create", "update", "increment", "delete"}
+
+// swarmOptions leave about half of all other kinds of operations out, by the seed.
+func swarmOptions(o *Options) {
+	processOptions(o)
+	r := rand.New(rand.NewPCG(o.Seed, swarmTraffic))
+	for _, operation := range contract.Operations() {
+		if !slices.Contains(swarmKeeps, operation) && r.IntN(2) == 0 {
+			o.Without = append(o.Without, operation)
+		}
+	}
+}
 
 // swarm draws faults from the seed: which, in which order, on what, when, for how
 // long, and which of them meet. A random subset finds what all at once hide from

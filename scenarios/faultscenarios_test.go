@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/planecheck/planecheck/scenarios/faults"
+	"github.com/planecheck/planecheck/workloads/contract"
 )
 
 // Every scenario's plan must be one that its cluster can suffer, also a random
@@ -50,6 +51,35 @@ func TestFaultPlans(t *testing.T) {
 	}
 	if overlaps == 0 {
 		t.Error("no two faults ever meet")
+	}
+}
+
+// Each kind of operation but those that a swarm needs is left out by some seeds
+// and sent by others, and the same seed always does the same.
+func TestSwarmTraffic(t *testing.T) {
+	found, err := Find("faults/swarm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const seeds = 100
+	left := map[string]int{}
+	for seed := range uint64(seeds) {
+		o := DefaultOptions()
+		o.Seed = seed
+		table := mustPlan(t, found[0], o).Contract.Table
+		if again := mustPlan(t, found[0], o).Contract.Table; !slices.Equal(table, again) {
+			t.Fatalf("seed %d draws %v and then %v", seed, table, again)
+		}
+		for _, w := range table {
+			if w.Weight == 0 {
+				left[w.Name]++
+			}
+		}
+	}
+	for _, name := range contract.Operations() {
+		if n := left[name]; slices.Contains(swarmKeeps, name) && n > 0 || !slices.Contains(swarmKeeps, name) && (n == 0 || n == seeds) {
+			t.Errorf("%s is left out by %d of %d seeds", name, n, seeds)
+		}
 	}
 }
 

@@ -29,6 +29,8 @@ type Options struct {
 	// Contradict says that contract traffic is what the run is about: then it has
 	// to bring enough evidence for every promise of the API.
 	Contradict bool
+	// Without are the kinds of operations that contract traffic leaves out.
+	Without []string
 	// Idle plans no load at all: the cluster is for a person to use (`up`).
 	Idle bool
 	// Manifest is a file of objects to apply, Copies times.

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -106,8 +107,12 @@ func (p *Plan) addLoad(o Options) error {
 		return nil
 	}
 	if o.Contract > 0 {
+		weights := map[string]int{}
+		for _, operation := range o.Without {
+			weights[operation] = 0
+		}
 		traffic := contract.NewPlan(o.Seed, contract.Options{
-			Rate: o.Contract, Crowded: o.Pods > fewPods, Gentle: o.Contract < contractRate,
+			Rate: o.Contract, Crowded: o.Pods > fewPods, Gentle: o.Contract < contractRate, Weights: weights,
 		})
 		if err := traffic.Validate(); err != nil {
 			return Usagef("--contract: %v", err)
@@ -263,7 +268,11 @@ func (p *Plan) String() string {
 		b.WriteByte('\n')
 	}
 	if c := p.Contract; c != nil {
-		fmt.Fprintf(&b, "  contract traffic of %d clients, %g requests/s\n", c.Clients, c.Rate)
+		fmt.Fprintf(&b, "  contract traffic of %d clients, %g requests/s", c.Clients, c.Rate)
+		if len(c.Weights) > 0 {
+			fmt.Fprintf(&b, ", without %s", strings.Join(slices.Sorted(maps.Keys(c.Weights)), ", "))
+		}
+		b.WriteByte('\n')
 	}
 	if m := p.Manifest; m != nil {
 		fmt.Fprintf(&b, "  manifest %s, %d objects, %d copies\n", m.File, m.Objects, m.Copies)

@@ -49,6 +49,15 @@ func init() {
 	}
 }
 
+// Operations are the names of all kinds of operations.
+func Operations() []string {
+	var names []string
+	for i := range table {
+		names = append(names, table[i].name)
+	}
+	return names
+}
+
 func operationNamed(name string) *operation {
 	for i := range table {
 		if table[i].name == name {
