@@ -107,15 +107,16 @@ func (l *layout) schedulerArgs(cfg *Config, name, addr string) []string {
 		flag{"authentication-kubeconfig", l.kubeconfigOf(KubeScheduler)},
 		flag{"authorization-kubeconfig", l.kubeconfigOf(KubeScheduler)},
 	)
-	flags = append(flags, electionFlags(cfg, cfg.Schedulers)...)
+	flags = append(flags, electionFlags(cfg, cfg.Schedulers > 1 && !cfg.Leaderless)...)
 	return flagArgs(appendGates(flags, cfg))
 }
 
-// electionFlags say how the instances of a component elect their leader. The
+// electionFlags say whether, and how, the instances of a component elect their
+// leader. Flags win over the scheduler's file. The
 // three times keep the proportions of upstream's, 15 s, 10 s and 2 s
 // (k8s.io/component-base/config/v1alpha1/defaults.go).
-func electionFlags(cfg *Config, instances int) []flag {
-	flags := []flag{{"leader-elect", strconv.FormatBool(instances > 1)}}
+func electionFlags(cfg *Config, elect bool) []flag {
+	flags := []flag{{"leader-elect", strconv.FormatBool(elect)}}
 	if d := cfg.LeaderLease; d > 0 {
 		flags = append(flags,
 			flag{"leader-elect-lease-duration", d.String()},
@@ -129,8 +130,12 @@ func electionFlags(cfg *Config, instances int) []flag {
 // managerArgs is the command line of a kube-controller-manager. The numbers of
 // workers (--concurrent-...) are upstream's.
 func (l *layout) managerArgs(cfg *Config, name, addr string) []string {
+	kubeconfig := KubeControllerManager
+	if cfg.Before != nil {
+		kubeconfig = name // each has its own way to the API servers
+	}
 	flags := append(l.servingFlags(name, addr),
-		flag{"kubeconfig", l.kubeconfigOf(KubeControllerManager)},
+		flag{"kubeconfig", l.kubeconfigOf(kubeconfig)},
 		flag{"authentication-kubeconfig", l.kubeconfigOf(KubeControllerManager)},
 		flag{"authorization-kubeconfig", l.kubeconfigOf(KubeControllerManager)},
 		flag{"use-service-account-credentials", "true"},
@@ -142,7 +147,7 @@ func (l *layout) managerArgs(cfg *Config, name, addr string) []string {
 		flag{"kube-api-burst", strconv.Itoa(clientRate)},
 		flag{"profiling", "true"},
 	)
-	flags = append(flags, electionFlags(cfg, cfg.ControllerManagers)...)
+	flags = append(flags, electionFlags(cfg, cfg.ControllerManagers > 1)...)
 	return append(flagArgs(appendGates(flags, cfg)), cfg.KCMArgs...)
 }
 

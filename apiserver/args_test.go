@@ -92,6 +92,10 @@ func TestSchedulerArgs(t *testing.T) {
 	if args := testLayout().schedulerArgs(cfg, "kube-scheduler-0", "127.0.0.1:6002"); !slices.Contains(args, "--leader-elect=false") {
 		t.Errorf("one scheduler: %q", args)
 	}
+	cfg.Schedulers, cfg.Leaderless = 2, true
+	if args := testLayout().schedulerArgs(cfg, "kube-scheduler-0", "127.0.0.1:6002"); !slices.Contains(args, "--leader-elect=false") {
+		t.Errorf("two schedulers that elect no leader: %q", args)
+	}
 }
 
 func TestManagerArgs(t *testing.T) {

@@ -57,6 +57,16 @@ type Config struct {
 	// Paths of a person's own binaries; "" is this binary, re-executed.
 	KubeAPIServer, KubeScheduler, KubeControllerManager string
 
+	// Leaderless has several schedulers elect no leader, so that all of them act:
+	// a control plane that is broken on purpose.
+	Leaderless bool
+
+	// Before puts something between one controller manager and the API servers:
+	// it is called once for each with where they are and who signs them, and
+	// returns that of what is to stand before them. The controller manager then
+	// has a bearer token instead of a certificate. Nil: nothing.
+	Before func(upstream string, ca []byte) (addr string, addrCA []byte, err error)
+
 	// APIServerArgs and KCMArgs come last on the command lines, so they win.
 	APIServerArgs, KCMArgs []string
 

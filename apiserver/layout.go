@@ -194,26 +194,49 @@ func (l *layout) writeKubeconfigs(ca *pki.Authority, balancer, components string
 	return nil
 }
 
+// writeManagerKubeconfigs writes one for each controller manager with what stands
+// before it and the API servers.
+func (l *layout) writeManagerKubeconfigs(names []string, before func() (addr string, ca []byte, err error), token string) error {
+	for _, name := range names {
+		addr, ca, err := before()
+		if err != nil {
+			return fmt.Errorf("stand before %s: %w", name, err)
+		}
+		text, err := kubeconfigOf(addr, ca, "system:"+KubeControllerManager, map[string]any{"token": token})
+		if err != nil {
+			return fmt.Errorf("write kubeconfig of %s: %w", name, err)
+		}
+		if _, err := pki.WriteSecret(l.config, filepath.Base(l.kubeconfigOf(name)), text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // kubeconfigText is a kubeconfig with everything in it.
 func kubeconfigText(server string, ca []byte, user string, client pki.Pair) ([]byte, error) {
 	key, err := client.Key()
 	if err != nil {
 		return nil, err
 	}
-	const name = "planecheck"
 	encode := base64.StdEncoding.EncodeToString
+	return kubeconfigOf(server, ca, user, map[string]any{
+		"client-certificate-data": encode(client.Cert), "client-key-data": encode(key),
+	})
+}
+
+func kubeconfigOf(server string, ca []byte, user string, credentials map[string]any) ([]byte, error) {
+	const name = "planecheck"
 	return yaml.Marshal(map[string]any{
 		"apiVersion":      "v1",
 		"kind":            "Config",
 		"current-context": name,
 		"clusters": []any{map[string]any{"name": name, "cluster": map[string]any{
-			"server": "https://" + server, "certificate-authority-data": encode(ca),
+			"server": "https://" + server, "certificate-authority-data": base64.StdEncoding.EncodeToString(ca),
 		}}},
 		"contexts": []any{map[string]any{"name": name, "context": map[string]any{
 			"cluster": name, "user": user,
 		}}},
-		"users": []any{map[string]any{"name": user, "user": map[string]any{
-			"client-certificate-data": encode(client.Cert), "client-key-data": encode(key),
-		}}},
+		"users": []any{map[string]any{"name": user, "user": credentials}},
 	})
 }

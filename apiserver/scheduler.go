@@ -133,6 +133,9 @@ func DescribeSettings(cfg Config) []string {
 	if cfg.LeaderLease > 0 {
 		lines = append(lines, fmt.Sprintf("schedulers and controller managers: the lease of a leader lasts %s (upstream: 15s), renew deadline and retry period in proportion.", cfg.LeaderLease))
 	}
+	if cfg.Leaderless {
+		lines = append(lines, fmt.Sprintf("schedulers: all %d act at once, because they elect no leader.", cfg.Schedulers))
+	}
 	if cfg.Supervised {
 		lines = append(lines, "schedulers and controller managers: one that ends because it lost the lead is started again.")
 	}
