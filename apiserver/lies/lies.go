@@ -75,6 +75,9 @@ type Lie struct {
 	// is about; where it turns out that it cannot be told, the next one is
 	// taken. 0 and 1: all are taken.
 	Every int
+	// Elections says that it is told to one process about the Leases that elect a
+	// leader, by a proxy of its own, and not to clients.
+	Elections bool
 
 	// What the lie is about; one of them is set. call answers a request that is
 	// no watch, with next or without. refuse answers a watch instead of the
@@ -92,7 +95,7 @@ type sender func(*call) (*answer, error)
 // what is to go on in their place.
 type teller func(*event) []*event
 
-// Catalogue returns all lies.
+// Catalogue returns all lies that clients are told.
 func Catalogue() []Lie {
 	return slices.Concat(getLies(), listLies(), pageLies(), errorLies(), refusalLies(), writeLies(), doneLies(), eventLies(), initialLies())
 }
@@ -110,6 +113,7 @@ type liar struct {
 	lie       Lie
 	resources []string // empty: all
 	memory    *memory
+	written   lastWrites
 	pages     pages
 
 	mu   sync.Mutex

@@ -35,7 +35,13 @@ type rig struct {
 
 func newRig(t testing.TB, lie Lie, plural string) *rig {
 	t.Helper()
-	r := &rig{TB: t, up: newUpstream(t), resource: client.Resource{Version: "v1", Plural: plural}}
+	return newRigBefore(t, newUpstream(t), lie, plural)
+}
+
+// newRigBefore is one more client, with a proxy of its own, of an upstream.
+func newRigBefore(t testing.TB, up *upstream, lie Lie, plural string) *rig {
+	t.Helper()
+	r := &rig{TB: t, up: up, resource: client.Resource{Version: "v1", Plural: plural}}
 	if plural == "widgets" {
 		r.resource.Group = "contract.planecheck.dev"
 	}
