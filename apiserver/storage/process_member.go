@@ -146,7 +146,7 @@ func (m *processMember) flags(c *embed.Config, cluster string) []string {
 // launch starts a process on the member's data and lets clients to it. It
 // returns when the process has read its data and talks to its peers, which is
 // before it knows a leader.
-func (m *processMember) launch(ctx context.Context, c *embed.Config, cluster string, onCommit func(history.Commit)) error {
+func (m *processMember) launch(ctx context.Context, c *embed.Config, cluster string, onCommit func(history.Commit), between proxy.Interference) error {
 	process, err := etcdproc.Start(etcdproc.Config{
 		Name: m.name, LogFile: m.logPath, Args: m.flags(c, cluster),
 		Env: []string{"HTTP_PROXY=socks5://" + m.gate.Addr()},
@@ -160,6 +160,9 @@ func (m *processMember) launch(ctx context.Context, c *embed.Config, cluster str
 	opt := proxy.Options{Upstream: m.client.Addr(), Listen: m.inner.Addr(), Recorder: m.recorder}
 	if onCommit != nil {
 		opt.Interference = []proxy.Interference{commitObserver(onCommit)}
+	}
+	if between != nil {
+		opt.Interference = append(opt.Interference, between)
 	}
 	p, err := proxy.Start(opt)
 	if err != nil {

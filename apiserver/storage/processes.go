@@ -158,7 +158,7 @@ func (c *processCluster) publish(links map[pair]*link.Link) {
 }
 
 func (c *processCluster) launch(ctx context.Context, m *processMember) error {
-	return m.launch(ctx, c.config, c.initialCluster(), c.opt.OnCommit)
+	return m.launch(ctx, c.config, c.initialCluster(), c.opt.OnCommit, c.opt.Interference)
 }
 
 // initialCluster lists the members and their addresses as etcd's flag does.

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/planecheck/planecheck/apiserver/storage/proxy"
 	"github.com/planecheck/planecheck/checkers/history"
 )
 
@@ -46,7 +47,10 @@ type Options struct {
 	// that the members answer. Nil: nothing is recorded, at no cost. Calls that
 	// were never answered are handed over when the backend stops.
 	History history.StoreSink
-	Log     *slog.Logger // nil: nothing is logged
+	// Interference stands between what records and every member, of a backend
+	// whose members are processes; others refuse it. Nil: nothing does.
+	Interference proxy.Interference
+	Log          *slog.Logger // nil: nothing is logged
 }
 
 // Member is one server of a backend.
@@ -102,6 +106,9 @@ func Open(spec string, opt Options) (Backend, error) {
 	kind, options, err := parseSpec(spec)
 	if err != nil {
 		return nil, err
+	}
+	if opt.Interference != nil && kind.name != processName {
+		return nil, fmt.Errorf("open storage backend %s: nothing can stand before its members, only before those of %s", kind.name, processName)
 	}
 	return kind.open(options, opt)
 }
