@@ -48,6 +48,23 @@ func controllerFaults() []Fault {
 			Does:    "the leading controller manager stands still (SIGSTOP) until another has taken over; thawed, it must not act and gives up",
 			targets: managers, inject: freezeLeading,
 		},
+		{
+			Name: "two-schedulers", Area: Controllers, Breaks: []string{"NoOvercommit"},
+			Does:    "two schedulers without leader election begin at once to fill nodes that have room for one pod each",
+			targets: schedulers, inject: race,
+		},
+		{
+			Name: "leader-unfenced", Area: Controllers, For: 2 * time.Second, Breaks: []string{"OneLeader"},
+			Does: "the leading controller manager stands still (SIGSTOP) until another has taken over; thawed, it reads its old lease, " +
+				"and a version that is long gone does not stop it from renewing that",
+			targets: managers, inject: freezeUnfenced,
+		},
+		{
+			Name: "controllers-gone", Area: Controllers, For: 45 * time.Second,
+			Breaks:  []string{"ReplicasConverge", "EndpointsMatch", "NoOrphans"},
+			Does:    "all controller managers end for good; a pod of a Service, and the owner of an object, are deleted",
+			targets: managers, inject: endManagers,
+		},
 	}
 }
 
@@ -65,20 +82,29 @@ func leading(ctx context.Context, e *Env, kind string) (leads apiserver.Componen
 // (leader_election_master_status, k8s.io/component-base/metrics/prometheus/clientgo/leaderelection).
 // The Lease does not tell, because all have the name of this host.
 func whoLeads(ctx context.Context, e *Env, kind string) (apiserver.Component, error) {
+	leaders, err := allLeading(ctx, e, kind)
+	if len(leaders) == 0 {
+		return apiserver.Component{}, errors.Join(err, fmt.Errorf("no %s says that it leads", kind))
+	}
+	return component(e.Plane, leaders[0])
+}
+
+// allLeading are the names of those of a kind that say they lead. An error is of
+// those that could not be asked.
+func allLeading(ctx context.Context, e *Env, kind string) (leaders []string, err error) {
 	want := fmt.Sprintf("leader_election_master_status{name=%q} 1", kind)
-	var errs []error
 	for _, c := range e.Plane.Components() {
 		if c.Kind != kind {
 			continue
 		}
-		metrics, err := e.Plane.Metrics(ctx, c.Name)
-		if err != nil {
-			errs = append(errs, err)
+		metrics, failed := e.Plane.Metrics(ctx, c.Name)
+		if failed != nil {
+			err = errors.Join(err, failed)
 		} else if strings.Contains("\n"+string(metrics), "\n"+want) {
-			return c, nil
+			leaders = append(leaders, c.Name)
 		}
 	}
-	return apiserver.Component{}, errors.Join(append(errs, fmt.Errorf("no %s says that it leads", kind))...)
+	return leaders, err
 }
 
 // holder is who holds the Lease of a kind of component.
@@ -179,4 +205,36 @@ func resignation(ctx context.Context, e *Env, victim apiserver.Component, since 
 	}
 	return fmt.Sprintf("process %d gave up %s after its thaw, %d runs in its place", victim.PID,
 		time.Duration(history.Now()-since).Round(time.Millisecond), after.PID), nil
+}
+
+// freezeUnfenced is freezeLeading where nothing tells the thawed leader that it
+// leads no more. The evidence is that two say that they lead. On a busy machine
+// they may do so before anything is done to them: whoever is late with its renewal
+// finds itself in the same place.
+func freezeUnfenced(ctx context.Context, e *Env, kind string) (*Active, error) {
+	if leaders, err := allLeading(ctx, e, kind); err == nil && len(leaders) > 1 {
+		return &Active{Evidence: fmt.Sprintf("all of %v say already that they lead", leaders)}, nil
+	}
+	victim, a, err := depose(ctx, e, kind, freeze)
+	if err != nil {
+		return nil, err
+	}
+	thaw := a.heal
+	a.heal = func(ctx context.Context) (evidence string, err error) {
+		ctx, cancel := context.WithTimeoutCause(ctx, effectBound, fmt.Errorf("it had %v", effectBound))
+		defer cancel()
+		if evidence, err = thaw(ctx); err != nil {
+			return "", err
+		}
+		err = await(ctx, victim.Name+" to lead beside another", func(ctx context.Context) error {
+			leaders, err := allLeading(ctx, e, kind)
+			if err == nil && len(leaders) < 2 {
+				err = fmt.Errorf("%v says that it leads", leaders)
+			}
+			evidence = fmt.Sprintf("process %d goes on, and all of %v say that they lead", victim.PID, leaders)
+			return err
+		})
+		return evidence, err
+	}
+	return a, nil
 }
