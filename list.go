@@ -19,7 +19,11 @@ func newListCommand() *cobra.Command {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "SCENARIO\tLABELS\tA PASS PROVES THAT")
 			for _, s := range scenarios.Registry() {
-				fmt.Fprintf(w, "%s\t%s\t%s\n", s.Name, strings.Join(s.Labels, ","), s.Proves)
+				proves := s.Proves
+				if len(s.Breaks) > 0 {
+					proves = "nothing: a run has to fail by " + strings.Join(s.Breaks, ", ") + "; " + proves
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\n", s.Name, strings.Join(s.Labels, ","), proves)
 			}
 			return w.Flush()
 		},

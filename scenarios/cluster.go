@@ -11,6 +11,7 @@ import (
 	"github.com/planecheck/planecheck/apiserver"
 	"github.com/planecheck/planecheck/apiserver/client"
 	"github.com/planecheck/planecheck/apiserver/storage"
+	storelies "github.com/planecheck/planecheck/apiserver/storage/lies"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/sim"
 	"github.com/planecheck/planecheck/sim/controllers"
@@ -39,9 +40,11 @@ type cluster struct {
 	log     *slog.Logger
 	backend storage.Backend
 	plane   *apiserver.ControlPlane
-	liars   liars // before the API servers, none unless the World lies
-	layer   *client.Layer
-	nodes   *sim.Cluster
+	liars   liars // before the API servers, or one before each controller manager; none unless the World lies
+	// storeLiar stands before every member of the store; nil: none.
+	storeLiar *storelies.Liar
+	layer     *client.Layer
+	nodes     *sim.Cluster
 	// operators are the simulated controllers, nil if there are none.
 	operators *controllers.Controllers
 	// restore undoes the settings of this process: garbage collector, CPU policy.
@@ -62,7 +65,11 @@ func startControlPlane(ctx context.Context, w World, seed uint64, dir string, h 
 		return nil, err
 	}
 	c.restore = append(c.restore, restorePolicy)
-	c.backend, err = storage.Open(w.Backend, storage.Options{Dir: dir, OnCommit: h.commit, History: h.recording.sink(), Log: log})
+	opt := storage.Options{Dir: dir, OnCommit: h.commit, History: h.recording.sink(), Log: log}
+	if c.storeLiar = storeLiar(w, seed); c.storeLiar != nil {
+		opt.Interference = c.storeLiar
+	}
+	c.backend, err = storage.Open(w.Backend, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -72,12 +79,14 @@ func startControlPlane(ctx context.Context, w World, seed uint64, dir string, h 
 	if err = h.recording.follow(c.backend.Members()); err != nil {
 		return nil, err
 	}
-	c.plane, err = apiserver.Start(ctx, planeConfig(w, seed, h.logins, dir, c.backend.Endpoints(), log))
+	cfg := planeConfig(w, seed, h.logins, dir, c.backend.Endpoints(), log)
+	cfg.Before = c.electionLiar()
+	c.plane, err = apiserver.Start(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("start control plane: %w", err)
 	}
 	servers, ca := c.servers(), c.plane.CA()
-	if w.Lie != "" {
+	if w.Lie != "" && cfg.Before == nil && c.storeLiar == nil {
 		if c.liars, err = startLiars(w.Lie, servers, ca, seed); err != nil {
 			return nil, err
 		}
@@ -95,7 +104,7 @@ func startControlPlane(ctx context.Context, w World, seed uint64, dir string, h 
 		Certificate:    c.plane.Issue,
 		Seed:           seed,
 		ObserverToken:  c.plane.AdminToken(),
-		PodsPerNode:    podsPerNode,
+		PodsPerNode:    w.room(),
 		Hooks:          sim.Hooks{PodSeen: h.podSeen, Lease: h.lease},
 		Log:            log,
 	})
@@ -153,6 +162,7 @@ func planeConfig(w World, seed uint64, logins []apiserver.Identity, dir string, 
 		ControllerManagers:    w.ControllerManagers,
 		LeaderLease:           time.Duration(w.LeaderLease),
 		Supervised:            w.Supervised,
+		Leaderless:            w.Leaderless,
 		Port:                  w.Port,
 		KubeAPIServer:         w.KubeAPIServer,
 		KubeScheduler:         w.KubeScheduler,

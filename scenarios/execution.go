@@ -256,7 +256,7 @@ func (x *execution) stop(ctx context.Context) error {
 		x.run.Availability = a.Figures(history.Now())
 	}
 	x.recording.setHurry(x.interrupted || ctx.Err() != nil)
-	x.run.Lies = x.cluster.liars.told()
+	x.run.Lies = x.cluster.told()
 	if err := x.cluster.stop(); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}

@@ -89,8 +89,9 @@ func faultScenarios() []Scenario {
 	}
 	for _, f := range faults.Catalogue() {
 		if len(f.Breaks) > 0 {
-			broken := scenario("", f.Does+": a run has to fail by "+strings.Join(f.Breaks, ", "), "long", inTurn(f.Name))
-			broken.Name, broken.Twin = "broken/"+f.Name, false
+			broken := scenario("", f.Does, "long", inTurn(f.Name))
+			broken.Name, broken.Twin, broken.Breaks = "broken/"+f.Name, false, f.Breaks
+			brokenBy[f.Name].set(&broken)
 			list = append(list, broken)
 			continue
 		}

@@ -3,9 +3,11 @@ package scenarios
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/planecheck/planecheck/apiserver/lies"
+	storelies "github.com/planecheck/planecheck/apiserver/storage/lies"
 )
 
 // lyingResources are what is lied about: objects of the contract traffic that
@@ -17,12 +19,61 @@ var lyingResources = []string{"configmaps", "widgets"}
 type liars []*lies.Proxy
 
 func findLie(name string) (lies.Lie, bool) {
-	all := lies.Catalogue()
+	all := slices.Concat(lies.Catalogue(), lies.Elections())
 	i := slices.IndexFunc(all, func(l lies.Lie) bool { return l.Name == name })
 	if i < 0 {
 		return lies.Lie{}, false
 	}
 	return all[i], true
+}
+
+// storeLie is the lie of that name that is told before the members of the store.
+func storeLie(name string) (storelies.Lie, bool) {
+	all := storelies.Objects()
+	i := slices.IndexFunc(all, func(l storelies.Lie) bool { return l.Name == name })
+	if i < 0 {
+		return storelies.Lie{}, false
+	}
+	return all[i], true
+}
+
+// storeStream keeps the draws of a liar before the store apart from others of the
+// same seed.
+const storeStream = 0x5354_4f52_4500
+
+// storeLiar is who tells the World's lie before the store; nil: nobody does.
+func storeLiar(w World, seed uint64) *storelies.Liar {
+	lie, ok := storeLie(w.Lie)
+	if !ok {
+		return nil
+	}
+	return lie.Begin(rand.New(rand.NewPCG(seed, storeStream)))
+}
+
+// told is the number of lies told so far, to whomever.
+func (c *cluster) told() int {
+	n := c.liars.told()
+	if c.storeLiar != nil {
+		n += c.storeLiar.Told()
+	}
+	return n
+}
+
+// electionLiar returns what puts a liar of its own before each process that takes
+// part in an election; nil: the World tells no lie about that.
+func (c *cluster) electionLiar() func(upstream string, ca []byte) (string, []byte, error) {
+	lie, ok := findLie(c.world.Lie)
+	if !ok || !lie.Elections {
+		return nil
+	}
+	return func(upstream string, ca []byte) (string, []byte, error) {
+		p, err := lies.New(lies.Config{Upstream: upstream, UpstreamCA: ca, Lie: lie, Seed: c.seed, Resources: []string{"leases"}})
+		if err != nil {
+			return "", nil, err
+		}
+		c.liars = append(c.liars, p)
+		return p.Addr(), p.CA(), nil
+	}
 }
 
 // startLiars starts a proxy before each of the servers.

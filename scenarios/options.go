@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"os"
 	"slices"
 	"strings"
@@ -71,6 +72,11 @@ type World struct {
 	// LeaderLease is how long the lease of a leading scheduler or controller
 	// manager lasts; 0: as upstream, 15 s.
 	LeaderLease Duration `json:"leaderLease,omitempty"`
+	// Leaderless has several schedulers act at once, without an election.
+	Leaderless bool `json:"leaderless,omitempty"`
+	// PodsPerNode is how many pods a node has room for; 0: as many as a kubelet
+	// takes by default, 110.
+	PodsPerNode int `json:"podsPerNode,omitempty"`
 	// Supervised starts those again that end because they lost the lead.
 	Supervised bool `json:"supervised,omitempty"`
 	// Port of the load balancer in front of the API servers; 0: any.
@@ -95,8 +101,9 @@ type World struct {
 	// with the store; 0: as upstream, every five minutes.
 	ConsistencyPeriod Duration `json:"consistencyPeriod,omitempty"`
 
-	// Lie is the name of a lie that is told before every API server, to prove
-	// that the checkers see it; "": none.
+	// Lie is the name of a lie that is told before every API server, or before
+	// every controller manager if it is about their election, or before every
+	// member of the store, to prove that the checkers see it; "": none.
 	Lie string `json:"lie,omitempty"`
 
 	// Unrecorded leaves out the histories, to measure what recording costs. The
@@ -196,6 +203,12 @@ func (o *Options) validateLie() error {
 	if o.World.Lie == "" {
 		return nil
 	}
+	if _, ok := storeLie(o.World.Lie); ok {
+		if name, _, _ := strings.Cut(o.World.Backend, ":"); name != "etcd-process" {
+			return Usagef("--lie %s is told before the store and needs --backend etcd-process", o.World.Lie)
+		}
+		return nil
+	}
 	if _, ok := findLie(o.World.Lie); !ok {
 		return Usagef("--lie is %q; there is no such lie", o.World.Lie)
 	}
@@ -222,11 +235,15 @@ func (o *Options) validateTimes() error {
 // nodes announce as their capacity.
 const podsPerNode = 110
 
+// room is how many pods each node takes.
+func (w *World) room() int { return cmp.Or(w.PodsPerNode, podsPerNode) }
+
 // validateCapacity refuses a load that the scheduler could never place.
 func (o *Options) validateCapacity() error {
-	if capacity := o.World.Nodes * podsPerNode; o.Pods > capacity {
+	room := o.World.room()
+	if capacity := o.World.Nodes * room; o.Pods > capacity {
 		return Usagef("%d pods do not fit on %d nodes of %d pods each; add nodes (--nodes %d)",
-			o.Pods, o.World.Nodes, podsPerNode, (o.Pods+podsPerNode-1)/podsPerNode)
+			o.Pods, o.World.Nodes, room, (o.Pods+room-1)/room)
 	}
 	return nil
 }

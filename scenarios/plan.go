@@ -70,7 +70,7 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 		o.World.Nodes = nodes
 	}
 	if o.Pods == 0 && o.Manifest == "" && !o.Idle {
-		o.Pods = min(pods, o.World.Nodes*podsPerNode)
+		o.Pods = min(pods, o.World.Nodes*o.World.room())
 	}
 	if err := o.Validate(); err != nil {
 		return nil, err

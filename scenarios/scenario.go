@@ -20,6 +20,10 @@ type Scenario struct {
 	Name string
 	// Proves says in one sentence what a Pass means.
 	Proves string
+	// Breaks are guarantees that its control plane cannot keep, because it is
+	// broken on purpose: a run has to fail by them, or a Pass of others would mean
+	// little.
+	Breaks []string
 	// Labels select scenarios in the test suite: "quick" ones run in CI,
 	// "long" ones only by command.
 	Labels []string
@@ -98,7 +102,7 @@ func Registry() []Scenario {
 				}}
 			},
 		},
-	}, faultScenarios()...)
+	}, slices.Concat(faultScenarios(), brokenScenarios())...)
 }
 
 // contractOptions put most of the load into contract traffic, which needs a
