@@ -62,7 +62,7 @@ kwok: ## measure the simulation beside KWOK v0.8.0; NODES= PODS= ROUNDS=
 	build/bench --simulator build/simulator --kwok build/kwok $(if $(NODES),--nodes $(NODES)) $(if $(PODS),--pods $(PODS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 power: build ## what the checkers see: lies in histories, and live before etcd and API servers, into docs/power.md (2 h; QUICK=1: minutes, into build/); MUTANTS= SEEDS=
-	@mkdir -p build && rm -rf build/api-lies.md build/power-runs build/power-*.md
+	@mkdir -p build && rm -rf build/api-lies.md build/broken.md build/power-runs build/power-*.md
 	PLANECHECK_POWER_TABLE=$(CURDIR)/build/power-store.md PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),20,200)) \
 		go test -count=1 -v -timeout 60m ./checkers/power -run TestPower
 	PLANECHECK_POWER_TABLE=$(CURDIR)/build/power-etcd.md PLANECHECK_LIES_SEEDS=$(or $(SEEDS),$(if $(QUICK),1,8)) \
@@ -70,7 +70,7 @@ power: build ## what the checkers see: lies in histories, and live before etcd a
 	bin/planecheck run 'contract/.*' --count $(if $(QUICK),1,5) --nodes 20 --pods 100 --runs build/power-runs
 	PLANECHECK_POWER_TABLE=$(CURDIR)/build/power-api.md PLANECHECK_POWER_RUNS=$$(echo $(CURDIR)/build/power-runs/* | tr ' ' ':') \
 		PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),20,200)) go test -count=1 -v -timeout 60m ./checkers/power/api -run TestPower
-	PLANECHECK_LIES_TABLE=$(CURDIR)/build/api-lies.md go test -ldflags "$(K8S_LDFLAGS)" -count=1 -v -timeout 120m ./scenarios \
+	PLANECHECK_LIES_TABLE=$(CURDIR)/build/api-lies.md PLANECHECK_BROKEN_TABLE=$(CURDIR)/build/broken.md go test -ldflags "$(K8S_LDFLAGS)" -count=1 -v -timeout 120m ./scenarios \
 		-ginkgo.label-filter 'power$(if $(QUICK), && !long)'
 	@$(MAKE) --no-print-directory power-page > $(if $(QUICK),build,docs)/power.md
 	@echo "see $(if $(QUICK),build,docs)/power.md"
@@ -82,6 +82,7 @@ power-page:
 	@echo; echo "## Lies in recorded runs of a control plane"; echo; cat build/power-api.md
 	@echo; echo "## A liar before a live etcd"; echo; cat build/power-etcd.md
 	@echo; echo "## A liar before two live API servers"; echo; echo "| lie | told | breaks | failed |"; echo "|---|---|---|---|"; cat build/api-lies.md
+	@echo; echo "## Control planes that are broken on purpose"; echo; echo "| run | breaks | failed |"; echo "|---|---|---|"; cat build/broken.md 2>/dev/null || echo "| none in this run | | |"
 
 seeds: build ## clean runs under contradicting clients, half of them with faults: nothing may fail (70 min); SEEDS= of each half
 	bin/planecheck run 'contract/.*' --nodes 20 --pods 100 --count $(or $(SEEDS),25) --runs build/seeds

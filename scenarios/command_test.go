@@ -131,8 +131,6 @@ var _ = Describe("Bad luck", func() {
 	})
 })
 
-// What makes such a run fail early is shown in follow_test.go; no lie before the
-// store can be told to a whole control plane yet.
 var _ = Describe("A run that is judged while it goes on", func() {
 	It("passes, as seen from its own process and from another one, which Ctrl-C ends", func() {
 		c := startCommand("scale", "--nodes", "20", "--pods", "400", "--hold", "2s", "--fail-fast")
@@ -145,6 +143,20 @@ var _ = Describe("A run that is judged while it goes on", func() {
 		Expect(follower.wait()).To(Equal(scenarios.ExitPass), follower.output())
 		Expect(follower.output()).To(MatchRegexp(`Pass +Reliable`))
 		Expect(follower.output()).NotTo(ContainSubstring("is broken"))
+	})
+
+	// A part of a history is judged when its segment is closed, after half a minute.
+	It("ends at the first violation, long before the end of its plan, where the servers lie", Label("long"), func() {
+		c := startCommand("run", "contract/api", "--nodes", "2", "--pods", "4", "--pods-per-deployment", "2",
+			"--lie", "list-without-an-item", "--hold", "1h", "--fail-fast")
+		c.waitForPhase("hold")
+		Expect(c.waitWithin(patience)).To(Equal(scenarios.ExitFail), c.output())
+		Expect(c.output()).To(MatchRegexp(`the history shows that \S+ was broken: the run ends here`))
+		run, err := results.Load(c.runDir())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(failed(run)).To(ContainElement("Snapshot"))
+		Expect(phase(run, "hold").Incomplete).NotTo(BeEmpty(), "the hold lasts an hour")
+		c.expectNothingLeft()
 	})
 })
 
@@ -328,13 +340,18 @@ func (c *command) runDir() string {
 // wait waits for the end of the program and returns its exit status.
 func (c *command) wait() int {
 	GinkgoHelper()
-	Eventually(c.done, bound).Should(BeClosed(), "the command did not end")
+	return c.waitWithin(bound)
+}
+
+func (c *command) waitWithin(bound time.Duration) int {
+	GinkgoHelper()
+	Eventually(c.done, bound).Should(BeClosed(), "the command did not end; its output: %s", c.output())
 	_ = c.cmd.Wait()
 	return c.cmd.ProcessState.ExitCode()
 }
 
 // expectNothingLeft looks for processes that mention the run directory, which
-// every component does in its arguments.
+// every component and every member of the store does in its arguments.
 func (c *command) expectNothingLeft() {
 	GinkgoHelper()
 	Eventually(func() []int { return c.children("") }, 5*time.Second, 50*time.Millisecond).
@@ -348,8 +365,8 @@ func (c *command) child(kind string) int {
 	return pids[0]
 }
 
-// children finds the processes of the run, by its directory in their command
-// lines.
+// children finds the components of a kind that the run has started, by its
+// directory in their command lines; "": all processes, the store's too.
 func (c *command) children(kind string) []int {
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	Expect(err).NotTo(HaveOccurred())
@@ -360,11 +377,14 @@ func (c *command) children(kind string) []int {
 			continue // it has ended meanwhile
 		}
 		line := string(b)
-		if !strings.Contains(line, c.dir) || !strings.Contains(line, "\x00component\x00"+kind) {
+		if !strings.Contains(line, c.dir) || kind != "" && !strings.Contains(line, "\x00component\x00"+kind) {
 			continue
 		}
 		pid, err := strconv.Atoi(strings.Split(path, "/")[2])
 		Expect(err).NotTo(HaveOccurred())
+		if pid == c.cmd.Process.Pid {
+			continue
+		}
 		pids = append(pids, pid)
 	}
 	return pids

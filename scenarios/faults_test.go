@@ -1,14 +1,16 @@
 package scenarios_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/results"
 	"github.com/planecheck/planecheck/scenarios"
-	"github.com/planecheck/planecheck/scenarios/faults"
 )
 
 // Whatever is taken away from a control plane with standbys, nothing is lost and
@@ -34,21 +36,48 @@ var _ = Describe("Under faults", func() {
 // it breaks: else a Pass under faults would mean nothing.
 var _ = Describe("A control plane that is broken on purpose", func() {
 	for _, s := range scenarios.Registry() {
-		fault, ok := strings.CutPrefix(s.Name, "broken/")
-		if !ok {
+		if len(s.Breaks) == 0 {
 			continue
 		}
-		It("fails: "+fault, append(labels(s), func(ctx SpecContext) {
-			f, ok := faults.Find(fault)
-			Expect(ok).To(BeTrue())
+		It("fails: "+s.Name, append(labels(s), Label("power"), func(ctx SpecContext) {
 			run, _ := runOnce(ctx, s, func(o *scenarios.Options) { o.World.Nodes, o.Pods = 20, 100 })
 			Expect(run.Verdict.Outcome).To(BeEquivalentTo(checkers.Fail), run.Verdict.Reason)
-			for _, name := range f.Breaks {
+			Expect(failed(run)).To(ContainElements(s.Breaks), run.Verdict.Reason)
+			if s.Interventions != nil {
 				Expect(run.Verdict.Guarantees).To(ContainElement(And(
-					HaveField("Guarantee", name), HaveField("Outcome", BeEquivalentTo(checkers.Fail)))))
+					HaveField("Guarantee", "Intervened"), HaveField("Outcome", BeEquivalentTo(checkers.Pass)))))
 			}
-			Expect(run.Verdict.Guarantees).To(ContainElement(And(
-				HaveField("Guarantee", "Intervened"), HaveField("Outcome", BeEquivalentTo(checkers.Pass)))))
+			if planned(run).Lie != "" {
+				Expect(run.Lies).To(BeNumerically(">", 0), "the lie was never told")
+			}
+			tallyBroken(s, run)
 		})...)
 	}
 })
+
+// planned is the World of a run.
+func planned(run *results.Run) scenarios.World {
+	GinkgoHelper()
+	var plan struct {
+		World scenarios.World `json:"world"`
+	}
+	Expect(json.Unmarshal(run.Plan, &plan)).To(Succeed())
+	return plan.World
+}
+
+// failed are the guarantees that did, of all areas.
+func failed(run *results.Run) []string {
+	var names []string
+	for _, v := range run.Verdict.Guarantees {
+		if v.Outcome == checkers.Fail {
+			names = append(names, v.Guarantee)
+		}
+	}
+	return names
+}
+
+// tallyBroken adds a line to the table of make power.
+func tallyBroken(s scenarios.Scenario, run *results.Run) {
+	GinkgoHelper()
+	addLine("PLANECHECK_BROKEN_TABLE", fmt.Sprintf("| %s | %s | %s |", s.Name, strings.Join(s.Breaks, ", "), strings.Join(failed(run), ", ")))
+}

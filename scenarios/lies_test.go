@@ -66,13 +66,20 @@ func broken(run *results.Run) []string {
 // tally adds a line to the table of make power.
 func tally(lie lies.Lie, run *results.Run) {
 	GinkgoHelper()
-	path := os.Getenv("PLANECHECK_LIES_TABLE")
+	addLine("PLANECHECK_LIES_TABLE", fmt.Sprintf("| %s | %d | %s | %s |",
+		lie.Name, run.Lies, strings.Join(lie.Breaks, ", "), strings.Join(broken(run), ", ")))
+}
+
+// addLine adds a line to the file that a variable names, if it is set.
+func addLine(variable, line string) {
+	GinkgoHelper()
+	path := os.Getenv(variable)
 	if path == "" {
 		return
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	Expect(err).NotTo(HaveOccurred())
 	defer f.Close()
-	_, err = fmt.Fprintf(f, "| %s | %d | %s | %s |\n", lie.Name, run.Lies, strings.Join(lie.Breaks, ", "), strings.Join(broken(run), ", "))
+	_, err = fmt.Fprintln(f, line)
 	Expect(err).NotTo(HaveOccurred())
 }
