@@ -67,7 +67,7 @@ func brokenScenarios() []Scenario {
 	return []Scenario{
 		{
 			Name: "broken/pod-rebound", Labels: []string{"long"}, Fix: lying("pod-rebound"), Breaks: []string{guarantees.NoDoubleBind},
-			Proves: "a store puts pods on other nodes than the scheduler did",
+			Proves: "a store puts pods on other nodes than the scheduler did, which ends itself when it sees that",
 		},
 		{
 			Name: "broken/uid-again", Labels: []string{"long"}, Fix: lying("uid-again"), Breaks: []string{writes.UIDUnique},

@@ -19,7 +19,8 @@
 // have left the server's window. No lie rests on them.
 //
 // Guarantees without a lie: UIDUnique is judged by the store alone, and the
-// server makes the uids; so only a changed history can break it.
+// server makes the uids; so only a store can break it, see the lie uid-again of
+// package apiserver/storage/lies.
 package lies
 
 import (
