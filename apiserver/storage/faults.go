@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/planecheck/planecheck/apiserver/link"
+	"github.com/planecheck/planecheck/checkers/history"
 )
 
 // The faults that a backend may list in Faults.
@@ -38,6 +39,8 @@ const (
 	// FaultMemberReplace removes a member for good and adds an empty one in
 	// its place.
 	FaultMemberReplace = "member-replace"
+	// FaultQuota gives the database of every member another quota.
+	FaultQuota = "quota"
 	// FaultSnapshotRestore starts the cluster anew from a snapshot.
 	FaultSnapshotRestore = "snapshot-restore"
 )
@@ -128,6 +131,22 @@ type DataKeeper interface {
 	RollbackData(ctx context.Context, names ...string) error
 }
 
+// MemberRollbacker is implemented by backends that may list
+// FaultMemberRollback: those with several members do.
+type MemberRollbacker interface {
+	// RollbackMember kills one member and starts it from the copy that SaveData
+	// made, while the others know what it had acknowledged. It returns when the
+	// member has learned that again, or has died of it: then it stays down.
+	RollbackMember(ctx context.Context, name string) (Rejoined, error)
+}
+
+// Rejoined is how a member came back without the end of its log.
+type Rejoined struct {
+	Had   uint64 // the entry of raft's log that it had applied before
+	Began uint64 // the last entry that it knew to be committed when it began again, by its own log; 0: it did not say
+	Panic string // why its process ended; "": it lives, and has applied Had again
+}
+
 // Defragmenter is implemented by backends that list FaultDefragment.
 type Defragmenter interface {
 	// DefragmentMember returns the size of the database before and after.
@@ -142,6 +161,14 @@ type SpaceAlarmer interface {
 	ClearNoSpace(ctx context.Context) error
 }
 
+// QuotaLimiter is implemented by backends that list FaultQuota.
+type QuotaLimiter interface {
+	// LimitQuota restarts the members one after the other with a quota for the
+	// size of the database, in bytes; 0 is the one that they had at first. It
+	// returns when all serve.
+	LimitQuota(ctx context.Context, bytes int64) error
+}
+
 // MemberReplacer is implemented by backends that may list FaultMemberReplace:
 // those with several members do.
 type MemberReplacer interface {
@@ -153,13 +180,15 @@ type MemberReplacer interface {
 
 // SnapshotRestorer is implemented by backends that list FaultSnapshotRestore.
 type SnapshotRestorer interface {
-	// SaveSnapshot writes a snapshot of one member's data to a file.
-	SaveSnapshot(ctx context.Context, name, file string) error
+	// SaveSnapshot writes a snapshot of one member's data to a file and returns
+	// the last revision in it.
+	SaveSnapshot(ctx context.Context, name, file string) (revision int64, err error)
 	// RestoreSnapshot kills all members and starts a new cluster in their
 	// places from the snapshot. Its revisions go on at bump above those of the
 	// snapshot, and what is below counts as compacted: a watcher that has seen
 	// later revisions than the snapshot's then starts anew instead of being told
 	// things twice under one number. With 0 they go on where the snapshot ends,
-	// which is what one must not do. It returns when every member serves.
-	RestoreSnapshot(ctx context.Context, file string, bump uint64) error
+	// which is what one must not do. It returns when every member serves, with a
+	// moment at which none did: what was recorded before is of the old cluster.
+	RestoreSnapshot(ctx context.Context, file string, bump uint64) (at history.Time, err error)
 }

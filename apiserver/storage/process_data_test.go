@@ -215,6 +215,59 @@ func TestProcessRollbackOfOne(t *testing.T) {
 	}
 }
 
+// A follower that is started from a copy under the leader that remembers what it
+// has acknowledged dies by raft's panic, and lives again when it is replaced; a
+// leader comes back, because another one was elected.
+func TestProcessRollbackRemembered(t *testing.T) {
+	t.Parallel()
+	c := startProcesses(t, "etcd-process", Options{})
+	ctx := bounded(t)
+	client := dial(t, c.Endpoints()...)
+	leader := leads(t, c, names(c)...)
+	if _, err := c.RollbackMember(ctx, leader); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("rolled back without a copy: %v", err)
+	}
+	revision := mustPut(t, client, "/registry/a", "before", 0)
+	if err := c.SaveData(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		revision = mustPut(t, client, "/registry/a", "after", revision)
+	}
+	leads(t, c, names(c)...)
+	was := inspect(t, c, leader)
+	seen, err := c.RollbackMember(ctx, leader)
+	if err != nil || seen.Panic != "" || seen.Began == 0 || seen.Began >= seen.Had || seen.Had < was.Applied {
+		t.Errorf("the leader had applied %d and came back as %+v, %v", was.Applied, seen, err)
+	}
+	mustAgree(t, c, "/registry/a", "after")
+
+	leader = leads(t, c, names(c)...)
+	follower := others(c, leader)[0]
+	if err := c.SaveData(ctx, follower); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		revision = mustPut(t, client, "/registry/a", "last", revision)
+	}
+	await(t, "the follower to have all", func() bool { return inspect(t, c, follower).Applied >= inspect(t, c, leader).Applied })
+	if seen, err = c.RollbackMember(ctx, follower); err != nil || !strings.Contains(seen.Panic, "tocommit") {
+		t.Errorf("the follower came back as %+v, %v", seen, err)
+	}
+	if state := inspect(t, c, follower); state.Process != "" {
+		t.Errorf("the process that has died is in state %q", state.Process)
+	}
+	select {
+	case err := <-c.Died():
+		t.Errorf("a death that was to be expected was told: %v", err)
+	default:
+	}
+	if err := c.ReplaceMember(ctx, follower); err != nil {
+		t.Fatal(err)
+	}
+	mustAgree(t, c, "/registry/a", "last")
+}
+
 func TestProcessDefragmentAndAlarm(t *testing.T) {
 	t.Parallel()
 	c := startProcesses(t, "etcd-process", Options{})
@@ -300,16 +353,18 @@ func TestProcessSnapshotRestore(t *testing.T) {
 	client := dial(t, c.Endpoints()...)
 	kept := mustPut(t, client, "/registry/a", "kept", 0)
 	file := filepath.Join(dir, "snapshot.db")
-	if err := c.RestoreSnapshot(ctx, file, 0); !errors.Is(err, os.ErrNotExist) {
+	if _, err := c.RestoreSnapshot(ctx, file, 0); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("restored what was never saved: %v", err)
 	}
-	if err := c.SaveSnapshot(ctx, "etcd-1", file); err != nil {
-		t.Fatal(err)
+	mustAgree(t, c, "/registry/a", "kept") // also the member that the snapshot is of
+	if saved, err := c.SaveSnapshot(ctx, "etcd-1", file); err != nil || saved != kept {
+		t.Fatalf("the snapshot ends with revision %d, %v, want %d", saved, err, kept)
 	}
 	lost := mustPut(t, client, "/registry/a", "lost", kept)
 	const bump = 1000
-	if err := c.RestoreSnapshot(ctx, file, bump); err != nil {
-		t.Fatal(err)
+	before := history.Now()
+	if at, err := c.RestoreSnapshot(ctx, file, bump); err != nil || at <= before || at >= history.Now() {
+		t.Fatalf("restored at %d, %v, after %d", at, err, before)
 	}
 	mustAgree(t, c, "/registry/a", "kept")
 	after := mustPut(t, dial(t, c.Endpoints()...), "/registry/b", "after", 0)
@@ -322,7 +377,7 @@ func TestProcessSnapshotRestore(t *testing.T) {
 	}
 
 	// Without a bump, time goes back.
-	if err := c.RestoreSnapshot(ctx, file, 0); err != nil {
+	if _, err := c.RestoreSnapshot(ctx, file, 0); err != nil {
 		t.Fatal(err)
 	}
 	if again := mustPut(t, dial(t, c.Endpoints()...), "/registry/b", "again", 0); again != lost {
@@ -331,7 +386,7 @@ func TestProcessSnapshotRestore(t *testing.T) {
 	if err := os.WriteFile(file, []byte("nothing that could be restored"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.RestoreSnapshot(ctx, file, 0); !strings.Contains(message(err), "make the data of etcd-0: ") {
+	if _, err := c.RestoreSnapshot(ctx, file, 0); !strings.Contains(message(err), "make the data of etcd-0: ") {
 		t.Errorf("restored a broken file: %v", err)
 	}
 }

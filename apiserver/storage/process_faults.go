@@ -335,3 +335,30 @@ func (m *processMember) alarm(ctx context.Context, action pb.AlarmRequest_AlarmA
 	}
 	return nil
 }
+
+// LimitQuota implements QuotaLimiter.
+func (c *processCluster) LimitQuota(ctx context.Context, bytes int64) error {
+	c.op.Lock()
+	defer c.op.Unlock()
+	members, err := c.find()
+	if err != nil {
+		return fmt.Errorf("limit the quota of etcd: %w", err)
+	}
+	c.config.QuotaBackendBytes = bytes
+	if bytes == 0 {
+		c.config.QuotaBackendBytes = quotaBytes
+	}
+	for _, m := range members {
+		err := m.stop()
+		if err == nil {
+			err = c.launch(ctx, m)
+		}
+		if err == nil {
+			err = c.awaitReady(ctx, members)
+		}
+		if err != nil {
+			return fmt.Errorf("limit the quota of etcd to %d bytes: %w", c.config.QuotaBackendBytes, err)
+		}
+	}
+	return nil
+}

@@ -51,8 +51,9 @@ type processMember struct {
 	way      *link.Link // from the clients to the proxy
 	recorder *record.Recorder
 
-	mu   sync.Mutex
-	life *memberLife // guarded by mu; nil while the member is down
+	mu     sync.Mutex
+	life   *memberLife // guarded by mu; nil while the member is down
+	doomed bool        // guarded by mu, see mayDie
 }
 
 // memberLife is one life of a member.
@@ -184,8 +185,9 @@ func (m *processMember) mourn(life *memberLife) {
 	err := life.proxy.Close()
 	m.mu.Lock()
 	m.life = nil
+	doomed := m.doomed
 	m.mu.Unlock()
-	if !life.process.Expected() {
+	if !life.process.Expected() && !doomed {
 		m.died(errors.Join(life.process.Failure(), err))
 	}
 }

@@ -9,28 +9,35 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/etcdutl/v3/snapshot"
+	"go.uber.org/zap"
 	"google.golang.org/grpc"
+
+	"github.com/planecheck/planecheck/checkers/history"
 )
 
 // SaveSnapshot implements SnapshotRestorer. The stream ends with a checksum,
 // which is part of the file and is looked at when it is restored.
-func (c *processCluster) SaveSnapshot(ctx context.Context, name, file string) error {
+func (c *processCluster) SaveSnapshot(ctx context.Context, name, file string) (revision int64, err error) {
 	c.op.Lock()
 	defer c.op.Unlock()
 	m, err := c.findUp(name)
 	if err != nil {
-		return fmt.Errorf("save a snapshot: %w", err)
+		return 0, fmt.Errorf("save a snapshot: %w", err)
 	}
 	part := file + ".part"
+	var saved snapshot.Status
 	err = m.ask(ctx, func(ctx context.Context, conn *grpc.ClientConn) error { return receiveSnapshot(ctx, conn, part) })
+	if err == nil {
+		saved, err = snapshot.NewV3(zap.NewNop()).Status(part)
+	}
 	if err == nil {
 		err = os.Rename(part, file)
 	}
 	if err != nil {
 		_ = os.Remove(part) // the first error is the one to tell
-		return fmt.Errorf("save a snapshot of %s: %w", name, err)
+		return 0, fmt.Errorf("save a snapshot of %s: %w", name, err)
 	}
-	return nil
+	return saved.Revision, nil
 }
 
 func receiveSnapshot(ctx context.Context, conn *grpc.ClientConn, file string) (err error) {
@@ -58,7 +65,7 @@ func receiveSnapshot(ctx context.Context, conn *grpc.ClientConn, file string) (e
 }
 
 // RestoreSnapshot implements SnapshotRestorer.
-func (c *processCluster) RestoreSnapshot(ctx context.Context, file string, bump uint64) error {
+func (c *processCluster) RestoreSnapshot(ctx context.Context, file string, bump uint64) (at history.Time, err error) {
 	c.op.Lock()
 	defer c.op.Unlock()
 	members, err := c.find()
@@ -68,6 +75,7 @@ func (c *processCluster) RestoreSnapshot(ctx context.Context, file string, bump 
 	if err == nil {
 		err = c.each(members, (*processMember).kill)
 	}
+	at = history.Now() // the proxies are closed, too
 	if err == nil {
 		err = c.each(members, func(m *processMember) error { return m.restoreSnapshot(c.initialCluster(), file, bump) })
 	}
@@ -78,9 +86,9 @@ func (c *processCluster) RestoreSnapshot(ctx context.Context, file string, bump 
 		err = c.awaitReady(ctx, members)
 	}
 	if err != nil {
-		return fmt.Errorf("restore the snapshot %s: %w", file, err)
+		return 0, fmt.Errorf("restore the snapshot %s: %w", file, err)
 	}
-	return nil
+	return at, nil
 }
 
 // restoreSnapshot makes new data for a member that is down, as `etcdutl

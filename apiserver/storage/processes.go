@@ -301,7 +301,7 @@ func (c *processCluster) Members() []Member {
 func (c *processCluster) Faults() []string {
 	faults := []string{
 		FaultMemberStop, FaultMemberRestart, FaultMemberKill, FaultMemberFreeze,
-		FaultMemberRollback, FaultDefragment, FaultNoSpace, FaultSnapshotRestore,
+		FaultMemberRollback, FaultDefragment, FaultNoSpace, FaultSnapshotRestore, FaultQuota,
 	}
 	if len(c.members) > 1 {
 		faults = append(faults, FaultLeaderMove, FaultPeerLink, FaultMemberReplace)

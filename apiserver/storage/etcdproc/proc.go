@@ -1,6 +1,7 @@
 package etcdproc
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -116,4 +117,30 @@ func tail(logFile string, offset int64) (string, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(log, tailBytes))
 	return string(text), err
+}
+
+// Began is the last entry of raft's log that the member knew to be committed
+// when this process began on its data, as its log tells (etcdserver/
+// bootstrap.go); 0: it does not, because there was no data.
+func (p *Process) Began() uint64 {
+	log, err := os.Open(p.logFile)
+	if err != nil {
+		return 0
+	}
+	defer log.Close()
+	if _, err := log.Seek(p.logOffset, io.SeekStart); err != nil {
+		return 0
+	}
+	lines := bufio.NewScanner(io.LimitReader(log, tailBytes))
+	lines.Buffer(nil, tailBytes)
+	for lines.Scan() {
+		var entry struct {
+			Msg    string
+			Commit uint64 `json:"commit-index"`
+		}
+		if json.Unmarshal(lines.Bytes(), &entry) == nil && entry.Msg == "restarting local member" {
+			return entry.Commit
+		}
+	}
+	return 0
 }

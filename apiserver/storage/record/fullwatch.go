@@ -133,6 +133,11 @@ func (w *FullWatch) Seen() int64 {
 	return w.seen
 }
 
+// GoOn says that the store will be restored from a snapshot and go on with the
+// revision after that one: when the stream breaks, nothing before it is asked for.
+// Everything until now should have come, see Await.
+func (w *FullWatch) GoOn(after int64) { w.advance(after+1, 0) }
+
 // Done is closed when the watch has ended: after Stop, or for a reason that
 // Stop then returns.
 func (w *FullWatch) Done() <-chan struct{} { return w.done }
@@ -262,7 +267,7 @@ func (w *FullWatch) setAsk(ask func() error) {
 func (w *FullWatch) take(resp *pb.WatchResponse, send func(*pb.WatchRequest) error) error {
 	switch {
 	case resp.GetCompactRevision() != 0:
-		return &GapError{Next: w.next, Compacted: resp.GetCompactRevision()}
+		return &GapError{Next: w.wanted(), Compacted: resp.GetCompactRevision()}
 	case resp.GetCanceled() && resp.GetCreated():
 		return &RefusedError{Reason: resp.GetCancelReason()}
 	case resp.GetCanceled():
@@ -283,7 +288,8 @@ func (w *FullWatch) take(resp *pb.WatchResponse, send func(*pb.WatchRequest) err
 // stream; if it does, the record shows it, and the listener is spared.
 func (w *FullWatch) events(resp *pb.WatchResponse) {
 	last := resp.GetEvents()[len(resp.GetEvents())-1].GetKv().GetModRevision()
-	for len(resp.Events) > 0 && resp.Events[0].GetKv().GetModRevision() < w.next {
+	wanted := w.wanted()
+	for len(resp.Events) > 0 && resp.Events[0].GetKv().GetModRevision() < wanted {
 		resp.Events = resp.Events[1:]
 	}
 	if len(resp.Events) > 0 && w.opt.Events != nil {
@@ -292,8 +298,14 @@ func (w *FullWatch) events(resp *pb.WatchResponse) {
 	w.advance(last+1, last)
 }
 
-// advance moves on. Only the goroutine of run writes next, so that it may read
-// it without the lock.
+// wanted is the revision to go on from.
+func (w *FullWatch) wanted() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.next
+}
+
+// advance moves on.
 func (w *FullWatch) advance(next, seen int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
