@@ -45,6 +45,7 @@ const forever = history.Time(math.MaxInt64)
 type apiHistory struct {
 	ctx     context.Context
 	opt     Options
+	epoch   *epoch // nil: all of the history
 	builder *window.Builder
 	window  *window.Window
 	table   *versions.Table
@@ -81,9 +82,9 @@ type apiHistory struct {
 	arrived   map[uint64]history.Time // of the last message of a watch
 }
 
-func newAPIHistory(ctx context.Context, opt Options, b *window.Builder, table *versions.Table) *apiHistory {
+func newAPIHistory(ctx context.Context, opt Options, b *window.Builder, table *versions.Table, e *epoch) *apiHistory {
 	a := &apiHistory{
-		ctx: ctx, opt: opt, builder: b, window: b.Advance(math.MinInt64), table: table, patience: patience,
+		ctx: ctx, opt: opt, epoch: e, builder: b, window: b.Advance(math.MinInt64), table: table, patience: patience,
 		opaque: map[uint64]bool{}, watching: map[uint64]*held{}, arrived: map[uint64]history.Time{},
 	}
 	a.reads = reads.New(reads.Options{Versions: table, Window: a.window})
@@ -95,9 +96,9 @@ func newAPIHistory(ctx context.Context, opt Options, b *window.Builder, table *v
 
 // readFrom reads the history that a reader has; readBehind one that grows.
 func (a *apiHistory) readFrom(r *archive.Reader) {
-	a.rows = newStream(archive.Read(r, archive.Versions))
-	a.calls = newStream(archive.Read(r, archive.APICalls))
-	a.messages = newStream(archive.Read(r, archive.APIWatches))
+	a.rows = newStream(kept(archive.Read(r, archive.Versions), a.epoch.version))
+	a.calls = newStream(kept(archive.Read(r, archive.APICalls), a.epoch.call))
+	a.messages = newStream(kept(archive.Read(r, archive.APIWatches), a.epoch.message))
 }
 
 func (a *apiHistory) readBehind(dir string, how archive.FollowOptions) {
@@ -183,7 +184,9 @@ func (a *apiHistory) fill(rev int64) (bool, error) {
 			}
 			return true, nil
 		}
-		a.versionCount++
+		if a.epoch.made(v) {
+			a.versionCount++
+		}
 		a.table.Add(v)
 		a.rows.take()
 	}
@@ -217,7 +220,7 @@ func (a *apiHistory) late() bool { return a.builder.Late() || a.writes.Late() }
 
 // again judges the whole of a history once more.
 func (a *apiHistory) again(r *archive.Reader, last int64) (*apiHistory, error) {
-	b := newAPIHistory(a.ctx, a.opt, a.builder, a.table)
+	b := newAPIHistory(a.ctx, a.opt, a.builder, a.table, a.epoch)
 	b.readFrom(r)
 	b.rows.stop()
 	b.rows = &stream[history.Version]{ended: true, stop: func() {}, incomplete: a.rows.incomplete}

@@ -39,6 +39,11 @@ type Options struct {
 	// from then on watches have to be fresh. 0: never, or not known yet, as while
 	// a run is followed.
 	Calm history.Time `json:"-"`
+	// Restores says that the run restores the store from a snapshot on its way, so
+	// that its history cannot be judged before Restore is known.
+	Restores bool `json:"restores,omitempty"`
+	// Restore is that it did so. Nil: it did not.
+	Restore *history.Restore `json:"-"`
 	// Contract is what the store promises. Default: etcd's.
 	Contract storage.Contract `json:"-"`
 }
@@ -82,16 +87,16 @@ const step = 1 << 15
 // that does not read; or it is the cause of ctx, when that is done.
 func Directory(ctx context.Context, dir string, opt Options) (*Judgement, error) {
 	began := history.Now()
-	r, err := archive.Open(dir)
-	if err != nil {
-		return nil, fmt.Errorf("judge the history in %s: %w", dir, err)
+	var j *Judgement
+	var err error
+	if opt.Restore != nil {
+		j, err = epochs(ctx, dir, opt)
+	} else {
+		j, _, err = wholeEpoch(ctx, dir, opt, nil)
 	}
-	p := newProcess(ctx, dir, opt)
-	p.r = r
-	if err := p.Run(); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	j := p.Finish(opt.Settled)
 	j.Took = history.Since(began)
 	return j, nil
 }
@@ -110,7 +115,7 @@ type judge struct {
 	result         Judgement
 }
 
-func newJudge(opt Options) *judge {
+func newJudge(opt Options, e *epoch) *judge {
 	if opt.Contract.Name == "" {
 		opt.Contract = storage.Etcd()
 	}
@@ -121,13 +126,14 @@ func newJudge(opt Options) *judge {
 		floors.Members, floors.Hashes = -1, 1
 	}
 	j.calls = storage.New(storage.Options{
-		Contract: opt.Contract, Floors: floors, Start: 1, Horizon: horizon, Residual: residual.Judge(residual.Limits{}),
+		Contract: opt.Contract, Floors: floors, Start: 1, Initial: e.initial(), Horizon: horizon, Residual: residual.Judge(residual.Limits{}),
 	})
 	fresh := watch.Options{Commit: j.commits.of, Observe: j.deliveries.observe, Calm: opt.Calm}
 	if opt.Faultless {
 		fresh.Calm = 1 // from the beginning; 0 is never
 	}
 	j.watches = watch.NewChecker(j.calls.Timeline(), fresh)
+	e.begin(j)
 	return j
 }
 

@@ -24,6 +24,7 @@ type Process struct {
 	r          *archive.Reader
 	j          *judge
 	api        *apiHistory // nil: the history is of the store alone
+	epoch      *epoch      // the part of it that is judged; nil: all
 	incomplete error
 	unfit      error        // why the API's and the cluster's half proves nothing
 	ended      history.Time // when there was no more to wait for
@@ -53,7 +54,7 @@ func Follow(ctx context.Context, dir string, opt Options, gone <-chan struct{}, 
 }
 
 func follow(ctx context.Context, dir string, opt Options, failed func(string), how archive.FollowOptions) (*Process, error) {
-	p := newProcess(ctx, dir, opt)
+	p := newProcess(ctx, dir, opt, nil)
 	p.over, p.failed = make(chan struct{}), failed
 	beside := how
 	beside.Gone, beside.GiveUp = p.over, math.MaxInt64 // they end with the store's
@@ -67,8 +68,8 @@ func follow(ctx context.Context, dir string, opt Options, failed func(string), h
 	return p, nil
 }
 
-func newProcess(ctx context.Context, dir string, opt Options) *Process {
-	p := &Process{dir: dir, j: newJudge(opt), lag: lag, patience: patience, every: step}
+func newProcess(ctx context.Context, dir string, opt Options, e *epoch) *Process {
+	p := &Process{dir: dir, epoch: e, j: newJudge(opt, e), lag: lag, patience: patience, every: step}
 	p.ctx, p.cancel = context.WithCancelCause(ctx)
 	return p
 }
@@ -112,6 +113,9 @@ func (p *Process) readStore() error {
 		}
 		if err != nil {
 			return err
+		}
+		if !p.epoch.store(rec) {
+			continue
 		}
 		if p.j.add(rec); p.j.read%p.every == 0 {
 			p.round()
@@ -167,7 +171,7 @@ func (p *Process) hasAPI() bool {
 }
 
 func (p *Process) newAPI() *apiHistory {
-	return newAPIHistory(p.ctx, p.j.opt, p.j.window, versions.New())
+	return newAPIHistory(p.ctx, p.j.opt, p.j.window, versions.New(), p.epoch)
 }
 
 // readRest judges what is left of the API history, when that of the store is

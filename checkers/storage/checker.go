@@ -33,6 +33,10 @@ type Options struct {
 	// Start is the store's revision before the first call of the history; 1 is
 	// a new store. Default: inferred from the first records.
 	Start int64
+	// Initial is the timeline with which the store began, where it was restored
+	// from a snapshot; it is used up. What is left of a lease from before is not
+	// judged. Default: a new one, from Start on.
+	Initial *timeline.Timeline
 	// Horizon bounds how late records come: when a record is handed over, no
 	// later one returned more than this before it. Default 30 s.
 	Horizon time.Duration
@@ -111,7 +115,7 @@ func New(opts Options) *Checker {
 	c.members.init()
 	c.durable.init()
 	c.builder = timeline.NewBuilder(timeline.Options{
-		Start: opts.Start, Gaps: !opts.Contract.Dense,
+		Start: opts.Start, Initial: opts.Initial, Gaps: !opts.Contract.Dense,
 		Sealed: c.onSealed, Conflict: c.onConflict, Hole: c.onHole,
 	})
 	c.t = c.builder.Timeline()

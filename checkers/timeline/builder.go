@@ -58,13 +58,18 @@ type Builder struct {
 
 // NewBuilder returns a Builder of an empty timeline.
 func NewBuilder(opts Options) *Builder {
-	t := New(opts.Start)
-	return &Builder{
-		opts: opts, t: t, head: t.Sweep(), started: opts.Start > 0,
+	t := opts.Initial
+	if t == nil {
+		t = New(opts.Start)
+	}
+	b := &Builder{
+		opts: opts, t: t, head: t.Sweep(), started: opts.Start > 0 || opts.Initial != nil,
 		writes: map[int64][]*history.StoreOp{}, revokes: map[int64][]*history.StoreOp{},
 		events: map[int64]*shown{}, creates: map[uint64][]*history.StoreWatch{},
 		followers: map[watchKey]*follower{}, members: map[string]bool{}, attached: map[int64]map[string]bool{},
 	}
+	b.attachInitial()
+	return b
 }
 
 // Build returns the timeline of a whole history.

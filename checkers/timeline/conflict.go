@@ -7,6 +7,9 @@ type Options struct {
 	// Start is the revision before the first one of the history; 1 is a new
 	// store. 0: it is inferred from the first records.
 	Start int64
+	// Initial is the timeline to go on with; it is used up. Nil: a new one, from
+	// Start on.
+	Initial *Timeline
 	// Gaps says that the store leaves out revisions, as kine does. Without it a
 	// revision that nobody is known to have written is a Hole.
 	Gaps bool

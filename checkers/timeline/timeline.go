@@ -48,7 +48,7 @@ type Timeline struct {
 
 	base  int64 // revision before the first change
 	last  int64
-	empty bool // nothing was there at base
+	empty bool // what is not in initial was not there at base
 
 	// initial holds what became known of keys as they were at base.
 	initial map[uint32]history.StoreKV
@@ -88,7 +88,8 @@ func New(base int64) *Timeline {
 // one before its first change and the one that was sealed last.
 func (t *Timeline) Bounds() (first, last int64) { return t.base, t.last }
 
-// Complete says that every key is known, because the store was new.
+// Complete says that every key is known, because the store was new, or restored
+// from what was known.
 func (t *Timeline) Complete() bool { return t.empty }
 
 // Len returns the number of changes.

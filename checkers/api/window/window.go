@@ -41,12 +41,24 @@ type Builder struct {
 	late   bool
 	next   int64        // no revision before it may still turn out to be uncalled
 	before history.Time // when the one before next was called for
+
+	first int64        // what next was in the beginning
+	began history.Time // and before
 }
 
 type interval struct{ called, returned history.Time }
 
 // New returns an empty Builder.
-func New() *Builder { return &Builder{final: never, next: 1} }
+func New() *Builder { return &Builder{final: never, next: 1, first: 1} }
+
+// Begin says that the store was at a revision at a time, before all calls: it was
+// restored from a snapshot, and nobody asks of earlier revisions.
+func (b *Builder) Begin(at history.Time, rev int64) {
+	b.called = append(b.called, point{at, rev})
+	b.returned = append(b.returned, point{at, rev})
+	b.last, b.next, b.first, b.before = rev, rev+1, rev+1, at
+	b.began = at
+}
 
 // StoreOp takes a call of the store. It keeps nothing of it.
 func (b *Builder) StoreOp(op *history.StoreOp) {
@@ -210,7 +222,7 @@ func (b *Builder) uncalled(until history.Time) []point {
 // had been taken for uncalled shows here.
 func (b *Builder) settleUncalled() {
 	w, old := b.window, b.window.uncalled
-	b.next, b.before = 1, 0
+	b.next, b.before = b.first, b.began
 	w.uncalled = rising(b.uncalled(forever))
 	for _, list := range [][]point{old, w.uncalled} {
 		for _, p := range list {

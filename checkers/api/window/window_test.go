@@ -205,3 +205,21 @@ func TestLate(t *testing.T) {
 		}
 	}
 }
+
+// A store that was restored has been at one revision from the beginning, however
+// many there were before.
+func TestBegin(t *testing.T) {
+	b := New()
+	b.Begin(100, 1000)
+	b.StoreOp(put(110, 120, 1001))
+	b.StoreOp(put(130, 140, 1003)) // 1002 was made by nobody's call
+	w := b.Window()
+	for _, c := range []struct {
+		at     history.Time
+		lo, hi int64
+	}{{101, 1000, 1000}, {109, 1000, 1000}, {110, 1000, 1002}, {121, 1001, 1002}, {130, 1001, 1003}, {141, 1003, 1003}} {
+		if lo, hi := w.Lo(c.at), w.Hi(c.at); lo != c.lo || hi != c.hi {
+			t.Errorf("at %d: [%d, %d], want [%d, %d]", c.at, lo, hi, c.lo, c.hi)
+		}
+	}
+}
