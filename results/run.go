@@ -44,6 +44,9 @@ type Run struct {
 	// Settled is the revision of the store at which the full cluster had been left
 	// alone for a while; 0: it never was.
 	Settled int64 `json:"settled_revision,omitempty"`
+	// Restore is that the store was restored from a snapshot on the way; nil: it
+	// was not.
+	Restore *history.Restore `json:"restore,omitempty"`
 	// History is what was recorded and judged, nil if nothing was.
 	History *History `json:"history,omitempty"`
 	// Availability is what faults did to the users of the API, nil without any.

@@ -21,7 +21,7 @@ func (r *Runner) Check(ctx context.Context, dir string) (checkers.Outcome, error
 	if err != nil {
 		return "", err
 	}
-	options.Settled, options.Calm = run.Settled, history.Time(run.Calm)
+	options.Settled, options.Calm, options.Restore = run.Settled, history.Time(run.Calm), run.Restore
 	j, err := judge.Directory(ctx, filepath.Join(dir, historyDir), *options)
 	if err != nil {
 		return "", err
@@ -35,6 +35,9 @@ func (r *Runner) Follow(ctx context.Context, dir string) (checkers.Outcome, erro
 	_, options, err := recorded(dir)
 	if err != nil {
 		return "", err
+	}
+	if options.Restores {
+		return "", Usagef("the run in %s restores its store from a snapshot: its history can be judged when it has ended, see `planecheck check`", dir)
 	}
 	process, err := judge.Follow(ctx, filepath.Join(dir, historyDir), *options, nil, func(guarantee string) {
 		fmt.Fprintf(r.Out, "%s is broken; the counter-example follows at the end of the run\n", guarantee)

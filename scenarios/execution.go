@@ -255,6 +255,7 @@ func (x *execution) stop(ctx context.Context) error {
 	if a := x.m.availability; a != nil {
 		x.run.Availability = a.Figures(history.Now())
 	}
+	x.run.Restore = x.recording.restored()
 	x.recording.setHurry(x.interrupted || ctx.Err() != nil)
 	x.run.Lies = x.cluster.told()
 	if err := x.cluster.stop(); err != nil {

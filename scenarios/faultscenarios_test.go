@@ -102,3 +102,26 @@ func TestImpossibleFaults(t *testing.T) {
 	f("apiserver-kill", "kube-apiserver-0")
 	f("scheduler-freeze", "kube-scheduler-1")
 }
+
+// A run that restores its store is judged when it has ended, not on its way.
+func TestRestoreIsNotFollowed(t *testing.T) {
+	found, err := Find("faults/backup-restore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := DefaultOptions()
+	if p := mustPlan(t, found[0], o); !p.Judge.Restores {
+		t.Error("its plan does not say that it restores the store")
+	}
+	o.FailFast = true
+	if _, err := NewPlan(found[0], o, testHost()); err == nil {
+		t.Error("it is planned with --fail-fast")
+	}
+	found, err = Find("faults/etcd-quota")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := mustPlan(t, found[0], o); p.Judge.Restores {
+		t.Error("the plan of another fault says that it restores the store")
+	}
+}

@@ -75,6 +75,6 @@ func (x *execution) judgement(ctx context.Context) (*judge.Judgement, error) {
 		} // from when on watches had to be fresh was not known until now
 	}
 	options := x.plan.Judge
-	options.Settled, options.Calm = x.run.Settled, history.Time(x.run.Calm)
+	options.Settled, options.Calm, options.Restore = x.run.Settled, history.Time(x.run.Calm), x.run.Restore
 	return judge.Directory(ctx, x.dir.File(historyDir), options)
 }

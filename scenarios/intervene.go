@@ -126,10 +126,14 @@ func (x *execution) faultEnv() (*faults.Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &faults.Env{
+	env := &faults.Env{
 		Plane: x.cluster.plane, Store: x.cluster.backend, Nodes: x.cluster.nodes, API: api,
 		Replaced: x.m.collector.Sampler.Set, Forget: x.m.collector.Leases.Forget,
-	}, nil
+	}
+	if x.recording != nil { // else it would be a nil in an interface, which is none
+		env.Recording = x.recording
+	}
+	return env, nil
 }
 
 // probeClient is the administrator's client of one address. Each of its requests

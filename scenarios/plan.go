@@ -93,12 +93,23 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	p.Judge = judge.Options{
 		Claimed: p.claims(o.Contradict), Large: p.pods() > largePods, Faultless: len(p.Interventions) == 0,
 	}
+	if p.Judge.Restores = p.restores(); p.Judge.Restores && p.FailFast {
+		return nil, Usagef("%s restores its store from a snapshot: it cannot be judged before it has ended, so --fail-fast is not for it", s.Name)
+	}
 	for _, i := range p.Interventions {
 		if err := i.validate(p.shape(), backend.Faults()); err != nil {
 			return nil, Usagef("%s: %v", s.Name, err)
 		}
 	}
 	return p, nil
+}
+
+// restores says whether the plan brings the store back to what it was earlier.
+func (p *Plan) restores() bool {
+	return slices.ContainsFunc(p.Interventions, func(i Intervention) bool {
+		f, _ := faults.Find(i.Fault)
+		return f.Restores
+	})
 }
 
 func (p *Plan) addLoad(o Options) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -37,6 +38,11 @@ type recording struct {
 	// nothing any more.
 	hurry bool
 	log   *slog.Logger
+	// members are the store's, from follow on.
+	members []storage.Member
+
+	mu      sync.Mutex
+	restore *history.Restore // guarded by mu
 }
 
 func newRecording(runDir string, log *slog.Logger) (*recording, error) {
@@ -116,6 +122,7 @@ func (r *recording) follow(members []storage.Member) (err error) {
 	for _, m := range members[1:] {
 		opt.Others = append(opt.Others, m.Endpoint)
 	}
+	r.members = members
 	r.watch, err = record.StartFullWatch(opt)
 	return err
 }
@@ -158,6 +165,40 @@ func (r *recording) finish(members []storage.Member) {
 		r.log.Warn("the storage history ends without an audit, or without all versions", "err", err)
 	}
 	r.watch = nil
+}
+
+// Settle implements faults.Recording: it asks the store for what the history of an
+// epoch ends with, and returns when everything until then has come.
+func (r *recording) Settle(ctx context.Context) error {
+	revision, err := storage.Audit(ctx, r.members)
+	if err == nil {
+		err = r.watch.Await(ctx, revision)
+	}
+	if err != nil {
+		return fmt.Errorf("end an epoch of the history: %w", err)
+	}
+	return nil
+}
+
+// GoOn implements faults.Recording.
+func (r *recording) GoOn(after int64) { r.watch.GoOn(after) }
+
+// Restored implements faults.Recording.
+func (r *recording) Restored(restore history.Restore) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.restore = &restore
+}
+
+// restored is the restoration of the store in the course of the run, nil: there
+// was none.
+func (r *recording) restored() *history.Restore {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.restore
 }
 
 // close ends the history. An error means that the history is incomplete, which

@@ -39,6 +39,8 @@ type Env struct {
 	Replaced func(component string, pid int)
 	// Forget is told of each node that owes no heartbeats until further notice.
 	Forget func(node string)
+	// Recording keeps the histories; nil: nobody does.
+	Recording Recording
 }
 
 func (e *Env) forget(nodes []string) {
@@ -67,6 +69,9 @@ type Fault struct {
 	// Breaks are the guarantees that it takes from a control plane which keeps all
 	// others: no correct one survives it, and a run with it has to fail by them.
 	Breaks []string
+	// Restores says that it brings the store back to what it was earlier, so that
+	// the history has two epochs.
+	Restores bool
 	// For is how long it lasts if a plan does not say. 0: it is over as soon as
 	// it has taken effect.
 	For time.Duration
@@ -90,7 +95,7 @@ const effectBound = time.Minute
 
 // Catalogue lists all faults.
 func Catalogue() []Fault {
-	return slices.Concat(etcdFaults(), processFaults(), apiserverFaults(), controllerFaults(), nodeFaults())
+	return slices.Concat(etcdFaults(), processFaults(), dataFaults(), apiserverFaults(), controllerFaults(), nodeFaults())
 }
 
 // Find returns the fault of that name.
