@@ -45,6 +45,7 @@ type backend struct {
 	name, addr string
 
 	accepted, failures atomic.Int64
+	reset              atomic.Int64
 	up, down           atomic.Int64
 
 	// removed and open are guarded by Balancer.mu.
@@ -58,6 +59,7 @@ type BackendStats struct {
 	Open       int   // connections open now
 	Accepted   int64 // connections that it has taken
 	Failures   int64 // attempts to connect that failed; another backend was tried
+	Reset      int64 // open connections that Reset ended
 	BytesUp    int64 // from clients to the backend
 	BytesDown  int64 // from the backend to clients
 }
@@ -96,6 +98,26 @@ func (b *Balancer) Remove(name string) {
 	resetAll(old)
 }
 
+// Reset resets the connections of a backend that are open now, once, and
+// returns their number. The backend stays. A name that is not there has none.
+func (b *Balancer) Reset(name string) int {
+	b.mu.Lock()
+	var pipes []*pipe
+	for _, t := range b.backends {
+		if t.name != name {
+			continue
+		}
+		pipes = append(pipes, t.pipes()...)
+		// They run until their ends have noticed, but a second reset must not find
+		// them again.
+		clear(t.open)
+		t.reset.Add(int64(len(pipes)))
+	}
+	b.mu.Unlock()
+	resetAll(pipes)
+	return len(pipes)
+}
+
 // take takes a backend out of the list and returns its open connections, which
 // nobody else resets from now on. b.mu is held.
 func (b *Balancer) take(name string) []*pipe {
@@ -118,7 +140,7 @@ func (b *Balancer) Stats() []BackendStats {
 	for i, t := range b.backends {
 		stats[i] = BackendStats{
 			Name: t.name, Addr: t.addr, Open: len(t.open),
-			Accepted: t.accepted.Load(), Failures: t.failures.Load(),
+			Accepted: t.accepted.Load(), Failures: t.failures.Load(), Reset: t.reset.Load(),
 			BytesUp: t.up.Load(), BytesDown: t.down.Load(),
 		}
 	}

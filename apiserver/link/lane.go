@@ -18,6 +18,10 @@ const queueBytes = 4 << 20
 // are bounded too.
 const pieceCost = 64
 
+// tearLeast is how long a read is, in bytes, that Tear takes for the answer or
+// the event of a server, and not for the small talk of its protocols.
+const tearLeast = 256
+
 // rateSteps is into how many steps a second is cut where a Rate is set: a
 // byte waits for a tenth of a second at most before it moves with the others.
 const rateSteps = 10
@@ -28,10 +32,11 @@ var errLaneClosed = errors.New("the connection was reset")
 type wire struct {
 	*pipe
 	up, down *lane
+	torn     func() // is told when it is torn
 }
 
-func newWire(p *pipe, up, down *side, serial uint64) *wire {
-	w := &wire{pipe: p}
+func newWire(p *pipe, up, down *side, serial uint64, torn func()) *wire {
+	w := &wire{pipe: p, torn: torn}
 	w.up = newLane(w, up, p.client, p.server, serial)
 	w.down = newLane(w, down, p.server, p.client, serial)
 	w.up.back, w.down.back = w.down, w.up
@@ -74,6 +79,7 @@ type lane struct {
 	random *rand.Rand
 	ended  bool // the end of src has been passed on
 	closed bool // nothing is passed on any more
+	tear   bool // half of the next piece that is long enough is the last
 }
 
 // piece is what one read gave, or the end of what can be read. One that is due
@@ -90,6 +96,7 @@ const (
 	goesOn  ending = iota
 	orderly        // FIN
 	broken         // RST, or the end of a process
+	torn           // the other half is lost, by order
 )
 
 func newLane(w *wire, s *side, src, dst *net.TCPConn, serial uint64) *lane {
@@ -185,7 +192,10 @@ func (l *lane) write() {
 		}
 		var err error
 		switch p.end {
-		case broken:
+		case broken, torn:
+			if p.end == torn {
+				l.wire.torn()
+			}
 			l.wire.reset()
 			return
 		case orderly:
@@ -266,6 +276,9 @@ func (l *lane) pop(n int, at time.Time) piece {
 	if l.side.condition.Rate > 0 {
 		l.side.free = at
 	}
+	if l.tear && len(l.queue[0].data) >= tearLeast {
+		n = l.tearFirst()
+	}
 	p := l.queue[0]
 	if n < len(p.data) {
 		l.queue[0].data = p.data[n:]
@@ -280,6 +293,28 @@ func (l *lane) pop(n int, at time.Time) piece {
 	l.ended = l.ended || p.end != goesOn
 	l.wake.Broadcast() // for awaitRoom
 	return p
+}
+
+// tearFirst leaves half of the first piece and nothing behind it, and returns
+// the length of that half; side.mu is held.
+func (l *lane) tearFirst() int {
+	half := len(l.queue[0].data) / 2
+	lost := -int64(half)
+	for _, p := range l.queue {
+		lost += int64(len(p.data))
+	}
+	l.side.flow.Waiting -= lost
+	l.side.flow.Dropped += lost
+	l.queue = []piece{{data: l.queue[0].data[:half]}, {end: torn}}
+	l.cost = half + 2*pieceCost
+	l.tear = false
+	return half
+}
+
+func (l *lane) setTear(tear bool) {
+	l.side.mu.Lock()
+	defer l.side.mu.Unlock()
+	l.tear = tear
 }
 
 // changed follows a new condition of the side; side.mu is held.

@@ -52,6 +52,7 @@ type Stats struct {
 	Refused  int64 // connections reset at once because the link was cut
 	Failed   int64 // connections that the target did not take
 	Reset    int64 // open connections that Cut or Reset ended
+	Torn     int64 // connections that Tear ended in the middle of what was sent
 	Up, Down Flow
 }
 
@@ -103,6 +104,27 @@ func (l *Link) Cut() { l.resetOpen(func() { l.cut = true }) }
 // number.
 func (l *Link) Reset() int { return l.resetOpen(func() {}) }
 
+// Tear makes each connection that is open now end in the middle of what the
+// target sends next: half of one read of at least tearLeast bytes is passed on,
+// then both ends are reset. It returns their number. Those that have not ended
+// yet when Heal is called are spared.
+func (l *Link) Tear() int {
+	l.mu.Lock()
+	wires := l.wires()
+	l.mu.Unlock()
+	for _, w := range wires {
+		w.down.setTear(true)
+	}
+	return len(wires)
+}
+
+// torn counts a connection that was torn.
+func (l *Link) torn() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stats.Torn++
+}
+
 // Heal ends a cut and every condition. Bytes that were held or delayed go on
 // at once, in their order: TCP loses nothing, so neither does a network that
 // comes back. Only bytes of connections that were reset meanwhile are gone,
@@ -110,7 +132,11 @@ func (l *Link) Reset() int { return l.resetOpen(func() {}) }
 func (l *Link) Heal() Healed {
 	l.mu.Lock()
 	l.cut = false
+	wires := l.wires()
 	l.mu.Unlock()
+	for _, w := range wires {
+		w.down.setTear(false)
+	}
 	return Healed{Up: l.sides[Up].set(Condition{}), Down: l.sides[Down].set(Condition{})}
 }
 
@@ -253,5 +279,5 @@ func (l *Link) newWire(p *pipe) *wire {
 	l.serial++
 	serial := l.serial
 	l.mu.Unlock()
-	return newWire(p, &l.sides[Up], &l.sides[Down], serial)
+	return newWire(p, &l.sides[Up], &l.sides[Down], serial, l.torn)
 }
