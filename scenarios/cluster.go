@@ -40,7 +40,8 @@ type cluster struct {
 	log     *slog.Logger
 	backend storage.Backend
 	plane   *apiserver.ControlPlane
-	liars   liars // before the API servers, or one before each controller manager; none unless the World lies
+	liars   liars       // before the API servers, or one before each controller manager; none unless the World lies
+	links   clientLinks // before the layer, none unless the World has them
 	// storeLiar stands before every member of the store; nil: none.
 	storeLiar *storelies.Liar
 	layer     *client.Layer
@@ -92,7 +93,16 @@ func startControlPlane(ctx context.Context, w World, seed uint64, dir string, h 
 		}
 		servers, ca = c.liars.addrs(), c.liars.ca()
 	}
-	c.layer, err = client.New(client.Config{Servers: servers, CA: ca, Observer: h.recording.observer(h.observer)})
+	var watchServers []string
+	if w.ClientLinks && w.Connections != ownConnections {
+		if c.links, err = startClientLinks(c.plane, servers); err != nil {
+			return nil, err
+		}
+		servers, watchServers = c.links.addrs()
+	}
+	c.layer, err = client.New(client.Config{
+		Servers: servers, WatchServers: watchServers, CA: ca, Observer: h.recording.observer(h.observer),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open client layer: %w", err)
 	}
@@ -177,6 +187,7 @@ func planeConfig(w World, seed uint64, logins []apiserver.Identity, dir string, 
 		Log:                   log,
 	}
 	cfg.Tokens = append(cfg.Tokens, workloadLogin(seed))
+	cfg.Tokens = append(cfg.Tokens, strangerLogins(seed)...)
 	cfg.Tokens = append(cfg.Tokens, logins...)
 	for _, id := range controllers.Identities(w.Controllers, seed) {
 		cfg.Tokens = append(cfg.Tokens, apiserver.Identity(id))
@@ -207,7 +218,7 @@ func (c *cluster) stop() error {
 	if c.layer != nil {
 		c.layer.Close()
 	}
-	errs = append(errs, c.liars.close())
+	errs = append(errs, c.links.close(), c.liars.close())
 	if c.plane != nil {
 		errs = append(errs, c.plane.Stop())
 	}

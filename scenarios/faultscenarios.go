@@ -37,6 +37,7 @@ func faultOptions(o *Options) {
 		"--default-not-ready-toleration-seconds="+tolerated, "--default-unreachable-toleration-seconds="+tolerated)
 	w.KCMArgs = append(w.KCMArgs, "--node-monitor-grace-period="+gracePeriod, "--node-monitor-period=2s")
 	w.LeaderLease, w.Supervised = faultLease, true
+	w.ClientLinks = true
 	if w.Nodes == 0 {
 		w.Nodes = faultNodes
 	}
@@ -55,6 +56,14 @@ func processOptions(o *Options) {
 	if rest, ok := strings.CutPrefix(o.World.Backend, "etcd"); ok && !strings.HasPrefix(rest, "-") {
 		o.World.Backend = "etcd-process" + rest
 	}
+}
+
+// overloadOptions leave an API server few seats, so that a flood which one
+// machine can send exceeds them: of 60, the priority level of any user has 5, that
+// of heartbeats 10 and that of leader election 3 (upstream: 600 in all).
+func overloadOptions(o *Options) {
+	faultOptions(o)
+	o.World.APIServerArgs = append(o.World.APIServerArgs, "--max-requests-inflight=40", "--max-mutating-requests-inflight=20")
 }
 
 // inProcess are the faults that members inside the harness can take.
@@ -103,6 +112,8 @@ func faultScenarios() []Scenario {
 			s.Fix = swarmOptions
 		} else if s.Name == "faults/short" || s.Name == "faults/ha-etcd" || needsProcesses(s.Name) {
 			s.Fix = processOptions
+		} else if _, name, _ := strings.Cut(s.Name, "/"); strings.HasPrefix(name, "overload") {
+			s.Fix = overloadOptions
 		}
 	}
 	return list

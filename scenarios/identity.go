@@ -34,6 +34,27 @@ func (c *cluster) workloadIdentity() client.Identity {
 	return client.Identity{User: workloadUser, Class: history.ClassWorkload, Token: workloadToken(c.seed)}
 }
 
+// strangers is how many users there are that only faults speak for: enough for
+// some of them to come to each API server.
+const strangers = 8
+
+// strangerIdentities are those users, who have the load's rights.
+func strangerIdentities(seed uint64) []client.Identity {
+	random := rand.New(rand.NewPCG(seed, 0x737472616e676572)) // "stranger"
+	list := make([]client.Identity, strangers)
+	for i := range list {
+		list[i] = client.Identity{
+			User: fmt.Sprintf("planecheck:stranger-%d", i), Class: history.ClassContract,
+			Token: fmt.Sprintf("%016x%016x", random.Uint64(), random.Uint64()),
+		}
+	}
+	return list
+}
+
+func strangerLogins(seed uint64) []apiserver.Identity {
+	return workloadLogins(strangerIdentities(seed))
+}
+
 // contractIdentities are the clients of the contract traffic.
 func contractIdentities(plan *contract.Plan) []client.Identity {
 	if plan == nil {
@@ -53,8 +74,13 @@ func contractIdentities(plan *contract.Plan) []client.Identity {
 // contractLogins are their entries in the API servers' token file. They have
 // the load's rights.
 func contractLogins(plan *contract.Plan) []apiserver.Identity {
+	return workloadLogins(contractIdentities(plan))
+}
+
+// workloadLogins are entries of the token file for users with the load's rights.
+func workloadLogins(identities []client.Identity) []apiserver.Identity {
 	var list []apiserver.Identity
-	for _, id := range contractIdentities(plan) {
+	for _, id := range identities {
 		list = append(list, apiserver.Identity{Token: id.Token, User: id.User, Groups: []string{workloadGroup}})
 	}
 	return list

@@ -37,6 +37,7 @@ type interventions struct {
 	mu     sync.Mutex
 	done   int
 	failed []string
+	judged []checkers.Verdict // of the faults themselves
 }
 
 // intervene does what the plan does to the cluster, when its time has come.
@@ -82,6 +83,16 @@ func (a *interventions) note(err error) {
 	}
 }
 
+// judge keeps what a fault says of a guarantee of its own.
+func (a *interventions) judge(v *checkers.Verdict) {
+	if v == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.judged = append(a.judged, *v)
+}
+
 // interveneOnce injects a fault, lets it act, and heals it, also where the run
 // ends meanwhile.
 func (x *execution) interveneOnce(ctx context.Context, env *faults.Env, i Intervention) error {
@@ -111,6 +122,7 @@ func (x *execution) interveneOnce(ctx context.Context, env *faults.Env, i Interv
 		return fmt.Errorf("heal %s of %s: %w", i.Fault, i.Target, err)
 	}
 	x.tellFault("healed", i, evidence)
+	x.acts.judge(active.Verdict)
 	return nil
 }
 
@@ -128,12 +140,19 @@ func (x *execution) faultEnv() (*faults.Env, error) {
 	}
 	env := &faults.Env{
 		Plane: x.cluster.plane, Store: x.cluster.backend, Nodes: x.cluster.nodes, API: api,
+		Links: x.cluster.links, Layer: x.cluster.layer, Strangers: strangerIdentities(x.plan.Seed), LeasesMissed: x.leasesMissed,
 		Replaced: x.m.collector.Sampler.Set, Forget: x.m.collector.Leases.Forget,
 	}
 	if x.recording != nil { // else it would be a nil in an interface, which is none
 		env.Recording = x.recording
 	}
 	return env, nil
+}
+
+// leasesMissed counts also a deadline of which nobody has said yet that it passed.
+func (x *execution) leasesMissed() int64 {
+	x.m.collector.Leases.Overdue(history.Now())
+	return x.m.collector.Leases.Totals().Missed
 }
 
 // probeClient is the administrator's client of one address. Each of its requests

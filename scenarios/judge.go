@@ -25,6 +25,7 @@ func (x *execution) judge(ctx context.Context, runErr error) {
 	}
 	if len(x.plan.Interventions) > 0 {
 		verdicts = append(verdicts, x.judgeInterventions(), x.judgeRecovery())
+		verdicts = append(verdicts, x.acts.judged...) // nothing acts any more
 	}
 	if x.ends != nil && len(x.plan.Interventions) > 0 {
 		verdicts = append(verdicts, x.judgeTwin())

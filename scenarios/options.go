@@ -79,6 +79,9 @@ type World struct {
 	PodsPerNode int `json:"podsPerNode,omitempty"`
 	// Supervised starts those again that end because they lost the lead.
 	Supervised bool `json:"supervised,omitempty"`
+	// ClientLinks puts links between the clients and the API servers, for faults;
+	// shared connections only.
+	ClientLinks bool `json:"clientLinks,omitempty"`
 	// Port of the load balancer in front of the API servers; 0: any.
 	Port int `json:"port"`
 

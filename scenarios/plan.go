@@ -231,6 +231,7 @@ func (p *Plan) shape() faults.Shape {
 	return faults.Shape{
 		Members: p.members, APIServers: p.World.APIServers,
 		Schedulers: p.World.Schedulers, ControllerManagers: p.World.ControllerManagers, Nodes: p.World.Nodes,
+		ClientLinks: p.World.ClientLinks && p.World.Connections != ownConnections,
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -43,6 +44,9 @@ type Config struct {
 	// Servers are the addresses (host:port) of the API servers or of the load
 	// balancer in front of them. At least one.
 	Servers []string
+	// WatchServers are the addresses under which the shared connections for
+	// watches reach the same servers, in their order; nil: Servers.
+	WatchServers []string
 	// CA is the PEM bundle that signs the servers' certificates.
 	CA []byte
 	// Observer is told of every attempt and every watch event; nil: nobody is.
@@ -87,7 +91,13 @@ func New(cfg Config) (*Layer, error) {
 	if len(cfg.Servers) == 0 {
 		return nil, errors.New("create client layer: no servers given")
 	}
-	for _, s := range cfg.Servers {
+	if cfg.WatchServers == nil {
+		cfg.WatchServers = cfg.Servers
+	}
+	if len(cfg.WatchServers) != len(cfg.Servers) {
+		return nil, fmt.Errorf("create client layer: %d servers, but %d for watches", len(cfg.Servers), len(cfg.WatchServers))
+	}
+	for _, s := range slices.Concat(cfg.Servers, cfg.WatchServers) {
 		if _, _, err := net.SplitHostPort(s); err != nil {
 			return nil, fmt.Errorf("create client layer: server address: %w", err)
 		}
@@ -108,10 +118,10 @@ func New(cfg Config) (*Layer, error) {
 		transport: newTransport(),
 		pools:     make(map[*pool]struct{}),
 	}
-	for _, addr := range cfg.Servers {
+	for i, addr := range cfg.Servers {
 		l.shared = append(l.shared, endpoint{
 			requests: l.newPool(addr, l.tls, requestConnections),
-			watches:  l.newPool(addr, l.tls, 1),
+			watches:  l.newPool(cfg.WatchServers[i], l.tls, 1),
 		})
 	}
 	return l, nil

@@ -299,6 +299,34 @@ func TestStreamsAreReturned(t *testing.T) {
 	}
 }
 
+// TestWatchServers reaches one server under two addresses: watches take one,
+// requests the other.
+func TestWatchServers(t *testing.T) {
+	a := newAuthority(t)
+	requests := a.serve(t, 0, 100, func(http.ResponseWriter, *http.Request) {})
+	watches := a.serve(t, 1, 100, func(w http.ResponseWriter, r *http.Request) { stream(w, r, nil) })
+	l, err := client.New(client.Config{
+		Servers: []string{requests.addr()}, WatchServers: []string{watches.addr()}, CA: a.pem(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := l.Client(client.Identity{User: "u", Token: "t"})
+	res, err := c.Do(bounded(t), getPod("p"))
+	if err != nil || !strings.HasPrefix(res.Server, "kube-apiserver-0/") {
+		t.Errorf("a request went to %+v, %v", res, err)
+	}
+	w, err := c.Watch(bounded(t), &client.Request{Resource: pods})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if !strings.HasPrefix(w.Server(), "kube-apiserver-1/") {
+		t.Errorf("a watch went to %s", w.Server())
+	}
+}
+
 // TestFrozenServer accepts and never shakes hands. The wait for the dial ends
 // with the request's context, and the dial itself with Close.
 func TestFrozenServer(t *testing.T) {
@@ -428,6 +456,8 @@ func TestNewRefuses(t *testing.T) {
 	}
 	f(client.Config{CA: ca}, "no servers")
 	f(client.Config{CA: ca, Servers: []string{"127.0.0.1"}}, "missing port")
+	f(client.Config{CA: ca, Servers: []string{"127.0.0.1:6443"}, WatchServers: []string{"127.0.0.1"}}, "missing port")
+	f(client.Config{CA: ca, Servers: []string{"127.0.0.1:6443"}, WatchServers: []string{}}, "0 for watches")
 	f(client.Config{Servers: []string{"127.0.0.1:6443"}}, "no certificate")
 	f(client.Config{CA: ca, Servers: []string{"127.0.0.1:6443"}, StreamsPerConnection: -1}, "streams per connection")
 }

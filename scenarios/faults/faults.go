@@ -13,7 +13,9 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/planecheck/planecheck/apiserver"
+	apiclient "github.com/planecheck/planecheck/apiserver/client"
 	"github.com/planecheck/planecheck/apiserver/storage"
+	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/sim"
 )
 
@@ -26,6 +28,7 @@ const (
 	APIServer   Area = "apiserver"
 	Controllers Area = "controllers"
 	Nodes       Area = "nodes"
+	Clients     Area = "clients"
 )
 
 // Env is what faults act on: a running cluster.
@@ -35,6 +38,15 @@ type Env struct {
 	Nodes *sim.Cluster
 	// API is the administrator's, through the load balancer.
 	API kubernetes.Interface
+	// Links lead the shared connections of the clients to the API servers.
+	Links []ClientLink
+	// Layer is what all clients are of, and Strangers are users that nobody else
+	// is, with the rights of an administrator but not exempt from priority and
+	// fairness: what a fault asks of the API, it asks in their names.
+	Layer     *apiclient.Layer
+	Strangers []apiclient.Identity
+	// LeasesMissed is how many deadlines of the leases of nodes have passed so far.
+	LeasesMissed func() int64
 	// Replaced is told of each process that took the place of another.
 	Replaced func(component string, pid int)
 	// Forget is told of each node that owes no heartbeats until further notice.
@@ -54,6 +66,8 @@ func (e *Env) forget(nodes []string) {
 // Shape is how many of everything a cluster has.
 type Shape struct {
 	Members, APIServers, Schedulers, ControllerManagers, Nodes int
+
+	ClientLinks bool // there are links between the clients and the API servers
 }
 
 // Fault is one thing that can be done to a cluster.
@@ -64,7 +78,8 @@ type Fault struct {
 	// Needs are the faults that the store must be able to take.
 	Needs []string
 	// Blocks says that nothing can be written, or nobody knows who leads, while it
-	// acts: another fault would wait for its evidence in vain.
+	// acts: another fault would wait for its evidence in vain. Or that it needs all
+	// of that itself.
 	Blocks bool
 	// Breaks are the guarantees that it takes from a control plane which keeps all
 	// others: no correct one survives it, and a run with it has to fail by them.
@@ -85,7 +100,10 @@ type Fault struct {
 type Active struct {
 	// Evidence says how it shows from outside.
 	Evidence string
-	heal     func(context.Context) (evidence string, err error)
+	// Verdict is on a guarantee that only this fault puts to the test; nil: there
+	// is none, or it is not healed yet.
+	Verdict *checkers.Verdict
+	heal    func(context.Context) (evidence string, err error)
 }
 
 // effectBound is how long a fault may take to show. An election takes a second
@@ -95,7 +113,9 @@ const effectBound = time.Minute
 
 // Catalogue lists all faults.
 func Catalogue() []Fault {
-	return slices.Concat(etcdFaults(), processFaults(), dataFaults(), apiserverFaults(), controllerFaults(), nodeFaults())
+	return slices.Concat(
+		etcdFaults(), processFaults(), dataFaults(), apiserverFaults(), controllerFaults(), nodeFaults(), clientFaults(), overloadFaults(),
+	)
 }
 
 // Find returns the fault of that name.
