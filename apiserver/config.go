@@ -46,6 +46,9 @@ type Config struct {
 	Dir string
 	// Etcd are the client URLs of all members; every server gets all of them.
 	Etcd []string
+	// StoreLinks puts a link of its own between each server and each of Etcd, for
+	// faults, see ControlPlane.StoreLinks. It costs each call of the store a hop.
+	StoreLinks bool
 
 	// How many of each there are, at least 1. With more than one scheduler or
 	// controller manager, they elect a leader.

@@ -147,8 +147,8 @@ func TestDescribeSettings(t *testing.T) {
 	cfg.KubeScheduler = "/opt/my-scheduler"
 	cfg.FeatureGates = "WatchList=false"
 	check("percentageOfNodesToScore: 2", "kube-apiserver: GOGC 400, GOMEMLIMIT 9663676416", "/opt/my-scheduler", "WatchList=false")
-	cfg.SchedulerConfigFile = "own.yaml"
-	check("kube-scheduler: configuration file own.yaml")
+	cfg.SchedulerConfigFile, cfg.StoreLinks = "own.yaml", true
+	check("kube-apiserver: each reaches each endpoint of the store through a link", "kube-scheduler: configuration file own.yaml")
 }
 
 // A person's file is refused or pointed at our servers, never passed on as it is.

@@ -54,6 +54,7 @@ type ControlPlane struct {
 	prober   *prober
 	balancer *link.Balancer
 	ports    map[string]*link.Port // by component
+	stores   map[string]store      // by API server; nil without Config.StoreLinks
 
 	died     chan *ComponentError
 	watchers sync.WaitGroup
@@ -111,6 +112,9 @@ func (c *ControlPlane) prepare(ctx context.Context) error {
 		if c.ports[name], err = link.ReservePort(0); err != nil {
 			return err
 		}
+	}
+	if err = c.linkStore(); err != nil {
+		return err
 	}
 	if c.layout, err = newLayout(c.cfg.Dir); err != nil {
 		return err
@@ -262,7 +266,9 @@ func (c *ControlPlane) spawn(kind, name string) (child, error) {
 func (c *ControlPlane) args(kind, name, addr string) []string {
 	switch kind {
 	case KubeAPIServer:
-		return c.layout.serverArgs(&c.cfg, name, addr)
+		cfg := c.cfg
+		cfg.Etcd = c.storeOf(name)
+		return c.layout.serverArgs(&cfg, name, addr)
 	case KubeScheduler:
 		return c.layout.schedulerArgs(&c.cfg, name, addr)
 	default:
@@ -331,6 +337,7 @@ func (c *ControlPlane) stop() error {
 	if c.balancer != nil {
 		err = errors.Join(err, c.balancer.Close())
 	}
+	err = errors.Join(err, c.unlinkStore())
 	for _, port := range c.ports {
 		if port != nil {
 			port.Release()

@@ -117,6 +117,9 @@ func DescribeSettings(cfg Config) []string {
 		}
 	}
 	add(KubeAPIServer, "endpoint-reconciler-type none: default/kubernetes has no endpoints, because all servers are on loopback.")
+	if cfg.StoreLinks {
+		add(KubeAPIServer, "each reaches each endpoint of the store through a link of its own, which can be delayed, held or cut.")
+	}
 	if cfg.ConsistencyPeriod > 0 {
 		add(KubeAPIServer, fmt.Sprintf("watch caches are compared with the store every %s (upstream: every 5m0s).", cfg.ConsistencyPeriod))
 	}
