@@ -41,6 +41,8 @@ const (
 	FaultMemberReplace = "member-replace"
 	// FaultQuota gives the database of every member another quota.
 	FaultQuota = "quota"
+	// FaultWatchFreeze keeps the events of a key prefix from whoever watches.
+	FaultWatchFreeze = "watch-freeze"
 	// FaultSnapshotRestore starts the cluster anew from a snapshot.
 	FaultSnapshotRestore = "snapshot-restore"
 )
@@ -176,6 +178,19 @@ type MemberReplacer interface {
 	// and starts an empty one under its name and addresses, which learns all
 	// from the others. It takes a few seconds.
 	ReplaceMember(ctx context.Context, name string) error
+}
+
+// WatchFreezer is implemented by backends that list FaultWatchFreeze.
+type WatchFreezer interface {
+	// FreezeWatches holds back, at every member, what the store says on the
+	// watch streams on which a watch was asked for whose key begins with the
+	// prefix, open ones and those to come; everything else goes on. The streams
+	// of a former prefix do, too. It holds until ThawWatches or Stop.
+	FreezeWatches(prefix string)
+	// ThawWatches lets what was held come, in its order.
+	ThawWatches()
+	// HeldWatches is the number of streams that have an answer which is held.
+	HeldWatches() int
 }
 
 // SnapshotRestorer is implemented by backends that list FaultSnapshotRestore.

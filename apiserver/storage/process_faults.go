@@ -100,6 +100,15 @@ func (m *processMember) thaw(ctx context.Context) error {
 	return nil
 }
 
+// FreezeWatches implements WatchFreezer.
+func (c *processCluster) FreezeWatches(prefix string) { c.freezer.Freeze(prefix) }
+
+// ThawWatches implements WatchFreezer.
+func (c *processCluster) ThawWatches() { c.freezer.Thaw() }
+
+// HeldWatches implements WatchFreezer.
+func (c *processCluster) HeldWatches() int { return c.freezer.Held() }
+
 // SetPeer implements PeerFaulter. What one member says to another goes up a
 // link if it has dialled, and down one if it was dialled: of the two streams
 // of raft between two members each is dialled by the one that reads it

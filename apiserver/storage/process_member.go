@@ -39,6 +39,7 @@ type processMember struct {
 	logPath string
 	peerURL string
 	died    func(error)
+	freezer *proxy.FreezeWatches // of the cluster
 	// joining is set while the member is one that has been added to a cluster
 	// and has no data yet.
 	joining bool
@@ -158,9 +159,12 @@ func (m *processMember) launch(ctx context.Context, c *embed.Config, cluster str
 	if err := m.awaitPeerSide(ctx, process); err != nil {
 		return errors.Join(fmt.Errorf("start etcd member %s: %w", m.name, err), process.Kill())
 	}
-	opt := proxy.Options{Upstream: m.client.Addr(), Listen: m.inner.Addr(), Recorder: m.recorder}
+	opt := proxy.Options{
+		Upstream: m.client.Addr(), Listen: m.inner.Addr(), Recorder: m.recorder,
+		Interference: []proxy.Interference{m.freezer},
+	}
 	if onCommit != nil {
-		opt.Interference = []proxy.Interference{commitObserver(onCommit)}
+		opt.Interference = append(opt.Interference, commitObserver(onCommit))
 	}
 	if between != nil {
 		opt.Interference = append(opt.Interference, between)

@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 
 	"github.com/planecheck/planecheck/apiserver/link"
+	"github.com/planecheck/planecheck/apiserver/storage/proxy"
 	"github.com/planecheck/planecheck/apiserver/storage/record"
 )
 
@@ -45,6 +46,7 @@ type processCluster struct {
 	members []*processMember
 	deaths  chan error
 	numbers record.Numbers // of the history
+	freezer proxy.FreezeWatches
 
 	op      sync.Mutex // held during Start, Stop and every fault
 	started bool       // guarded by op
@@ -73,6 +75,7 @@ func newProcesses(size int, opt Options) (*processCluster, error) {
 			logPath: filepath.Join(dir, "logs", name+".log"),
 			peerURL: peerURL(i),
 			died:    func(err error) { c.died(name, err) },
+			freezer: &c.freezer,
 		})
 	}
 	return c, nil
@@ -206,6 +209,7 @@ func (c *processCluster) stop() error {
 	c.mu.Lock()
 	c.links = nil
 	c.mu.Unlock()
+	c.freezer.Thaw() // it is no state of another start
 	err := c.stopMembers()
 	for _, m := range c.members {
 		err = errors.Join(err, m.release())
@@ -301,7 +305,7 @@ func (c *processCluster) Members() []Member {
 func (c *processCluster) Faults() []string {
 	faults := []string{
 		FaultMemberStop, FaultMemberRestart, FaultMemberKill, FaultMemberFreeze,
-		FaultMemberRollback, FaultDefragment, FaultNoSpace, FaultSnapshotRestore, FaultQuota,
+		FaultMemberRollback, FaultDefragment, FaultNoSpace, FaultSnapshotRestore, FaultQuota, FaultWatchFreeze,
 	}
 	if len(c.members) > 1 {
 		faults = append(faults, FaultLeaderMove, FaultPeerLink, FaultMemberReplace)

@@ -117,6 +117,7 @@ func TestProcessFaultsAreListed(t *testing.T) {
 		DataKeeper
 		Defragmenter
 		SpaceAlarmer
+		WatchFreezer
 		MemberReplacer
 		SnapshotRestorer
 		DeathNotifier

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,31 +37,32 @@ func ended(ctx context.Context) error { return status.FromContextError(ctx.Err()
 // that a watch is asked for on it whose key begins with the prefix; it is then
 // frozen as a whole, because its messages have one order. The store is not
 // read from, so that it sees a slow watcher. After a thaw everything that was
-// held comes, in order.
+// held comes, in order. Several proxies may share one. The zero value freezes
+// nothing yet.
 type FreezeWatches struct {
+	mu     sync.Mutex
 	prefix string
-
-	mu   sync.Mutex
-	gate chan struct{} // closed by Thaw; nil while nothing is frozen
-	held int
+	gate   chan struct{} // closed by Thaw; nil while nothing is frozen
+	held   int
 }
 
-// NewFreezeWatches returns one that freezes nothing yet.
-func NewFreezeWatches(prefix string) *FreezeWatches { return &FreezeWatches{prefix: prefix} }
-
-// Freeze freezes the streams, those that are open and those to come.
-func (f *FreezeWatches) Freeze() {
+// Freeze freezes the streams of a prefix, those that are open and those to
+// come. The streams of a former prefix go on.
+func (f *FreezeWatches) Freeze(prefix string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.gate == nil {
-		f.gate = make(chan struct{})
-	}
+	f.release()
+	f.prefix, f.gate = prefix, make(chan struct{})
 }
 
 // Thaw lets them go on.
 func (f *FreezeWatches) Thaw() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.release()
+}
+
+func (f *FreezeWatches) release() {
 	if f.gate != nil {
 		close(f.gate)
 		f.gate = nil
@@ -87,45 +89,55 @@ type frozenStream struct {
 	Stream
 	ctx    context.Context
 	freeze *FreezeWatches
-	counts atomic.Bool // a watch of the prefix was asked for
+	keys   []string // where the watches that were asked for begin; guarded by freeze.mu
 }
 
 // Send implements Stream.
 func (s *frozenStream) Send(m any) error {
 	if req, ok := m.(*pb.WatchRequest); ok {
-		create := req.GetCreateRequest()
-		if create != nil && strings.HasPrefix(string(create.GetKey()), s.freeze.prefix) {
-			s.counts.Store(true)
+		if create := req.GetCreateRequest(); create != nil {
+			s.asked(string(create.GetKey()))
 		}
 	}
 	return s.Stream.Send(m)
 }
 
+// asked takes note of a watch. A client that watches the same again and again,
+// on one stream, is no more to remember.
+func (s *frozenStream) asked(key string) {
+	s.freeze.mu.Lock()
+	defer s.freeze.mu.Unlock()
+	if !slices.Contains(s.keys, key) {
+		s.keys = append(s.keys, key)
+	}
+}
+
 // Recv implements Stream.
 func (s *frozenStream) Recv() (any, error) {
 	m, err := s.Stream.Recv()
-	if err != nil || !s.counts.Load() {
+	if err != nil {
 		return m, err
 	}
-	return m, s.freeze.wait(s.ctx)
+	return m, s.wait()
 }
 
-// wait returns when nothing is frozen.
-func (f *FreezeWatches) wait(ctx context.Context) error {
+// wait returns when the stream is not frozen.
+func (s *frozenStream) wait() error {
+	f := s.freeze
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for f.gate != nil {
+	for f.gate != nil && slices.ContainsFunc(s.keys, func(key string) bool { return strings.HasPrefix(key, f.prefix) }) {
 		gate := f.gate
 		f.held++
 		f.mu.Unlock()
 		select {
 		case <-gate:
-		case <-ctx.Done():
+		case <-s.ctx.Done():
 		}
 		f.mu.Lock()
 		f.held--
-		if ctx.Err() != nil {
-			return ended(ctx)
+		if s.ctx.Err() != nil {
+			return ended(s.ctx)
 		}
 	}
 	return nil

@@ -246,7 +246,7 @@ var ways = []way{
 		sink := newMemory()
 		opt := proxy.Options{
 			Upstream: startMember(t).endpoint(), Recorder: record.New(record.Options{Member: "m0", Sink: sink}),
-			Interference: []proxy.Interference{passUnary, passWatches, proxy.NewFreezeWatches(""), proxy.Delay(func(string) time.Duration { return 0 })},
+			Interference: []proxy.Interference{passUnary, passWatches, new(proxy.FreezeWatches), proxy.Delay(func(string) time.Duration { return 0 })},
 		}
 		return startProxy(t, opt).Endpoint(), sink
 	}},

@@ -27,7 +27,7 @@ func recorded(upstream string, sink history.StoreSink, interference ...proxy.Int
 // TestFreezeWatches freezes one of two watches while writes go on.
 func TestFreezeWatches(t *testing.T) {
 	sink := newMemory()
-	freeze := proxy.NewFreezeWatches("/cold/")
+	freeze := new(proxy.FreezeWatches)
 	p := startProxy(t, recorded(startMember(t).endpoint(), sink, freeze))
 	ctx := bounded(t)
 	// A client puts all of its watches on one stream.
@@ -36,8 +36,9 @@ func TestFreezeWatches(t *testing.T) {
 	warm := writer.Watch(ctx, "/warm/", clientv3.WithPrefix(), clientv3.WithCreatedNotify())
 	<-cold
 	<-warm
-	freeze.Freeze()
-	freeze.Freeze()
+	freeze.Freeze("/warm/")
+	freeze.Freeze("/cold/") // in the place of the other
+	freeze.Freeze("/cold/")
 	var want []int64
 	for i := range 50 {
 		resp, err := writer.Put(ctx, fmt.Sprintf("/cold/%d", i), "v")

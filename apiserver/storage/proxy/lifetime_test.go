@@ -82,8 +82,8 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}).start(t)
 	hole := proxy.NewBlackHole(func(method string) bool { return method == pb.KV_Range_FullMethodName })
 	hole.Set(proxy.SwallowRequests)
-	freeze := proxy.NewFreezeWatches("")
-	freeze.Freeze()
+	freeze := new(proxy.FreezeWatches)
+	freeze.Freeze("")
 	late := proxy.Delay(func(method string) time.Duration {
 		if method == pb.KV_DeleteRange_FullMethodName {
 			return time.Hour
