@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/history/wire"
@@ -59,7 +58,8 @@ type Watch struct {
 	buffer *[]byte
 	json   *json.Decoder // nil: the stream is protobuf
 
-	ended atomic.Bool
+	mu    sync.Mutex // orders what the observer is told: nothing after the end
+	ended bool       // guarded by mu
 }
 
 // Watch opens a watch and returns when the response headers have arrived. ctx
@@ -149,8 +149,10 @@ func (w *Watch) Next() (Event, error) {
 	w.recycle()
 	event, size, err := w.next()
 	if err == nil {
-		w.tell(&event, size)
-		return event, nil
+		if w.tell(&event, size) {
+			return event, nil
+		}
+		err = errWatchClosed
 	}
 	w.recycle()
 	if err == io.EOF {
@@ -226,13 +228,21 @@ func (w *Watch) recycle() {
 	w.buffer = nil
 }
 
-func (w *Watch) tell(event *Event, size int) {
-	if w.observer == nil {
-		return
+// errWatchClosed says that a watch was closed while an event of it was being read.
+var errWatchClosed = errors.New("the watch was closed")
+
+// tell tells the observer of an event. It reports false if the observer knows of
+// the end already: then nobody else may hear of the event either.
+func (w *Watch) tell(event *Event, size int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended || w.observer == nil {
+		return !w.ended
 	}
 	w.told.Type, w.told.Arrived, w.told.Bytes, w.told.Object = event.Type, event.Arrived, size, event.Object
 	w.observer.WatchEvent(&w.told)
 	w.told.Object = nil
+	return true
 }
 
 // Close ends the watch. The observer is told of its end once, however often
@@ -252,13 +262,22 @@ func ending(err error) string {
 
 // end closes the watch, for the reason that the history gives.
 func (w *Watch) end(why string) {
-	if w.ended.Swap(true) {
+	if !w.tellEnd(why) {
 		return
 	}
 	w.body.Close()
 	w.conn.pool.release(w.conn)
+}
+
+// tellEnd reports false if the watch has ended before.
+func (w *Watch) tellEnd(why string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended {
+		return false
+	}
+	w.ended = true
 	if w.observer != nil {
-		// Next may be using told.
 		w.observer.WatchEvent(&history.WatchEvent{
 			Request:  w.told.Request,
 			Class:    w.told.Class,
@@ -268,4 +287,5 @@ func (w *Watch) end(why string) {
 			End:      why,
 		})
 	}
+	return true
 }

@@ -254,3 +254,33 @@ func FuzzWatchStream(f *testing.F) {
 		}
 	})
 }
+
+// whileRead does something while the last byte is read.
+type whileRead struct {
+	*bytes.Reader
+	do func()
+}
+
+func (w whileRead) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	if n > 0 && w.Len() == 0 {
+		w.do()
+	}
+	return n, err
+}
+
+func (w whileRead) Close() error { return nil }
+
+// An event that is read while another goroutine closes the watch is told to
+// nobody: in a history nothing may come after the end of a watch.
+func TestWatchClosedWhileRead(t *testing.T) {
+	j := &journal{}
+	var w *client.Watch
+	w = client.NewWatch(whileRead{bytes.NewReader(frame("ADDED", []byte("o"))), func() { _ = w.Close() }}, j)
+	if e, err := w.Next(); err == nil {
+		t.Errorf("an event of a watch that was closed: %+v", e)
+	}
+	if _, events := j.all(); len(events) != 1 || events[0].End != history.ClosedByClient {
+		t.Errorf("the observer was told %+v", events)
+	}
+}
