@@ -167,6 +167,7 @@ func planeConfig(w World, seed uint64, logins []apiserver.Identity, dir string, 
 	cfg := apiserver.Config{
 		Dir:                   dir,
 		Etcd:                  endpoints,
+		StoreLinks:            w.StoreLinks,
 		Servers:               w.APIServers,
 		Schedulers:            w.Schedulers,
 		ControllerManagers:    w.ControllerManagers,

@@ -37,7 +37,7 @@ func faultOptions(o *Options) {
 		"--default-not-ready-toleration-seconds="+tolerated, "--default-unreachable-toleration-seconds="+tolerated)
 	w.KCMArgs = append(w.KCMArgs, "--node-monitor-grace-period="+gracePeriod, "--node-monitor-period=2s")
 	w.LeaderLease, w.Supervised = faultLease, true
-	w.ClientLinks = true
+	w.ClientLinks, w.StoreLinks = true, true
 	if w.Nodes == 0 {
 		w.Nodes = faultNodes
 	}

@@ -139,7 +139,7 @@ func (x *execution) faultEnv() (*faults.Env, error) {
 		return nil, err
 	}
 	env := &faults.Env{
-		Plane: x.cluster.plane, Store: x.cluster.backend, Nodes: x.cluster.nodes, API: api,
+		Plane: x.cluster.plane, Store: x.cluster.backend, Nodes: x.cluster.nodes, API: api, Client: x.probeClient,
 		Links: x.cluster.links, Layer: x.cluster.layer, Strangers: strangerIdentities(x.plan.Seed), LeasesMissed: x.leasesMissed,
 		Replaced: x.m.collector.Sampler.Set, Forget: x.m.collector.Leases.Forget,
 	}

@@ -82,6 +82,8 @@ type World struct {
 	// ClientLinks puts links between the clients and the API servers, for faults;
 	// shared connections only.
 	ClientLinks bool `json:"clientLinks,omitempty"`
+	// StoreLinks puts links between the API servers and the store, for faults.
+	StoreLinks bool `json:"storeLinks,omitempty"`
 	// Port of the load balancer in front of the API servers; 0: any.
 	Port int `json:"port"`
 

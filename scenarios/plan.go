@@ -232,6 +232,7 @@ func (p *Plan) shape() faults.Shape {
 		Members: p.members, APIServers: p.World.APIServers,
 		Schedulers: p.World.Schedulers, ControllerManagers: p.World.ControllerManagers, Nodes: p.World.Nodes,
 		ClientLinks: p.World.ClientLinks && p.World.Connections != ownConnections,
+		StoreLinks:  p.World.StoreLinks,
 	}
 }
 

@@ -19,20 +19,24 @@ const poll = 20 * time.Millisecond
 // is so at once.
 const dialBound = time.Second
 
-// await waits until look returns no error. What it returned last is why the wait
-// was in vain.
+// await waits until look returns no error. What it returned last before ctx
+// ended is why the wait was in vain.
 func await(ctx context.Context, what string, look func(context.Context) error) error {
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
+	var last error
 	for {
 		err := look(ctx)
 		if err == nil {
 			return nil
 		}
+		if ctx.Err() == nil || last == nil { // else it was cut short, and says nothing
+			last = err
+		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w (last: %w)", what, context.Cause(ctx), err)
+			return fmt.Errorf("wait for %s: %w (last: %w)", what, context.Cause(ctx), last)
 		}
 	}
 }

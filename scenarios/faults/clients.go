@@ -30,24 +30,24 @@ func clientFaults() []Fault {
 		{
 			Name: "connections-reset", Area: Clients,
 			Does:    "all connections of clients to one or all API servers are reset, three times, each time that they have come back",
-			targets: linkedServers, inject: resetConnections,
+			targets: clientLinked, inject: resetConnections,
 		},
 		{
 			Name: "watches-cut", Area: Clients,
 			Does:    "the connections of watches to one or all API servers end in the middle of an event, three times; clients resume",
-			targets: linkedServers, inject: cutWatches,
+			targets: clientLinked, inject: cutWatches,
 		},
 		{
 			Name: "slow-readers", Area: Clients, For: 3 * time.Second, Blocks: true,
 			Does:    "events trickle to the watches of one or all API servers until these give up slow watchers, which resume",
-			targets: linkedServers, inject: slowReaders,
+			targets: clientLinked, inject: slowReaders,
 		},
 	}
 }
 
-// linkedServers are all API servers at once and each of them: clients outlive the
+// clientLinked are all API servers at once and each of them: clients outlive the
 // loss of all their connections.
-func linkedServers(s Shape) []string {
+func clientLinked(s Shape) []string {
 	if !s.ClientLinks {
 		return nil
 	}

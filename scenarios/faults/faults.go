@@ -47,6 +47,8 @@ type Env struct {
 	Strangers []apiclient.Identity
 	// LeasesMissed is how many deadlines of the leases of nodes have passed so far.
 	LeasesMissed func() int64
+	// Client opens the administrator's client of one address.
+	Client func(addr string) (kubernetes.Interface, error)
 	// Replaced is told of each process that took the place of another.
 	Replaced func(component string, pid int)
 	// Forget is told of each node that owes no heartbeats until further notice.
@@ -68,6 +70,7 @@ type Shape struct {
 	Members, APIServers, Schedulers, ControllerManagers, Nodes int
 
 	ClientLinks bool // there are links between the clients and the API servers
+	StoreLinks  bool // there are links between the API servers and the store
 }
 
 // Fault is one thing that can be done to a cluster.
@@ -114,7 +117,8 @@ const effectBound = time.Minute
 // Catalogue lists all faults.
 func Catalogue() []Fault {
 	return slices.Concat(
-		etcdFaults(), processFaults(), dataFaults(), apiserverFaults(), controllerFaults(), nodeFaults(), clientFaults(), overloadFaults(),
+		etcdFaults(), processFaults(), dataFaults(), apiserverFaults(), linkFaults(), watchFaults(), controllerFaults(), nodeFaults(),
+		clientFaults(), overloadFaults(),
 	)
 }
 

@@ -18,7 +18,7 @@ import (
 // TestCatalogue holds that every fault can be planned: it has a name of its own,
 // says what it does, and finds something to act on in a cluster with standbys.
 func TestCatalogue(t *testing.T) {
-	large := Shape{Members: 3, APIServers: 2, Schedulers: 2, ControllerManagers: 2, Nodes: 20, ClientLinks: true}
+	large := Shape{Members: 3, APIServers: 2, Schedulers: 2, ControllerManagers: 2, Nodes: 20, ClientLinks: true, StoreLinks: true}
 	small := Shape{Members: 1, APIServers: 1, Schedulers: 1, ControllerManagers: 1, Nodes: 1}
 	known := map[string]bool{}
 	for _, f := range Catalogue() {

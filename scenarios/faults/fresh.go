@@ -1,0 +1,135 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+)
+
+// canary names what is written to see whether watches are fresh.
+const canary = "planecheck-canary"
+
+// freshBound is how long a write may take to come out of a watch.
+const freshBound = 2 * time.Second
+
+// errStale says that a watch was opened, that a write was acknowledged after
+// that, and that nothing came out of the watch.
+var errStale = errors.New("a write did not come out of the watch")
+
+// Fresh writes a ConfigMap of its own through an API server, opens a watch there,
+// deletes it, and waits for the event, all within two seconds.
+func Fresh(ctx context.Context, api kubernetes.Interface, server string) error {
+	return configMap(canary+"-"+server).fresh(ctx, api)
+}
+
+// subject is an object that is written to see whether watches of its kind are
+// fresh.
+type subject struct {
+	// prepare returns the version from which to watch. A watch that names none
+	// would wait until the server's cache is as new as the store, which it never
+	// is while the cache hears nothing (k8s.io/apimachinery/pkg/apis/meta/
+	// internalversion/defaults.go, SetListOptionsDefaults).
+	prepare func(context.Context, kubernetes.Interface) (version string, err error)
+	watch   func(context.Context, kubernetes.Interface, metav1.ListOptions) (watch.Interface, error)
+	// write is what has to come out of the watch. It undoes prepare.
+	write func(context.Context, kubernetes.Interface) error
+	name  string
+}
+
+// configMap is one that is there for no longer than it is looked for.
+func configMap(name string) subject {
+	return subject{
+		name: name,
+		prepare: func(ctx context.Context, api kubernetes.Interface) (string, error) {
+			m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}
+			m, err := api.CoreV1().ConfigMaps(metav1.NamespaceDefault).Create(ctx, m, metav1.CreateOptions{})
+			if err != nil {
+				return "", err
+			}
+			return m.ResourceVersion, nil
+		},
+		watch: func(ctx context.Context, api kubernetes.Interface, o metav1.ListOptions) (watch.Interface, error) {
+			return api.CoreV1().ConfigMaps(metav1.NamespaceDefault).Watch(ctx, o)
+		},
+		write: func(ctx context.Context, api kubernetes.Interface) error {
+			return api.CoreV1().ConfigMaps(metav1.NamespaceDefault).Delete(ctx, name, metav1.DeleteOptions{})
+		},
+	}
+}
+
+// pod is one that there is, with an annotation while it is looked for: another
+// pod would count as one that was evicted.
+func pod(namespace, name string) subject {
+	annotate := func(ctx context.Context, api kubernetes.Interface, value string) (string, error) {
+		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%s}}}`, canary, value)
+		p, err := api.CoreV1().Pods(namespace).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+		if err != nil {
+			return "", err
+		}
+		return p.ResourceVersion, nil
+	}
+	return subject{
+		name: name,
+		prepare: func(ctx context.Context, api kubernetes.Interface) (string, error) {
+			return annotate(ctx, api, `"here"`)
+		},
+		watch: func(ctx context.Context, api kubernetes.Interface, o metav1.ListOptions) (watch.Interface, error) {
+			return api.CoreV1().Pods(namespace).Watch(ctx, o)
+		},
+		write: func(ctx context.Context, api kubernetes.Interface) error {
+			_, err := annotate(ctx, api, "null")
+			return err
+		},
+	}
+}
+
+// fresh writes, opens a watch from there, writes again, and waits for an event.
+func (s subject) fresh(ctx context.Context, api kubernetes.Interface) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, freshBound, fmt.Errorf("it had %v", freshBound))
+	defer cancel()
+	written := false
+	defer func() { // also after an attempt of unknown fate; what is left, the next look undoes
+		if !written {
+			_ = s.write(context.WithoutCancel(ctx), api)
+		}
+	}()
+	version, err := s.prepare(ctx, api)
+	if err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	w, err := s.watch(ctx, api, metav1.ListOptions{
+		FieldSelector:   fields.OneTermEqualSelector(metav1.ObjectNameField, s.name).String(),
+		ResourceVersion: version,
+	})
+	if err != nil {
+		return fmt.Errorf("watch: %w", err)
+	}
+	defer w.Stop()
+	if err := s.write(ctx, api); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	written = true
+	select {
+	case e, open := <-w.ResultChan():
+		switch {
+		case ctx.Err() != nil && (!open || e.Type == watch.Error): // ctx has ended it
+			return fmt.Errorf("%w: %w", errStale, context.Cause(ctx))
+		case !open:
+			return errors.New("the watch was closed")
+		case e.Type == watch.Error:
+			return fmt.Errorf("the watch ended: %w", apierrors.FromObject(e.Object))
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", errStale, context.Cause(ctx))
+	}
+}

@@ -1,0 +1,155 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/planecheck/planecheck/apiserver/storage"
+)
+
+// The prefixes whose watch streams can be frozen: where the API servers keep
+// objects of these kinds.
+const (
+	configMapKeys = "/registry/configmaps/"
+	podKeys       = "/registry/pods/"
+)
+
+// watchFaults keep from all API servers what the store has to tell them. Their
+// watch streams of a kind stand still, while everything is read and written as
+// before.
+func watchFaults() []Fault {
+	needs := []string{storage.FaultWatchFreeze}
+	of := func(prefixes ...string) func(Shape) []string { return func(Shape) []string { return prefixes } }
+	return []Fault{
+		{
+			Name: "watches-freeze", Area: APIServer, Needs: needs, Blocks: true, For: 8 * time.Second,
+			Does:    "the store's watch streams of ConfigMaps, or of pods, stand still at all API servers while writes go on",
+			targets: of(configMapKeys, podKeys), inject: freezeWatches(true),
+		},
+		{
+			Name: "watches-stay-frozen", Area: APIServer, Needs: needs, Blocks: true, Breaks: []string{"Fresh"},
+			Does:    "the store's watch streams of ConfigMaps stand still at all API servers to the end of the run",
+			targets: of(configMapKeys), inject: freezeWatches(false),
+		},
+	}
+}
+
+// freezeWatches freezes the watch streams of a prefix. The evidence is a stream
+// held for each API server, and, at each of them, a write that does not come out
+// of a watch; it heals when one does. Without thaw they stay frozen until the
+// store is stopped, unless there is no evidence.
+func freezeWatches(thaw bool) func(context.Context, *Env, string) (*Active, error) {
+	return func(ctx context.Context, e *Env, prefix string) (*Active, error) {
+		freezer, err := as[storage.WatchFreezer](e)
+		if err != nil {
+			return nil, err
+		}
+		look, err := witnesses(ctx, e, prefix)
+		if err != nil {
+			return nil, err
+		}
+		freezer.FreezeWatches(prefix)
+		a := &Active{heal: func(ctx context.Context) (string, error) {
+			freezer.ThawWatches()
+			err := await(ctx, "fresh watches", func(ctx context.Context) error {
+				for server, err := range look.fresh(ctx, e) {
+					if err != nil {
+						return fmt.Errorf("%s: %w", server, err)
+					}
+				}
+				return nil
+			})
+			return "a write comes out of a watch at " + strings.Join(servers(e.Plane), ", "), err
+		}}
+		a, err = shown(ctx, a, "stale watches", func(ctx context.Context) error {
+			for server, err := range look.fresh(ctx, e) {
+				if err == nil {
+					return fmt.Errorf("a write comes out of the watch at %s", server)
+				}
+				if !errors.Is(err, errStale) {
+					return fmt.Errorf("%s: %w", server, err)
+				}
+			}
+			held := freezer.HeldWatches()
+			if held < len(look) {
+				return fmt.Errorf("%d streams are held", held)
+			}
+			a.Evidence = fmt.Sprintf("%d streams of %s are held; a write does not come out of a watch at %s",
+				held, prefix, strings.Join(servers(e.Plane), ", "))
+			return nil
+		})
+		if err == nil && !thaw {
+			a.heal = nil
+		}
+		return a, err
+	}
+}
+
+// witness is what is written at each API server to see whether its watches are
+// fresh.
+type witness map[string]subject
+
+// witnesses chooses them before anything stands still.
+func witnesses(ctx context.Context, e *Env, prefix string) (witness, error) {
+	all := witness{}
+	for _, server := range servers(e.Plane) {
+		all[server] = configMap(canary + "-" + server)
+	}
+	if prefix != podKeys {
+		return all, nil
+	}
+	list, err := e.API.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list pods: %w", err)
+	}
+	for i, server := range servers(e.Plane) {
+		p, err := lasting(list.Items, i)
+		if err != nil {
+			return nil, err
+		}
+		all[server] = pod(p.Namespace, p.Name)
+	}
+	return all, nil
+}
+
+// lasting is the n-th pod that runs and belongs to a controller, so that nobody
+// else writes or deletes it soon.
+func lasting(list []corev1.Pod, n int) (*corev1.Pod, error) {
+	for i := range list {
+		p := &list[i]
+		if p.Status.Phase != corev1.PodRunning || metav1.GetControllerOf(p) == nil || p.DeletionTimestamp != nil {
+			continue
+		}
+		if n--; n < 0 {
+			return p, nil
+		}
+	}
+	return nil, errors.New("too few pods run")
+}
+
+// fresh looks at all API servers at once.
+func (all witness) fresh(ctx context.Context, e *Env) map[string]error {
+	errs := map[string]error{}
+	var mu sync.Mutex
+	var looking sync.WaitGroup
+	for server, s := range all {
+		looking.Go(func() {
+			api, err := clientOf(e, server)
+			if err == nil {
+				err = s.fresh(ctx, api)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			errs[server] = err
+		})
+	}
+	looking.Wait()
+	return errs
+}
