@@ -88,7 +88,7 @@ func newAPIHistory(ctx context.Context, opt Options, b *window.Builder, table *v
 		opaque: map[uint64]bool{}, watching: map[uint64]*held{}, arrived: map[uint64]history.Time{},
 	}
 	a.reads = reads.New(reads.Options{Versions: table, Window: a.window})
-	a.writes = writes.New(writes.Options{Versions: table, Window: a.window})
+	a.writes = writes.New(writes.Options{Versions: table, Window: a.window, From: e.from()})
 	a.watches = watches.New(watches.Options{Versions: table, Window: a.window, Faultless: opt.Faultless})
 	a.cluster = cluster.New(cluster.Options{Versions: table, Commit: a.window.Commit})
 	return a

@@ -81,6 +81,14 @@ func (e *epoch) made(v *history.Version) bool {
 	return e == nil || e.first == nil || v.Revision > e.Bumped
 }
 
+// from is the revision after which all writes are known with their calls.
+func (e *epoch) from() int64 {
+	if e == nil || e.first == nil {
+		return 0
+	}
+	return e.Bumped
+}
+
 func (e *epoch) call(c *history.APICall) bool {
 	if e == nil {
 		return true

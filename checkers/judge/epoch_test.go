@@ -10,6 +10,7 @@ import (
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/history/archive"
+	"github.com/planecheck/planecheck/checkers/versions"
 )
 
 // tale is a history of a store that is restored from a snapshot, and of an API
@@ -51,12 +52,28 @@ func (s *tale) put(key string) *history.StoreOp {
 		Then:     []history.StoreAction{{Kind: history.ActionPut, Key: key, Value: kv.Value}},
 		Header:   s.rev, Succeeded: true, Results: []history.StoreResult{{}},
 	})
-	name := key[strings.LastIndexByte(key, '/')+1:]
-	s.versions = append(s.versions, &history.Version{
-		Revision: s.rev, Key: key, Resource: "configmaps", Kind: "ConfigMap", Namespace: "ns", Name: name,
-		UID: fmt.Sprintf("%s-%d", name, kv.Create), Content: kv.Value,
-	})
+	s.declare(key, old.Mod, kv)
 	return op
+}
+
+// declare makes the version of a write, and the call of the API that made it.
+func (s *tale) declare(key string, old int64, kv history.StoreKV) {
+	name := key[strings.LastIndexByte(key, '/')+1:]
+	marks := []history.Pair{{Name: "m", Value: fmt.Sprint(kv.Mod)}}
+	v := &history.Version{
+		Revision: kv.Mod, Key: key, Resource: "configmaps", Kind: "ConfigMap", Namespace: "ns", Name: name,
+		UID: fmt.Sprintf("%s-%d", name, kv.Create), Content: kv.Value, Marks: marks,
+	}
+	s.versions = append(s.versions, v)
+	op := s.ops[len(s.ops)-1]
+	c := &history.APICall{
+		ID: uint64(len(s.calls) + 1), Server: "a", Called: op.Called - 1, Returned: op.Returned + 1, Verb: "create", Version: "v1",
+		Resource: "configmaps", Namespace: "ns", Name: name, Status: 201, Declared: true, Sets: marks, Object: versions.Object(v),
+	}
+	if old != 0 {
+		c.Verb, c.Status, c.NeedVersion = "update", 200, fmt.Sprint(old)
+	}
+	s.calls = append(s.calls, c)
 }
 
 func (s *tale) op(op *history.StoreOp) *history.StoreOp {
@@ -143,6 +160,11 @@ func (s *tale) goOn() *tale {
 	s.list()
 	s.watch(s.Told + 1)
 	s.api(s.Told, 410)
+	s.api(s.Told, 200, &history.APIWatch{Type: history.APIWatchOpen})
+	fresh := s.calls[len(s.calls)-1]
+	fresh.InitialEvents, fresh.Match = "true", "NotOlderThan"
+	s.now += 10
+	s.messages = append(s.messages, &history.APIWatch{Call: fresh.ID, Type: "ADDED", At: s.tick(), Object: versions.Object(s.versions[taleKeys-1])})
 	for i := range taleKeys / 2 {
 		s.put(taleKey(i))
 	}

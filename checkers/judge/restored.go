@@ -146,10 +146,11 @@ func (r *restored) watch(w *history.StoreWatch, old bool) {
 	}
 }
 
-// call takes a call of the API from after the restoration.
+// call takes a call of the API from after the restoration. One that asks for
+// initial events begins anew, whatever its revision.
 func (r *restored) call(c *history.APICall) {
 	rev, err := strconv.ParseInt(c.ResourceVersion, 10, 64)
-	if c.Verb != "watch" || err != nil || !r.lostRevision(rev) {
+	if c.Verb != "watch" || c.InitialEvents == "true" || err != nil || !r.lostRevision(rev) {
 		return
 	}
 	if c.Status == 200 {

@@ -31,6 +31,9 @@ type Options struct {
 	// Faultless says that no faults were caused: then a write whose outcome is
 	// unknown is remarkable, and counted as such.
 	Faultless bool
+	// From is a revision up to which the versions were made before any of the
+	// calls, so that none of them declares what it changed. Default: there is none.
+	From int64
 }
 
 // Checker judges calls as they are handed over, roughly in the order in which
@@ -39,6 +42,7 @@ type Checker struct {
 	table       *versions.Table
 	window      *window.Window
 	floors      Floors
+	from        int64
 	faultless   bool
 	first, last int64 // the revisions of the table: (first, last]
 
@@ -76,7 +80,7 @@ type counts struct {
 // New returns a Checker.
 func New(opts Options) *Checker {
 	return &Checker{
-		table: opts.Versions, window: opts.Window, floors: opts.Floors.withDefaults(), faultless: opts.Faultless,
+		table: opts.Versions, window: opts.Window, floors: opts.Floors.withDefaults(), from: opts.From, faultless: opts.Faultless,
 		acked: map[target]acked{}, claims: map[int64][]*history.APICall{}, pending: map[target][]*pending{},
 		dryUIDs: map[string]*history.APICall{}, removers: map[target][]effect{}, dryGone: map[target][]*history.APICall{},
 		sweep:      sweep{next: map[*versions.Kind]int{}, uids: map[string]life{}, guessed: map[int64]bool{}},

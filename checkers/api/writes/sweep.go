@@ -59,7 +59,7 @@ func (c *Checker) version(kind *versions.Kind, now, prev *history.Version) {
 	}
 	c.identity(now, prev)
 	c.unique(t, now, prev)
-	if now.Resource != "events" && c.known(t, now.Revision-1) {
+	if now.Revision > c.from && now.Resource != "events" && c.known(t, now.Revision-1) {
 		c.cause(t, now, prev)
 	}
 }
