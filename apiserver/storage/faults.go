@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"time"
 
 	"github.com/planecheck/planecheck/apiserver/link"
 	"github.com/planecheck/planecheck/checkers/history"
@@ -43,6 +44,8 @@ const (
 	FaultQuota = "quota"
 	// FaultWatchFreeze keeps the events of a key prefix from whoever watches.
 	FaultWatchFreeze = "watch-freeze"
+	// FaultSlowDisk makes fsync and fdatasync of a member take longer.
+	FaultSlowDisk = "slow-disk"
 	// FaultSnapshotRestore starts the cluster anew from a snapshot.
 	FaultSnapshotRestore = "snapshot-restore"
 )
@@ -169,6 +172,16 @@ type QuotaLimiter interface {
 	// size of the database, in bytes; 0 is the one that they had at first. It
 	// returns when all serve.
 	LimitQuota(ctx context.Context, bytes int64) error
+}
+
+// DiskSlower is implemented by backends that list FaultSlowDisk.
+type DiskSlower interface {
+	// SlowDisk restarts the members named, one after the other, so that each of
+	// their fsyncs takes so much longer; 0 is as it was. It returns when all serve.
+	SlowDisk(ctx context.Context, delay time.Duration, names ...string) error
+	// LogSyncs is how often a member's process has synced its log of raft, and how
+	// long that took in all, by its own metrics.
+	LogSyncs(ctx context.Context, name string) (n int64, took time.Duration, err error)
 }
 
 // MemberReplacer is implemented by backends that may list FaultMemberReplace:

@@ -357,16 +357,25 @@ func (c *processCluster) LimitQuota(ctx context.Context, bytes int64) error {
 	if bytes == 0 {
 		c.config.QuotaBackendBytes = quotaBytes
 	}
+	if err := c.restartEach(ctx, members); err != nil {
+		return fmt.Errorf("limit the quota of etcd to %d bytes: %w", c.config.QuotaBackendBytes, err)
+	}
+	return nil
+}
+
+// restartEach restarts members one after the other, as they are to be launched
+// now.
+func (c *processCluster) restartEach(ctx context.Context, members []*processMember) error {
 	for _, m := range members {
 		err := m.stop()
 		if err == nil {
 			err = c.launch(ctx, m)
 		}
 		if err == nil {
-			err = c.awaitReady(ctx, members)
+			err = c.awaitReady(ctx, c.besides(nil))
 		}
 		if err != nil {
-			return fmt.Errorf("limit the quota of etcd to %d bytes: %w", c.config.QuotaBackendBytes, err)
+			return err
 		}
 	}
 	return nil

@@ -43,6 +43,8 @@ type processMember struct {
 	// joining is set while the member is one that has been added to a cluster
 	// and has no data yet.
 	joining bool
+	// syncDelay is how much longer fsync takes, from the next launch on.
+	syncDelay time.Duration
 
 	// The ports are reserved from the first start on: the one that clients
 	// know, the proxy's, and the process's two.
@@ -149,10 +151,11 @@ func (m *processMember) flags(c *embed.Config, cluster string) []string {
 // returns when the process has read its data and talks to its peers, which is
 // before it knows a leader.
 func (m *processMember) launch(ctx context.Context, c *embed.Config, cluster string, onCommit func(history.Commit), between proxy.Interference) error {
-	process, err := etcdproc.Start(etcdproc.Config{
-		Name: m.name, LogFile: m.logPath, Args: m.flags(c, cluster),
-		Env: []string{"HTTP_PROXY=socks5://" + m.gate.Addr()},
-	})
+	env := []string{"HTTP_PROXY=socks5://" + m.gate.Addr()}
+	if m.syncDelay > 0 {
+		env = append(env, etcdproc.SyncDelay+"="+m.syncDelay.String())
+	}
+	process, err := etcdproc.Start(etcdproc.Config{Name: m.name, LogFile: m.logPath, Args: m.flags(c, cluster), Env: env})
 	if err != nil {
 		return err
 	}

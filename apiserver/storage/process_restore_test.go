@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -148,5 +149,42 @@ func TestProcessQuota(t *testing.T) {
 		if _, err := client.Put(ctx, "fill", strings.Repeat("x", 1<<19)); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Where the kernel holds the fsyncs of a member, its own metrics show it, and a
+// quorum of others does not wait.
+func TestProcessSlowDisk(t *testing.T) {
+	t.Parallel()
+	c := startProcesses(t, "etcd-process", Options{})
+	ctx := bounded(t)
+	slow := others(c, leads(t, c, names(c)...))[0]
+	const delay = 30 * time.Millisecond
+	write := func() (mean time.Duration) {
+		t.Helper()
+		client := dial(t, c.Endpoints()...)
+		for i := range 20 {
+			if _, err := client.Put(ctx, "/registry/a", strings.Repeat("x", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		mustAgree(t, c, "/registry/a", strings.Repeat("x", 19))
+		n, took, err := c.LogSyncs(ctx, slow)
+		if err != nil || n == 0 {
+			t.Fatalf("%d syncs, %v", n, err)
+		}
+		return took / time.Duration(n)
+	}
+	if err := c.SlowDisk(ctx, delay, slow); err != nil {
+		t.Fatal(err)
+	}
+	if mean := write(); mean < delay {
+		t.Errorf("a sync takes %v, want %v at least", mean, delay)
+	}
+	if err := c.SlowDisk(ctx, 0, slow); err != nil {
+		t.Fatal(err)
+	}
+	if n, took, err := c.LogSyncs(ctx, slow); err != nil || c.members[0].syncDelay+c.members[1].syncDelay+c.members[2].syncDelay != 0 {
+		t.Errorf("%d syncs took %v, %v", n, took, err)
 	}
 }

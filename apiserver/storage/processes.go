@@ -305,7 +305,7 @@ func (c *processCluster) Members() []Member {
 func (c *processCluster) Faults() []string {
 	faults := []string{
 		FaultMemberStop, FaultMemberRestart, FaultMemberKill, FaultMemberFreeze,
-		FaultMemberRollback, FaultDefragment, FaultNoSpace, FaultSnapshotRestore, FaultQuota, FaultWatchFreeze,
+		FaultMemberRollback, FaultDefragment, FaultNoSpace, FaultSnapshotRestore, FaultQuota, FaultWatchFreeze, FaultSlowDisk,
 	}
 	if len(c.members) > 1 {
 		faults = append(faults, FaultLeaderMove, FaultPeerLink, FaultMemberReplace)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/planecheck/planecheck/apiserver/storage"
 )
@@ -27,6 +28,12 @@ func dataFaults() []Fault {
 			Does: "etcd's database grows to its quota by real writes, etcd raises the alarm NOSPACE and refuses writes, " +
 				"and recovers as documented: compacted, defragmented, disarmed",
 			targets: of(1, leader), inject: fillQuota,
+		},
+		{
+			Name: "etcd-slow-disk", Area: Etcd, Blocks: true, For: 10 * time.Second, Needs: []string{storage.FaultSlowDisk},
+			Does: "every fsync of an etcd member, or of all, takes 100 ms longer (the kernel holds the call, in place of a slow disk), " +
+				"for which the members are restarted one after the other, before and after",
+			targets: of(3, all, follower), inject: slowDisk,
 		},
 		{
 			Name: "backup-restore", Area: Etcd, Blocks: true, Restores: true, Needs: []string{storage.FaultSnapshotRestore},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -95,25 +96,28 @@ func restoreQuietly(ctx context.Context, e *Env, restorer storage.SnapshotRestor
 	return nil
 }
 
-// endServers stops all API servers in good order, and returns those that it has
-// stopped also with an error.
+// endServers stops all API servers in good order, at once, because each takes
+// seconds, and returns those that it has tried to stop also with an error.
 func endServers(ctx context.Context, e *Env) (down []string, err error) {
+	var servers []apiserver.Component
 	for _, c := range e.Plane.Components() {
-		if c.Kind != apiserver.KubeAPIServer {
-			continue
-		}
-		if err := e.Plane.End(c.Name, syscall.SIGTERM); err != nil {
-			return down, err
-		}
-		down = append(down, c.Name)
-		if err := await(ctx, c.Name+" to be gone", func(context.Context) error { return gone(c.PID) }); err != nil {
-			return down, err
+		if c.Kind == apiserver.KubeAPIServer {
+			servers, down = append(servers, c), append(down, c.Name)
 		}
 	}
-	return down, nil
+	errs := make([]error, len(servers))
+	var ending sync.WaitGroup
+	for i, c := range servers {
+		ending.Go(func() { errs[i] = e.Plane.End(c.Name, syscall.SIGTERM) })
+	}
+	ending.Wait()
+	for _, c := range servers {
+		errs = append(errs, await(ctx, c.Name+" to be gone", func(context.Context) error { return gone(c.PID) }))
+	}
+	return down, errors.Join(errs...)
 }
 
-// beginAll starts components again, all at once.
+// beginAll starts components again.
 func beginAll(ctx context.Context, e *Env, names []string) (string, error) {
 	var evidence string
 	for _, name := range names {

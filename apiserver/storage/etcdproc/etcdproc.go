@@ -8,6 +8,7 @@
 package etcdproc
 
 import (
+	"fmt"
 	"os"
 
 	"go.etcd.io/etcd/server/v3/etcdmain"
@@ -23,6 +24,10 @@ const subcommand = "etcd-member"
 func Hook() {
 	if len(os.Args) < 2 || os.Args[1] != subcommand {
 		return
+	}
+	if err := slowSync(); err != nil {
+		fmt.Fprintln(os.Stderr, "etcd member:", err)
+		os.Exit(1)
 	}
 	// etcd shall see what its own main would have seen.
 	os.Args = append([]string{"etcd"}, os.Args[2:]...)
