@@ -56,6 +56,18 @@ func (s *tale) put(key string) *history.StoreOp {
 	return op
 }
 
+// leased puts a key with a lease, which holds it in the second epoch as well.
+func (s *tale) leased(key string, lease int64) {
+	s.op(&history.StoreOp{Method: history.MethodLeaseGrant, Lease: lease, TTL: 3600, GrantedLease: lease, GrantedTTL: 3600, Header: s.rev})
+	s.rev++
+	s.state[key] = history.StoreKV{Key: key, Create: s.rev, Mod: s.rev, Version: 1, Lease: lease, Value: 5}
+	s.op(&history.StoreOp{
+		Method: history.MethodPut, Then: []history.StoreAction{{Kind: history.ActionPut, Key: key, Value: 5, Lease: lease}},
+		Header: s.rev, Results: []history.StoreResult{{}},
+	})
+	s.versions = append(s.versions, &history.Version{Revision: s.rev, Key: key})
+}
+
 // declare makes the version of a write, and the call of the API that made it.
 func (s *tale) declare(key string, old int64, kv history.StoreKV) {
 	name := key[strings.LastIndexByte(key, '/')+1:]
@@ -142,6 +154,8 @@ func newTale(bump int64) *tale {
 	for i := range taleKeys {
 		s.put(taleKey(i))
 	}
+	s.put(taleKey(0))
+	s.leased("/registry/masterleases/a", 7)
 	s.Kept = s.rev
 	snapshot := map[string]history.StoreKV{}
 	for key, kv := range s.state {
@@ -168,8 +182,24 @@ func (s *tale) goOn() *tale {
 	for i := range taleKeys / 2 {
 		s.put(taleKey(i))
 	}
+	s.expire("/registry/masterleases/a")
 	s.list()
 	return s
+}
+
+// expire ends the lease of a key, which a watch of everything shows.
+func (s *tale) expire(key string) {
+	stream := uint64(len(s.watches) + 1)
+	add := func(w *history.StoreWatch) {
+		w.Stream, w.Watch, w.Member, w.At, w.Header = stream, 1, "etcd-0", s.tick(), s.rev
+		s.watches = append(s.watches, w)
+	}
+	add(&history.StoreWatch{Kind: history.WatchCreate, Key: "\x00", End: "\x00", Start: s.rev + 1})
+	add(&history.StoreWatch{Kind: history.WatchCreated})
+	s.rev++
+	delete(s.state, key)
+	add(&history.StoreWatch{Kind: history.WatchEvents, Events: []history.StoreEvent{{Delete: true, KV: history.StoreKV{Key: key, Mod: s.rev}}}})
+	s.versions = append(s.versions, &history.Version{Revision: s.rev, Key: key, Delete: true})
 }
 
 func (s *tale) judge(t *testing.T) (*Judgement, checkers.Verdict) {
@@ -308,6 +338,25 @@ func TestEpochsBroken(t *testing.T) {
 	}
 	f("a write of the first", "before the restore: ", taleKeys+3)
 	f("a write of the second, on the snapshot's state", "after the restore: ", -5)
+}
+
+// Nothing older than the snapshot is shown after it was restored, not even before
+// the store has answered anything.
+func TestEpochsOutdated(t *testing.T) {
+	for i, want := range map[int]checkers.Outcome{0: checkers.Fail, taleKeys: checkers.NotExercised} {
+		s := newTale(1000)
+		shown := versions.Object(s.versions[i]) // of one key
+		s.calls = append(s.calls, &history.APICall{
+			ID: uint64(len(s.calls) + 1), Server: "a", Called: s.tick(), Returned: s.tick(), Verb: "get", Version: "v1",
+			Resource: "configmaps", Namespace: "ns", Name: shown.Name, Status: 200, Object: shown,
+		})
+		j, _ := s.goOn().judge(t)
+		for _, v := range j.Verdicts {
+			if v.Area == checkers.AreaAPI && v.Guarantee == "MostRecent" && v.Outcome != want {
+				t.Errorf("%s of revision %d, and the snapshot is of %d: %s, want %s", shown.Key(), shown.Version, s.Kept, v, want)
+			}
+		}
+	}
 }
 
 // A restoration that nothing was lost by, or of which nothing was read, proves
