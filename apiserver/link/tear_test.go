@@ -38,6 +38,22 @@ func TestTear(t *testing.T) {
 	}
 }
 
+// A connection that still runs when a second reset comes was reset already.
+func TestBalancerResetOnce(t *testing.T) {
+	b := newBalancer(t)
+	b.Add("a", startBackend(t, holder("a")))
+	conn := dial(t, b)
+	receive(t, conn, "a")
+	p := &pipe{client: dialAddr(t, b.Addr()), server: dialAddr(t, b.Addr())}
+	if !b.enter(b.backends[0], p) { // nobody runs it, so it does not leave
+		t.Fatal("the balancer takes no connection")
+	}
+	first := b.Reset("a")
+	if n := b.Reset("a"); first == 0 || n != 0 {
+		t.Errorf("reset %d connections and then %d again", first, n)
+	}
+}
+
 // What waits behind the half is lost, too, and Heal spares who was not torn yet.
 func TestTearOfAQueue(t *testing.T) {
 	target, conns := accepted(t)

@@ -122,14 +122,14 @@ func resetConnections(ctx context.Context, e *Env, target string) (*Active, erro
 	for _, l := range links {
 		routes = append(routes, linkRoute("requests to "+l.Server, l.Requests), linkRoute("watches of "+l.Server, l.Watches))
 	}
-	before := sumRoutes(routes)
+	before, beforeBalancer := sumRoutes(routes), routes[0].stats().reset
 	for range clientRounds {
 		if err := resetRound(ctx, routes); err != nil {
 			return nil, err
 		}
 	}
-	atBalancer, now := routes[0].stats().reset, sumRoutes(routes)
-	return &Active{Evidence: fmt.Sprintf("in %d rounds %d connections were reset, %d so far at the load balancer, and %d new ones taken",
+	now, atBalancer := sumRoutes(routes), routes[0].stats().reset-beforeBalancer
+	return &Active{Evidence: fmt.Sprintf("in %d rounds %d connections were reset, %d of them at the load balancer, and %d new ones taken",
 		clientRounds, now.reset-before.reset, atBalancer, now.taken-before.taken)}, nil
 }
 

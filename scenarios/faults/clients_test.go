@@ -167,6 +167,10 @@ func TestBallastReader(t *testing.T) {
 	f(false, "one is told twice", "11", "12", "12", "13")
 	f(false, "one is told out of order", "12", "11", "13")
 	f(false, "one is told again in place of another", "11", "11", "13")
+	behind := &ballastReader{seen: 12, events: 3}
+	if behind.reached(13, 3) == nil {
+		t.Error("a reader that is behind reads as well")
+	}
 	r := &ballastReader{seen: 13, events: 3}
 	if r.take(apiclient.Event{Type: "ERROR", Object: []byte("?")}) || r.reached(13, 3) == nil {
 		t.Error("a reader that could not resume reads as well")

@@ -33,9 +33,10 @@ const (
 type flood struct {
 	layers          []*apiclient.Layer
 	stop            context.CancelFunc
+	ended           atomic.Bool
 	senders         sync.WaitGroup
-	served, refused atomic.Int64 // 200 and 429
-	failed          atomic.Int64
+	served, refused atomic.Int64          // 200 and 429
+	cut, failed     atomic.Int64          // by the end of the flood, and otherwise
 	last            atomic.Pointer[error] // of those that failed
 }
 
@@ -86,6 +87,10 @@ func (f *flood) Request(r *history.Request) {
 	case 429:
 		f.refused.Add(1)
 	default:
+		if f.ended.Load() {
+			f.cut.Add(1)
+			return
+		}
 		f.failed.Add(1)
 		err := fmt.Errorf("answer %d: %s", r.Status, r.Err)
 		f.last.Store(&err)
@@ -98,6 +103,7 @@ func (f *flood) WatchEvent(*history.WatchEvent) {}
 // end ends what is under way and closes all connections. The second end does
 // nothing.
 func (f *flood) end() {
+	f.ended.Store(true)
 	f.stop()
 	f.senders.Wait()
 	for _, l := range f.layers {

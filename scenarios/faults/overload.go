@@ -80,8 +80,8 @@ func overload(level string) func(context.Context, *Env, string) (*Active, error)
 			}
 			v := judgePriority(before, after)
 			a.Verdict = &v
-			return fmt.Sprintf("the flood got %d answers and %d refusals, %d requests failed; rejected: %s",
-				f.served.Load(), f.refused.Load(), f.failed.Load(), after.rejectedSince(before)), nil
+			return fmt.Sprintf("the flood got %d answers and %d refusals, %d requests failed, %d were cut at its end; rejected: %s",
+				f.served.Load(), f.refused.Load(), f.failed.Load(), f.cut.Load(), after.rejectedSince(before)), nil
 		}
 		return shown(ctx, a, "the flood to be shed", func(ctx context.Context) error {
 			now, err := observePriority(ctx, e)
