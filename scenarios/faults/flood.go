@@ -40,8 +40,9 @@ type flood struct {
 	last            atomic.Pointer[error] // of those that failed
 }
 
-// startFlood sends to API servers until it is ended, or floodMost has passed. A
-// patient flood asks again and again; else each sender asks once.
+// startFlood sends to API servers, with so many senders to each, until it is
+// ended or floodMost has passed. A sender asks again and again, or only until it
+// has been answered once.
 func startFlood(ctx context.Context, e *Env, servers []apiserver.Component, senders int, again bool) (*flood, error) {
 	f := &flood{}
 	ctx, f.stop = context.WithTimeout(context.WithoutCancel(ctx), floodMost)

@@ -73,9 +73,10 @@ func overload(level string) func(context.Context, *Env, string) (*Active, error)
 		}
 		a := &Active{}
 		a.heal = func(ctx context.Context) (string, error) {
-			after, err := observePriority(ctx, e) // it acts still
 			f.end()
-			if err = errors.Join(err, unprefer(ctx, e)); err != nil {
+			err := unprefer(ctx, e)
+			after, failed := observePriority(ctx, e)
+			if err = errors.Join(err, failed); err != nil {
 				return "", err
 			}
 			v := judgePriority(before, after)
