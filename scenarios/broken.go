@@ -45,6 +45,9 @@ func atOnce(name string) func(Options, Ground) []Intervention {
 	}
 }
 
+// crowdedNodes are as many as NoOvercommit wants bindings.
+const crowdedNodes = 100
+
 // crowdedOptions make nodes with room for one pod each, and as many pods, all of
 // them at once. Nothing but the scheduler stops a second pod from being bound to
 // a full node: the API server looks only whether the pod has a node already
@@ -54,8 +57,8 @@ func crowdedOptions(o *Options) {
 	faultOptions(o)
 	w := &o.World
 	w.PodsPerNode = 1
-	o.Pods = max(o.Pods, w.Nodes)
-	w.Nodes, o.Rate = o.Pods, "max"
+	w.Nodes = max(w.Nodes, crowdedNodes)
+	o.Pods, o.Rate = w.Nodes, "max"
 }
 
 // brokenScenarios are control planes that are broken by how they are set up
@@ -87,7 +90,7 @@ func brokenScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "scale/full-nodes", Labels: []string{"long"}, Fix: crowdedOptions, Interventions: atOnce("two-schedulers"),
+			Name: "faults/full-nodes", Labels: []string{"long"}, Fix: crowdedOptions, Interventions: atOnce("two-schedulers"),
 			Proves: "two schedulers fill nodes that have room for one pod each, and none gets two, " +
 				"because they elect a leader (without: broken/two-schedulers)",
 		},
