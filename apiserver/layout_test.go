@@ -5,9 +5,12 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -151,4 +154,44 @@ func TestKubeconfigs(t *testing.T) {
 	check(l.kubeconfig, "127.0.0.1:6443", "planecheck:admin", "system:masters")
 	check(l.kubeconfigOf(KubeScheduler), "127.0.0.1:6001", "system:kube-scheduler")
 	check(l.kubeconfigOf(KubeControllerManager), "127.0.0.1:6001", "system:kube-controller-manager")
+}
+
+// What stands before one controller manager is the way of that one alone.
+func TestManagerKubeconfigs(t *testing.T) {
+	l, err := newLayout(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"kube-controller-manager-0", "kube-controller-manager-1"}
+	asked := 0
+	before := func() (string, []byte, error) {
+		asked++
+		return fmt.Sprintf("127.0.0.1:700%d", asked), []byte("authority"), nil
+	}
+	if err := l.writeManagerKubeconfigs(names, before, "secret"); err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range names {
+		cfg := testConfig()
+		cfg.Before = func(string, []byte) (string, []byte, error) { return "", nil, nil }
+		if args := l.managerArgs(cfg, name, "127.0.0.1:6003"); !slices.Contains(args, "--kubeconfig="+l.kubeconfigOf(name)) {
+			t.Errorf("%s is started with %q", name, args)
+		}
+		text, err := os.ReadFile(l.kubeconfigOf(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := parseYAML(t, text)
+		cluster := config["clusters"].([]any)[0].(map[string]any)["cluster"].(map[string]any)
+		if want := fmt.Sprintf("https://127.0.0.1:700%d", i+1); cluster["server"] != want {
+			t.Errorf("%s goes to %v, want %s", name, cluster["server"], want)
+		}
+		if user := config["users"].([]any)[0].(map[string]any)["user"].(map[string]any); user["token"] != "secret" || len(user) != 1 {
+			t.Errorf("%s has the credentials %v", name, user)
+		}
+	}
+	failing := func() (string, []byte, error) { return "", nil, errors.New("no port") }
+	if err := l.writeManagerKubeconfigs(names, failing, "secret"); err == nil {
+		t.Error("nothing stands before a controller manager, and nobody says so")
+	}
 }
