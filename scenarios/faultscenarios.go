@@ -104,7 +104,11 @@ func faultScenarios() []Scenario {
 			list = append(list, broken)
 			continue
 		}
-		list = append(list, scenario(f.Name, f.Does+": nothing is lost, and the cluster comes back", "long", inTurn(f.Name)))
+		acts := inTurn(f.Name)
+		if f.Name == "etcd-far" || f.Name == "watches-freeze" { // each target shows something of its own
+			acts = onEach(f)
+		}
+		list = append(list, scenario(f.Name, f.Does+": nothing is lost, and the cluster comes back", "long", acts))
 	}
 	for i := range list {
 		s := &list[i]
@@ -138,6 +142,17 @@ func inTurn(names ...string) func(Options, Ground) []Intervention {
 				i.Target = targets[0]
 			}
 			list = append(list, i)
+		}
+		return list
+	}
+}
+
+// onEach injects one fault on each of its targets in turn.
+func onEach(f faults.Fault) func(Options, Ground) []Intervention {
+	return func(o Options, g Ground) []Intervention {
+		var list []Intervention
+		for _, target := range f.Targets(g.Shape) {
+			list = append(list, onTarget(f.Name, target)(o, g)...)
 		}
 		return list
 	}

@@ -201,6 +201,13 @@ func (r *Runner) sumUp(reports []*Report) {
 	for _, report := range reports {
 		fmt.Fprintf(r.Out, "%-28s %6d  %-8s %s\n", report.Scenario, report.Seed, report.Outcome, report.Dir)
 	}
+	var runs []*results.Run
+	for _, report := range reports {
+		runs = append(runs, report.Run)
+	}
+	if table := results.FaultsOf(runs); table != "" {
+		fmt.Fprintf(r.Out, "\nAvailability by fault\n%s", table)
+	}
 }
 
 // newLog opens the harness's own log in the run directory.
