@@ -12,7 +12,6 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/planecheck/planecheck/apiserver"
 	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/checkers/history"
 )
@@ -36,8 +35,11 @@ type Recording interface {
 
 // restore brings the store back to a snapshot that was taken under load, as the
 // documentation of Kubernetes asks for it (operating etcd clusters): all API
-// servers are stopped first, and started anew when it heals. The evidence is the
-// store's revision, and that what was written after the snapshot cannot be read.
+// servers are stopped first, and started anew when it heals; and so are, lest they
+// rely on what is no more, schedulers, controller managers and kubelets. (A
+// scheduler that is not ends itself when it sees a pod on another node.) The
+// evidence is the store's revision, and that what was written after the snapshot
+// cannot be read.
 func restore(bump int64) func(context.Context, *Env, string) (*Active, error) {
 	return func(ctx context.Context, e *Env, _ string) (*Active, error) {
 		restorer, err := as[storage.SnapshotRestorer](e)
@@ -59,7 +61,7 @@ func restore(bump int64) func(context.Context, *Env, string) (*Active, error) {
 		}
 		var down []string
 		a := &Active{heal: func(ctx context.Context) (string, error) { return beginAll(ctx, e, down) }}
-		down, err = endServers(ctx, e)
+		down, err = endComponents(ctx, e)
 		if err != nil {
 			return nil, healed(ctx, a, err)
 		}
@@ -96,28 +98,25 @@ func restoreQuietly(ctx context.Context, e *Env, restorer storage.SnapshotRestor
 	return nil
 }
 
-// endServers stops all API servers in good order, at once, because each takes
-// seconds, and returns those that it has tried to stop also with an error.
-func endServers(ctx context.Context, e *Env) (down []string, err error) {
-	var servers []apiserver.Component
-	for _, c := range e.Plane.Components() {
-		if c.Kind == apiserver.KubeAPIServer {
-			servers, down = append(servers, c), append(down, c.Name)
-		}
-	}
-	errs := make([]error, len(servers))
+// endComponents stops the control plane in good order, at once, because some take
+// seconds, and returns those that it has tried to stop also with an error: the API
+// servers first.
+func endComponents(ctx context.Context, e *Env) (down []string, err error) {
+	components := e.Plane.Components()
+	errs := make([]error, len(components))
 	var ending sync.WaitGroup
-	for i, c := range servers {
+	for i, c := range components {
+		down = append(down, c.Name)
 		ending.Go(func() { errs[i] = e.Plane.End(c.Name, syscall.SIGTERM) })
 	}
 	ending.Wait()
-	for _, c := range servers {
+	for _, c := range components {
 		errs = append(errs, await(ctx, c.Name+" to be gone", func(context.Context) error { return gone(c.PID) }))
 	}
 	return down, errors.Join(errs...)
 }
 
-// beginAll starts components again.
+// beginAll starts components again, and kubelets anew.
 func beginAll(ctx context.Context, e *Env, names []string) (string, error) {
 	var evidence string
 	for _, name := range names {
@@ -126,6 +125,9 @@ func beginAll(ctx context.Context, e *Env, names []string) (string, error) {
 			return "", err
 		}
 		evidence += name + ": " + seen + "; "
+	}
+	if err := e.Nodes.RestartKubelets(e.Nodes.Nodes()...); err != nil {
+		return "", err
 	}
 	leads, err := awaitLeader(ctx, e)
 	return evidence + leads, err
