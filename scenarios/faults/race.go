@@ -5,31 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"syscall"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/planecheck/planecheck/apiserver"
 )
 
 // race has all schedulers begin at once with as many pods as there are nodes. If
 // they elect no leader, each of them must be seen to bind pods.
+//
+// Schedulers that have seen the same pods arrive take them in the same order, and
+// the one that is a little ahead binds them all. So one stands still with the
+// pods in the order of their creation, and the others are started when they wait,
+// and list them in the order of their names: each is ahead with other pods.
 func race(ctx context.Context, e *Env, kind string) (*Active, error) {
-	var frozen []*Active
-	a := &Active{heal: func(ctx context.Context) (string, error) {
-		var errs []error
-		for _, f := range frozen {
-			_, err := f.Heal(ctx)
-			errs = append(errs, err)
-		}
-		if err := errors.Join(errs...); err != nil {
-			return "", err
-		}
-		return bindings(ctx, e, kind)
-	}}
-	// Not before: what stands still is asked in vain for its figures at the end of
-	// each phase.
 	err := await(ctx, "the load to begin", func(ctx context.Context) error {
 		made, _, err := scheduled(ctx, e)
 		if err == nil && made == 0 {
@@ -37,15 +27,21 @@ func race(ctx context.Context, e *Env, kind string) (*Active, error) {
 		}
 		return err
 	})
+	if err != nil { // before that, what stands still would hold up the scrape between two phases
+		return nil, err
+	}
+	names := instances(kind, 1, count(e.Plane, kind))
+	first, err := freeze(ctx, e, names[0])
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range instances(kind, 1, count(e.Plane, kind)) {
-		f, err := freeze(ctx, e, name)
+	r := &racers{e: e, kind: kind, first: first}
+	for _, name := range names[1:] {
+		a, err := endWith(syscall.SIGKILL)(ctx, e, name)
 		if err != nil {
-			return nil, undone(ctx, frozen, err)
+			return nil, healed(ctx, &Active{heal: r.start}, err)
 		}
-		frozen = append(frozen, f)
+		r.others = append(r.others, a)
 	}
 	err = await(ctx, "as many pods as nodes, most of them waiting", func(ctx context.Context) error {
 		nodes, err := e.API.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
@@ -56,16 +52,91 @@ func race(ctx context.Context, e *Env, kind string) (*Active, error) {
 		if err != nil {
 			return err
 		}
-		a.Evidence = fmt.Sprintf("%d schedulers stand still, %d of %d pods wait for them", len(frozen), waiting, made)
-		if n := len(nodes.Items); made < n || 2*waiting < n {
-			return fmt.Errorf("%d of %d pods wait, there are %d nodes", waiting, made, n)
+		if r.waiting = waiting; made < len(nodes.Items) || 2*waiting < made {
+			return fmt.Errorf("%d of %d pods wait, there are %d nodes", waiting, made, len(nodes.Items))
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, undone(ctx, frozen, err)
+		return nil, healed(ctx, &Active{heal: r.start}, err)
 	}
-	return a, nil
+	return &Active{Evidence: fmt.Sprintf("%s: %s, %d others are gone, %d pods wait", names[0], first.Evidence, len(r.others), r.waiting), heal: r.run}, nil
+}
+
+// racers are schedulers that wait for their start.
+type racers struct {
+	e       *Env
+	kind    string
+	first   *Active   // stands still
+	others  []*Active // are to be started
+	waiting int       // pods
+}
+
+// start has all go on, in no order that matters.
+func (r *racers) start(ctx context.Context) (string, error) {
+	_, err := r.first.Heal(ctx)
+	for _, a := range r.others {
+		_, failed := a.Heal(ctx)
+		err = errors.Join(err, failed)
+	}
+	return "", err
+}
+
+// run starts the others, and lets the first go on when they have begun to bind.
+func (r *racers) run(ctx context.Context) (evidence string, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, effectBound, fmt.Errorf("it had %v", effectBound))
+	defer cancel()
+	var starting sync.WaitGroup
+	failed := make([]error, len(r.others))
+	for i, a := range r.others {
+		starting.Go(func() { _, failed[i] = a.Heal(ctx) })
+	}
+	err = await(ctx, "a scheduler to begin", func(ctx context.Context) error {
+		_, waiting, err := scheduled(ctx, r.e)
+		if err == nil && waiting >= r.waiting && r.elected(ctx) != nil {
+			err = fmt.Errorf("%d pods wait", waiting)
+		}
+		return err
+	})
+	_, thawed := r.first.Heal(ctx)
+	starting.Wait()
+	if err := errors.Join(err, thawed, errors.Join(failed...)); err != nil {
+		return "", err
+	}
+	return r.bindings(ctx)
+}
+
+// elected fails unless the schedulers elect a leader: then those that are started
+// may have to wait for the first.
+func (r *racers) elected(ctx context.Context) error {
+	_, err := r.e.API.CoordinationV1().Leases(metav1.NamespaceSystem).Get(ctx, r.kind, metav1.GetOptions{})
+	return err
+}
+
+// bindings waits until the schedulers have bound pods, as they say themselves
+// (scheduler_schedule_attempts_total): the one that leads, or else all of them.
+func (r *racers) bindings(ctx context.Context) (evidence string, err error) {
+	err = await(ctx, "pods to be bound", func(ctx context.Context) error {
+		var say []string
+		idle := 0
+		for _, name := range instances(r.kind, 1, count(r.e.Plane, r.kind)) {
+			metrics, err := r.e.Plane.Metrics(ctx, name)
+			if err != nil {
+				return err
+			}
+			n := sumOf(string(metrics), "scheduler_schedule_attempts_total", `result="scheduled"`)
+			if n == 0 {
+				idle++
+			}
+			say = append(say, fmt.Sprintf("%s has bound %.0f pods", name, n))
+		}
+		evidence = strings.Join(say, ", ")
+		if err := r.elected(ctx); idle == len(say) || idle > 0 && err != nil {
+			return errors.Join(errors.New(evidence), err)
+		}
+		return nil
+	})
+	return evidence, err
 }
 
 // scheduled counts the pods that are for the schedulers, and those without a node.
@@ -80,48 +151,4 @@ func scheduled(ctx context.Context, e *Env) (made, waiting int, err error) {
 		}
 	}
 	return len(pods.Items), waiting, nil
-}
-
-// undone heals what has begun of several, and says why.
-func undone(ctx context.Context, begun []*Active, why error) error {
-	for _, a := range begun {
-		why = healed(ctx, a, why)
-	}
-	return why
-}
-
-// bindings waits until the schedulers have bound pods, as they say themselves
-// (scheduler_schedule_attempts_total): the one that leads, or else all of them.
-func bindings(ctx context.Context, e *Env, kind string) (evidence string, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, effectBound, fmt.Errorf("it had %v", effectBound))
-	defer cancel()
-	err = await(ctx, "pods to be bound", func(ctx context.Context) error {
-		_, err := e.API.CoordinationV1().Leases(metav1.NamespaceSystem).Get(ctx, kind, metav1.GetOptions{})
-		elected := err == nil
-		if err != nil && !apierrors.IsNotFound(err) {
-			return err
-		}
-		var say []string
-		idle := 0
-		for _, c := range e.Plane.Components() {
-			if c.Kind != apiserver.KubeScheduler {
-				continue
-			}
-			metrics, err := e.Plane.Metrics(ctx, c.Name)
-			if err != nil {
-				return err
-			}
-			n := sumOf(string(metrics), "scheduler_schedule_attempts_total", `result="scheduled"`)
-			if n == 0 {
-				idle++
-			}
-			say = append(say, fmt.Sprintf("%s has bound %.0f pods", c.Name, n))
-		}
-		evidence = strings.Join(say, ", ")
-		if idle == len(say) || idle > 0 && !elected {
-			return errors.New(evidence)
-		}
-		return nil
-	})
-	return evidence, err
 }
