@@ -133,15 +133,11 @@ func (c *ControlPlane) prepare(ctx context.Context) error {
 func (c *ControlPlane) writeFiles() error {
 	c.token = rand.Text()
 	tokens := append([]Identity{{Token: c.token, User: adminUser, Groups: []string{adminGroup}}}, c.cfg.Tokens...)
-	if c.cfg.Before != nil {
-		manager := Identity{Token: rand.Text(), User: "system:" + KubeControllerManager}
-		tokens = append(tokens, manager)
-		before := func() (string, []byte, error) { return c.cfg.Before(c.Addr(), c.CA()) }
-		if err := c.layout.writeManagerKubeconfigs(c.namesOf(KubeControllerManager), before, manager.Token); err != nil {
-			return err
-		}
+	managers, err := c.standBefore()
+	if err != nil {
+		return err
 	}
-	if err := c.layout.writeTokens(tokens); err != nil {
+	if err := c.layout.writeTokens(append(tokens, managers...)); err != nil {
 		return err
 	}
 	if err := c.layout.writeConfig(&c.cfg); err != nil {
