@@ -79,8 +79,9 @@ func faultScenarios() []Scenario {
 		}
 	}
 	list := []Scenario{
-		scenario("short", "nothing is lost while etcd's leader, an API server and the leading scheduler are killed, and all kubelets list at once",
-			"quick", inTurn("etcd-kill", "apiserver-kill", "scheduler-leader-kill", "kubelets-restart")),
+		scenario("short", "nothing is lost while etcd's leader, an API server and the leading scheduler are killed, all connections of clients reset, "+
+			"and all kubelets list at once",
+			"quick", inTurn("etcd-kill", "apiserver-kill", "scheduler-leader-kill", "connections-reset", "kubelets-restart")),
 		scenario("ha-etcd", "nothing is lost while etcd's leader is killed, frozen and cut off from its peers, and a member is replaced",
 			"long", inTurn("etcd-kill", "etcd-freeze", "etcd-partition", "etcd-member-replace")),
 		scenario("ha-etcd-stop", "nothing is lost while etcd loses a member, its leader, its majority, and all members, in good order",
