@@ -82,7 +82,7 @@ func (p *pool) choose(hash uint32) (c *conn, reserved bool, err error) {
 				continue
 			}
 			dialed := c.dialed()
-			if dialed && c.http.Reserve() != nil {
+			if dialed && (c.err != nil || c.http.Reserve() != nil) { // it may have died just now
 				continue
 			}
 			c.streams++
