@@ -58,14 +58,6 @@ func processOptions(o *Options) {
 	}
 }
 
-// overloadOptions leave an API server few seats, so that a flood which one
-// machine can send exceeds them: of 60, the priority level of any user has 5, that
-// of heartbeats 10 and that of leader election 3 (upstream: 600 in all).
-func overloadOptions(o *Options) {
-	faultOptions(o)
-	o.World.APIServerArgs = append(o.World.APIServerArgs, "--max-requests-inflight=40", "--max-mutating-requests-inflight=20")
-}
-
 // inProcess are the faults that members inside the harness can take.
 var inProcess = []string{storage.FaultMemberStop, storage.FaultMemberRestart, storage.FaultLeaderMove}
 
@@ -117,8 +109,6 @@ func faultScenarios() []Scenario {
 			s.Fix = swarmOptions
 		} else if s.Name == "faults/short" || s.Name == "faults/ha-etcd" || needsProcesses(s.Name) {
 			s.Fix = processOptions
-		} else if _, name, _ := strings.Cut(s.Name, "/"); strings.HasPrefix(name, "overload") {
-			s.Fix = overloadOptions
 		}
 	}
 	return list

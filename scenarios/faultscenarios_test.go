@@ -125,3 +125,30 @@ func TestRestoreIsNotFollowed(t *testing.T) {
 		t.Error("the plan of another fault says that it restores the store")
 	}
 }
+
+// What a fault needs the API servers to have is in every plan with it, once, and
+// in no other.
+func TestFlagsOfFaults(t *testing.T) {
+	overload, ok := faults.Find("overload")
+	if !ok || len(overload.APIServerArgs) == 0 {
+		t.Fatal("an overload needs no flags")
+	}
+	f := func(want int, names ...string) {
+		t.Helper()
+		args := mustPlan(t, Scenario{Name: "t", Fix: faultOptions, Interventions: inTurn(names...)}, DefaultOptions()).World.APIServerArgs
+		for _, flag := range overload.APIServerArgs {
+			n := 0
+			for _, arg := range args {
+				if arg == flag {
+					n++
+				}
+			}
+			if n != want {
+				t.Errorf("%v: %s comes %d times in %v", names, flag, n, args)
+			}
+		}
+	}
+	f(1, "overload")
+	f(1, "apiserver-kill", "overload", "overload-node-high")
+	f(0, "apiserver-kill")
+}

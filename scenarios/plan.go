@@ -89,6 +89,7 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	}
 	if s.Interventions != nil {
 		p.Interventions = s.Interventions(o, Ground{p.shape(), backend.Faults()})
+		p.World.APIServerArgs = slices.Concat(p.World.APIServerArgs, argsFor(p.Interventions))
 	}
 	p.Judge = judge.Options{
 		Claimed: p.claims(o.Contradict), Large: p.pods() > largePods, Faultless: len(p.Interventions) == 0,
@@ -102,6 +103,19 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 		}
 	}
 	return p, nil
+}
+
+// argsFor are the flags that faults need the API servers to have.
+func argsFor(acts []Intervention) (args []string) {
+	for _, i := range acts {
+		f, _ := faults.Find(i.Fault)
+		for _, arg := range f.APIServerArgs {
+			if !slices.Contains(args, arg) {
+				args = append(args, arg)
+			}
+		}
+	}
+	return args
 }
 
 // restores says whether the plan brings the store back to what it was earlier.

@@ -90,6 +90,8 @@ type Fault struct {
 	// Restores says that it brings the store back to what it was earlier, so that
 	// the history has two epochs.
 	Restores bool
+	// APIServerArgs are flags that the API servers have to have for it.
+	APIServerArgs []string
 	// For is how long it lasts if a plan does not say. 0: it is over as soon as
 	// it has taken effect.
 	For time.Duration

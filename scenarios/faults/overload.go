@@ -27,6 +27,11 @@ const (
 	levelLeaderElection = "leader-election"
 )
 
+// fewSeats leave an API server few seats, so that a flood which one machine can
+// send exceeds them: of 60, the priority level of any user has 5, that of
+// heartbeats 10 and that of leader election 3 (upstream: 600 in all).
+var fewSeats = []string{"--max-requests-inflight=40", "--max-mutating-requests-inflight=20"}
+
 func overloadFaults() []Fault {
 	servers := func(s Shape) []string {
 		return append([]string{all}, instances(apiserver.KubeAPIServer, 1, s.APIServers)...)
@@ -34,13 +39,15 @@ func overloadFaults() []Fault {
 	return []Fault{
 		{
 			Name: "overload", Area: Clients, For: 12 * time.Second, Blocks: true,
-			Does:    "a user floods one or all API servers with LISTs of everything until priority and fairness sheds them; heartbeats and leader election survive",
-			targets: servers, inject: overload(levelAnybody),
+			Does:          "a user floods one or all API servers with LISTs of everything until priority and fairness sheds them; heartbeats and leader election survive",
+			APIServerArgs: fewSeats,
+			targets:       servers, inject: overload(levelAnybody),
 		},
 		{
 			Name: "overload-node-high", Area: Clients, For: 12 * time.Second, Blocks: true, Breaks: []string{PriorityKept},
-			Does:    "a FlowSchema puts such a flood into the priority level of the heartbeats of nodes",
-			targets: servers, inject: overload(levelHeartbeats),
+			Does:          "a FlowSchema puts such a flood into the priority level of the heartbeats of nodes",
+			APIServerArgs: fewSeats,
+			targets:       servers, inject: overload(levelHeartbeats),
 		},
 		{
 			Name: "relist-storm", Area: Clients,
