@@ -38,6 +38,7 @@ type counts struct {
 	watches, resumed, resumedAny         int64
 	events, answers, unjudged, fragments int64
 	multi, previous, creations, updates  int64
+	early                                int64 // events without a previous version, of docs/findings/0007
 	progress, progressAll                int64
 	compacted, timed                     int64
 }

@@ -305,6 +305,14 @@ func TestByHand(t *testing.T) {
 	f("PrevKV: given", plain(2, withPrev).events(0, 7, 2, 4, 5, 6, 7).closed(), nil)
 	noPrev := func(w *history.StoreWatch) { w.Events[1].Prev = history.StoreKV{} }
 	f("PrevKV: missing", plain(2, withPrev).events(0, 4, 2, 4).edit(noPrev).closed(), nil, PrevKV)
+	// The member knows that it is wanted a moment after the watch begins.
+	early := func(header int64, revs ...int64) *script {
+		return newScript().watch("a/", "a0", 2, withPrev).created(0, header).events(0, 4, 2, 4).edit(noPrev).events(0, 7, revs...)
+	}
+	f("PrevKV: missing in a first answer", early(4).closed(), nil)
+	f("PrevKV: missing in a first answer, but younger than the watch", early(3).closed(), nil, PrevKV)
+	f("PrevKV: missing in the second answer", newScript().watch("a/", "a0", 2, withPrev).created(0, 7).events(0, 4, 2, 4).
+		events(0, 7, 5, 6).edit(func(w *history.StoreWatch) { w.Events[0].Prev, w.Events[1].Prev = history.StoreKV{}, history.StoreKV{} }).closed(), nil, PrevKV)
 	f("PrevKV: missing and compacted",
 		plain(2, withPrev).events(0, 4, 2, 4).edit(noPrev).closed(), []*history.StoreOp{compactedAt(4, 4*second)})
 	f("PrevKV: missing and compacted, then compacted lower",

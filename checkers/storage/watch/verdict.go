@@ -86,6 +86,10 @@ func (c *Checker) checked(g Guarantee) string {
 	switch g {
 	case Atomic:
 		text += fmt.Sprintf(", %d fragments", n.fragments)
+	case PrevKV:
+		if n.early > 0 {
+			text += fmt.Sprintf(", %d first events without it (known, docs/findings/0007)", n.early)
+		}
 	case Resumable:
 		text += fmt.Sprintf(", %d resumed watches", n.resumedAny)
 	case Bookmarkable:
