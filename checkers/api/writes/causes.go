@@ -92,6 +92,10 @@ func (c *Checker) noteDeletion(call *history.APICall, t target) {
 	switch {
 	case call.Verb == "deletecollection":
 		c.sweepers = append(c.sweepers, call.Clone())
+	case (call.Verb == "patch" || call.Verb == "update") && !call.DryRun && call.Object.Deleting:
+		// Taking the last finalizer off deletes whatever has the name by then
+		// (docs/findings/0004).
+		c.removers[t] = append(c.removers[t], c.effect(call))
 	case call.Verb != "delete":
 	case call.DryRun:
 		c.dryGone[t] = append(c.dryGone[t], call.Clone())

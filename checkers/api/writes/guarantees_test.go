@@ -320,6 +320,18 @@ func TestDryRunInert(t *testing.T) {
 	expect(t, hand(life, born(), dryDelete(), ask("deletecollection", 37, 45, all)))
 	expect(t, hand(life, born(), ask("deletecollection", 37, 45, dry, all)), DryRunInert)
 	expect(t, hand(life, born())) // somebody else
+	// A PATCH that took the last finalizer off an earlier life (docs/findings/0004).
+	lives := vs{ns, cm(3, "u", mark("x", "1"), deleting, func(v *history.Version) { v.Finalizers = []string{"f"} }), cm(4, "", gone),
+		cm(5, "w", mark("x", "2")), cm(6, "", gone)}
+	remade := func() *history.APICall { return ask("create", 47, 55, answered(201, 5, "w"), sets("x", "2")) }
+	dryAgain := func() *history.APICall {
+		return ask("delete", 57, 65, dry, func(c *history.APICall) { c.Status, c.DetailsUID = 200, "w" })
+	}
+	late := func(marks ...func(*history.APICall)) *history.APICall {
+		return ask("patch", 37, 65, append(marks, answered(200, 3, "u"), func(c *history.APICall) { c.Object.Deleting = len(marks) == 0 })...)
+	}
+	expect(t, hand(lives, born(), late(), remade(), dryAgain()))
+	expect(t, hand(lives, born(), late(func(*history.APICall) {}), remade(), dryAgain()), DryRunInert)
 	// A deletion that was answered explains nothing later.
 	again := append(life, cm(5, "w", mark("x", "2")), cm(6, "", gone))
 	expect(t, hand(again, born(), ask("delete", 37, 45, answered(200, 4, "u")), ask("create", 47, 55, answered(201, 5, "w"), sets("x", "2")),
