@@ -135,7 +135,11 @@ func TestFlagsOfFaults(t *testing.T) {
 	}
 	f := func(want int, names ...string) {
 		t.Helper()
-		args := mustPlan(t, Scenario{Name: "t", Fix: faultOptions, Interventions: inTurn(names...)}, DefaultOptions()).World.APIServerArgs
+		world := mustPlan(t, Scenario{Name: "t", Fix: faultOptions, Interventions: inTurn(names...)}, DefaultOptions()).World
+		args := world.APIServerArgs
+		if short := world.LeaderLease == faultLease; short != (want == 0) {
+			t.Errorf("%v: leaders have leases of %s", names, world.LeaderLease)
+		}
 		for _, flag := range overload.APIServerArgs {
 			n := 0
 			for _, arg := range args {

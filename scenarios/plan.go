@@ -90,6 +90,9 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	if s.Interventions != nil {
 		p.Interventions = s.Interventions(o, Ground{p.shape(), backend.Faults()})
 		p.World.APIServerArgs = slices.Concat(p.World.APIServerArgs, argsFor(p.Interventions))
+		if slices.ContainsFunc(p.Interventions, slows) {
+			p.World.LeaderLease = 0
+		}
 	}
 	p.Judge = judge.Options{
 		Claimed: p.claims(o.Contradict), Large: p.pods() > largePods, Faultless: len(p.Interventions) == 0,
@@ -103,6 +106,12 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 		}
 	}
 	return p, nil
+}
+
+// slows says that leaders need leases as long as upstream's under a fault.
+func slows(i Intervention) bool {
+	f, _ := faults.Find(i.Fault)
+	return f.Slows
 }
 
 // argsFor are the flags that faults need the API servers to have.

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -122,11 +123,17 @@ func resetConnections(ctx context.Context, e *Env, target string) (*Active, erro
 	for _, l := range links {
 		routes = append(routes, linkRoute("requests to "+l.Server, l.Requests), linkRoute("watches of "+l.Server, l.Watches))
 	}
+	ways := []route{routes[0]} // a client that is reset at one API server may come back at another
+	for _, l := range e.Links {
+		ways = append(ways, linkRoute("", l.Requests), linkRoute("", l.Watches))
+	}
 	before, beforeBalancer := sumRoutes(routes), routes[0].stats().reset
-	for range clientRounds {
-		if err := resetRound(ctx, routes); err != nil {
-			return nil, err
-		}
+	lost, err := resetRounds(ctx, routes, ways)
+	if err != nil {
+		return nil, err
+	}
+	if lost == 0 {
+		return nil, errors.New("there was no connection to reset")
 	}
 	now, atBalancer := sumRoutes(routes), routes[0].stats().reset-beforeBalancer
 	return &Active{Evidence: fmt.Sprintf("in %d rounds %d connections were reset, %d of them at the load balancer, and %d new ones taken",
@@ -143,26 +150,35 @@ func sumRoutes(routes []route) (sum routeStats) {
 	return sum
 }
 
-// resetRound resets all ways at once and waits until somebody has come back on
-// each on which somebody was lost.
-func resetRound(ctx context.Context, routes []route) error {
-	before, lost := make([]routeStats, len(routes)), make([]int, len(routes))
+// resetRounds resets what is open, some times in a row, and returns how many
+// connections that were.
+func resetRounds(ctx context.Context, routes, ways []route) (lost int, err error) {
+	for range clientRounds {
+		n, err := resetRound(ctx, routes, ways)
+		if err != nil {
+			return 0, err
+		}
+		lost += n
+	}
+	return lost, nil
+}
+
+// resetRound resets all routes at once and waits until their connections are
+// gone and, if there were any, somebody has come back on one of the ways.
+func resetRound(ctx context.Context, routes, ways []route) (int, error) {
+	before, lost, taken := make([]routeStats, len(routes)), make([]int, len(routes)), sumRoutes(ways).taken
 	for i, r := range routes {
 		before[i] = r.stats()
 		lost[i] = r.reset()
 	}
-	return await(ctx, "clients to connect again", func(context.Context) error {
+	return total(lost), await(ctx, "clients to connect again", func(context.Context) error {
 		for i, r := range routes {
-			now := r.stats()
-			switch {
-			case now.reset-before[i].reset != int64(lost[i]):
+			if now := r.stats(); now.reset-before[i].reset != int64(lost[i]) {
 				return fmt.Errorf("%s: %d connections were to be reset, %d were", r.name, lost[i], now.reset-before[i].reset)
-			case lost[i] > 0 && now.taken == before[i].taken:
-				return fmt.Errorf("%s: %d connections were reset, nobody came back", r.name, lost[i])
 			}
 		}
-		if total(lost) == 0 {
-			return fmt.Errorf("there was no connection to reset")
+		if n := total(lost); n > 0 && sumRoutes(ways).taken == taken {
+			return fmt.Errorf("%d connections were reset, nobody came back", n)
 		}
 		return nil
 	})

@@ -92,6 +92,9 @@ type Fault struct {
 	Restores bool
 	// APIServerArgs are flags that the API servers have to have for it.
 	APIServerArgs []string
+	// Slows says that everything is slow under it, so that leaders need leases as
+	// long as upstream's.
+	Slows bool
 	// For is how long it lasts if a plan does not say. 0: it is over as soon as
 	// it has taken effect.
 	For time.Duration

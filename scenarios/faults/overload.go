@@ -40,14 +40,14 @@ func overloadFaults() []Fault {
 		{
 			Name: "overload", Area: Clients, For: 12 * time.Second, Blocks: true,
 			Does:          "a user floods one or all API servers with LISTs of everything until priority and fairness sheds them; heartbeats and leader election survive",
-			APIServerArgs: fewSeats,
-			targets:       servers, inject: overload(levelAnybody),
+			APIServerArgs: fewSeats, Slows: true,
+			targets: servers, inject: overload(levelAnybody),
 		},
 		{
 			Name: "overload-node-high", Area: Clients, For: 12 * time.Second, Blocks: true, Breaks: []string{PriorityKept},
 			Does:          "a FlowSchema puts such a flood into the priority level of the heartbeats of nodes",
-			APIServerArgs: fewSeats,
-			targets:       servers, inject: overload(levelHeartbeats),
+			APIServerArgs: fewSeats, Slows: true,
+			targets: servers, inject: overload(levelHeartbeats),
 		},
 		{
 			Name: "relist-storm", Area: Clients,
