@@ -29,6 +29,7 @@ func kinds() []kind {
 	return []kind{
 		cluster(etcdName, func(size int, opt Options) (Backend, error) { return newEtcd(size, opt) }),
 		cluster(processName, func(size int, opt Options) (Backend, error) { return newProcesses(size, opt) }),
+		{name: memoryName, open: func(_ map[string]string, opt Options) (Backend, error) { return newMemory(opt), nil }},
 	}
 }
 
@@ -57,6 +58,9 @@ func (k kind) usage() string {
 }
 
 func (k kind) optionUsage() string {
+	if len(k.options) == 0 {
+		return "none"
+	}
 	var opts []string
 	for _, o := range k.options {
 		opts = append(opts, o.String())

@@ -8,7 +8,7 @@ import (
 )
 
 func TestParseSpec(t *testing.T) {
-	const known = "etcd[:members=3|1|5], etcd-process[:members=3|1|5]"
+	const known = "etcd[:members=3|1|5], etcd-process[:members=3|1|5], memory"
 	for _, test := range []struct {
 		spec    string
 		members string
@@ -21,6 +21,8 @@ func TestParseSpec(t *testing.T) {
 		{spec: "etcd-process", members: "3"},
 		{spec: "etcd-process:members=5", members: "5"},
 		{spec: "etcd-process:members=4", err: `storage backend etcd-process: unknown value in "members=4", known: members=3|1|5`},
+		{spec: "memory"},
+		{spec: "memory:members=1", err: `storage backend memory: unknown option "members=1", known: none`},
 		{spec: "", err: `unknown storage backend "", known: ` + known},
 		{spec: "kine", err: `unknown storage backend "kine", known: ` + known},
 		{spec: "Etcd:members=1", err: `unknown storage backend "Etcd", known: ` + known},

@@ -10,6 +10,9 @@
 // The backend etcd-process is the same cluster with each member in a process
 // of its own and with links between them, for the faults that only processes
 // can take, see processes.go. It costs each call some hops more.
+//
+// The backend memory is a store of our own in this process, without log,
+// consensus and disk: the most that another store could give, see memory.go.
 package storage
 
 import (
@@ -58,7 +61,7 @@ type Member struct {
 	Name     string
 	Endpoint string // http://127.0.0.1:port, empty before the first start
 	PID      int    // 0: inside the harness, or down
-	DataDir  string
+	DataDir  string // empty: it has none
 }
 
 // Backend is a store that speaks the etcd v3 API.
@@ -116,6 +119,9 @@ func Open(spec string, opt Options) (Backend, error) {
 // RemoveData deletes the data directories of a stopped backend.
 func RemoveData(b Backend) error {
 	for _, m := range b.Members() {
+		if m.DataDir == "" {
+			continue
+		}
 		if err := os.RemoveAll(m.DataDir); err != nil {
 			return fmt.Errorf("remove the data of %s: %w", m.Name, err)
 		}

@@ -37,6 +37,7 @@ func table() []row {
 		// A lie names the guarantees that it breaks.
 		{pkg: "apiserver/lies", imports: []string{"checkers/history", "apiserver/client", "apiserver/pki", "apiserver/lies"}, without: []string{kubernetes, etcdServer}},
 		{pkg: "apiserver/storage/lies", imports: []string{"checkers", "apiserver/storage"}, without: []string{kubernetes}},
+		{pkg: "apiserver/storage/memory", imports: []string{"checkers/history"}, without: []string{kubernetes, etcdServer}},
 		{pkg: "apiserver/storage", imports: []string{"checkers/history", "apiserver/link", "apiserver/storage"}, without: []string{kubernetes}},
 		{pkg: "apiserver/component", imports: []string{"apiserver"}},
 		{pkg: "apiserver", imports: []string{"apiserver", "checkers/history"}, without: []string{kubernetes, etcdServer}},
