@@ -14,6 +14,7 @@ func (s *Store) compact(revision int64) error {
 	case revision > s.revision:
 		return rpctypes.ErrGRPCFutureRev
 	}
+	s.each(func(w *watcher) { w.stream.rescue(w, revision) })
 	s.compacted = revision
 	n := revision - s.first // its index in the log
 	if n < 0 {

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"sort"
 )
@@ -107,6 +108,16 @@ func (h *hub) notify(key []byte, revision int64) {
 	for i := h.after(key) - 1; i >= 0 && bytes.Compare(h.reach[i], key) > 0; i-- {
 		if h.spans[i].contains(key) {
 			h.spans[i].mark(revision)
+		}
+	}
+}
+
+// each calls f with every watcher.
+func (h *hub) each(f func(*watcher)) {
+	groups := slices.AppendSeq(slices.Concat(h.open, h.spans), maps.Values(h.points))
+	for _, g := range groups {
+		for _, w := range g.watchers {
+			f(w)
 		}
 	}
 }

@@ -45,8 +45,12 @@ type watchStream struct {
 	closed   bool
 }
 
+func (s *Store) newStream(send func(*pb.WatchResponse) error) *watchStream {
+	return &watchStream{store: s, send: send, wake: make(chan struct{}, 1), watchers: map[int64]*watcher{}}
+}
+
 func (s *Store) watch(stream pb.Watch_WatchServer) error {
-	st := &watchStream{store: s, send: stream.Send, wake: make(chan struct{}, 1), watchers: map[int64]*watcher{}}
+	st := s.newStream(stream.Send)
 	defer st.close()
 	failed := make(chan error, 1)
 	go func() { // ends with the stream at the latest
@@ -238,6 +242,9 @@ func (st *watchStream) collect() (messages []*pb.WatchResponse, more bool) {
 		if m := st.advance(w, &budget); m != nil {
 			messages = append(messages, m)
 		}
+		if w.pending != 0 && !w.canceled {
+			st.marked = append(st.marked, w)
+		}
 	}
 	if len(st.marked) > 0 {
 		return messages, true
@@ -246,10 +253,10 @@ func (st *watchStream) collect() (messages []*pb.WatchResponse, more bool) {
 }
 
 // advance reads the log for a watch, from what is pending, and returns the
-// message to send, nil for none. What does not go into it stays marked.
+// message to send, nil for none. What does not go into it stays pending.
 func (st *watchStream) advance(w *watcher, budget *int) *pb.WatchResponse {
 	s := st.store
-	if w.canceled {
+	if w.canceled || w.pending == 0 {
 		return nil
 	}
 	if w.pending < s.compacted {
@@ -259,9 +266,6 @@ func (st *watchStream) advance(w *watcher, budget *int) *pb.WatchResponse {
 	}
 	events, next := s.since(w, budget)
 	w.pending = next
-	if next != 0 {
-		st.marked = append(st.marked, w)
-	}
 	if len(events) == 0 {
 		return nil
 	}
@@ -271,6 +275,25 @@ func (st *watchStream) advance(w *watcher, budget *int) *pb.WatchResponse {
 		seen = next - 1
 	}
 	return &pb.WatchResponse{Header: header(seen), WatchId: w.id, Events: events}
+}
+
+// rescued is how many messages a stream may owe its client and still be spared
+// by a compaction.
+const rescued = 16
+
+// rescue turns what is pending for a watch before a revision, which is about to
+// be compacted, into a message. So a compaction costs a client its watch only if
+// it is as far behind as in etcd, whose streams have a queue of some length.
+func (st *watchStream) rescue(w *watcher, revision int64) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if w.pending == 0 || w.pending >= revision || len(st.answers) >= rescued {
+		return
+	}
+	budget := scanRevisions
+	if m := st.advance(w, &budget); m != nil {
+		st.answers = append(st.answers, m)
+	}
 }
 
 // since returns the events of a watch from what is pending, whole revisions
