@@ -96,6 +96,7 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	}
 	p.Judge = judge.Options{
 		Claimed: p.claims(o.Contradict), Large: p.pods() > largePods, Faultless: len(p.Interventions) == 0,
+		Contract: contractOf(backend.Name()),
 	}
 	if p.Judge.Restores = p.restores(); p.Judge.Restores && p.FailFast {
 		return nil, Usagef("%s restores its store from a snapshot: it cannot be judged before it has ended, so --fail-fast is not for it", s.Name)
@@ -133,6 +134,14 @@ func (p *Plan) restores() bool {
 		f, _ := faults.Find(i.Fault)
 		return f.Restores
 	})
+}
+
+// contractOf is what a backend promises; zero: what etcd does.
+func contractOf(backend string) (c storage.Contract) {
+	if backend == "memory" {
+		c = storage.Memory()
+	}
+	return c
 }
 
 func (p *Plan) addLoad(o Options) error {

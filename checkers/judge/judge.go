@@ -45,7 +45,7 @@ type Options struct {
 	// Restore is that it did so. Nil: it did not.
 	Restore *history.Restore `json:"-"`
 	// Contract is what the store promises. Default: etcd's.
-	Contract storage.Contract `json:"-"`
+	Contract storage.Contract `json:"contract,omitzero"`
 }
 
 // Judgement is what a history came to.

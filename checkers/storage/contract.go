@@ -35,6 +35,14 @@ func Etcd() Contract {
 	}
 }
 
+// Memory returns the contract of the backend memory, which answers as etcd does.
+// It has one member and no hash.
+func Memory() Contract {
+	c := Etcd()
+	c.Name, c.HashKV = "memory", false
+	return c
+}
+
 // Kine returns the contract of kine: revisions are the IDs of rows and have
 // gaps, it compacts when it sees fit, there is no hash, and a lease is its time
 // to live in seconds.

@@ -65,7 +65,7 @@ func (c *Checker) judgeHash(op *history.StoreOp) {
 // shortOfMembers says what is missing for a judgement of MembersAgree.
 func (c *Checker) shortOfMembers() string {
 	if f := c.opts.Floors; f.Members < 0 {
-		if int64(c.members.compared) < f.Hashes {
+		if len(c.members.called) > 1 && int64(c.members.compared) < f.Hashes {
 			return fmt.Sprintf("%d pairs of hashes, the floor is %d", c.members.compared, f.Hashes)
 		}
 		return ""

@@ -238,6 +238,22 @@ func TestTruth(t *testing.T) {
 	}
 }
 
+// TestMemory sends the traffic to the store in memory, which must keep every
+// guarantee that etcd keeps.
+func TestMemory(t *testing.T) {
+	var runs []run
+	for seed := range 8 * seeds(t) {
+		runs = append(runs, run{name: "memory", seed: uint64(1 + seed), spec: "memory"})
+	}
+	for i, o := range all(t, runs) {
+		if o.err != nil {
+			t.Errorf("seed %d: %v", runs[i].seed, o.err)
+			continue
+		}
+		checkClean(t, runs[i], o)
+	}
+}
+
 // TestRarely counts how often a lie is told that could always be told, and how
 // long until it is told first.
 func TestRarely(t *testing.T) {

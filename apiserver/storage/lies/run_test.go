@@ -1,6 +1,7 @@
 package lies
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,8 @@ type run struct {
 	name    string
 	seed    uint64
 	members int
-	lie     *Lie // nil: none is told
+	lie     *Lie   // nil: none is told
+	spec    string // of the store; empty: etcd with so many members
 }
 
 // outcome is what a run came to.
@@ -97,7 +99,8 @@ func (r run) live(ctx context.Context, dir string) *outcome {
 
 // record does the run and leaves its history in log.
 func (r run) record(ctx context.Context, dir string, log *memory, o *outcome) (err error) {
-	store, err := storage.Open(fmt.Sprintf("etcd:members=%d", max(r.members, 1)), storage.Options{Dir: dir})
+	spec := cmp.Or(r.spec, fmt.Sprintf("etcd:members=%d", max(r.members, 1)))
+	store, err := storage.Open(spec, storage.Options{Dir: dir})
 	if err != nil {
 		return err
 	}
