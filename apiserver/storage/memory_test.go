@@ -1,0 +1,153 @@
+package storage
+
+import (
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/kubernetes"
+
+	"github.com/planecheck/planecheck/apiserver/storage/record"
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
+	checker "github.com/planecheck/planecheck/checkers/storage"
+)
+
+// The store in memory is stopped and started with its data and at its port,
+// tells its commits, and keeps no file.
+func TestMemoryLives(t *testing.T) {
+	t.Parallel()
+	var commits commitLog
+	b := startAs[*inMemory](t, memoryName, Options{OnCommit: commits.add})
+	if err := b.Start(bounded(t)); err == nil {
+		t.Error("it can be started twice")
+	}
+	endpoint := b.Members()[0].Endpoint
+	client := dial(t, b.Endpoints()...)
+	const key = "/registry/pods/default/web-0"
+	created := mustPut(t, client, key, "one", 0)
+	if err := b.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Stop(); err != nil {
+		t.Errorf("second stop: %v", err)
+	}
+	if err := b.Start(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Members()[0].Endpoint; got != endpoint {
+		t.Errorf("it came back at %s, was at %s", got, endpoint)
+	}
+	client = dial(t, b.Endpoints()...)
+	wantValue(t, client, key, "one")
+	updated := mustPut(t, client, key, "two", created)
+	deleted, err := client.OptimisticDelete(bounded(t), key, updated, kubernetes.DeleteOptions{GetOnFailure: true})
+	if err != nil || !deleted.Succeeded {
+		t.Fatalf("delete: %+v, %v", deleted, err)
+	}
+	want := []history.Commit{
+		{Revision: created, Key: key, Value: []byte("one"), Create: true},
+		{Revision: updated, Key: key, Value: []byte("two")},
+		{Revision: deleted.Revision, Key: key, Delete: true},
+	}
+	if diff := gocmp.Diff(want, commits.commits(), cmpopts.IgnoreFields(history.Commit{}, "Called", "Returned")); diff != "" {
+		t.Errorf("commits (-want +got):\n%s", diff)
+	}
+	status, err := client.Status(bounded(t), endpoint)
+	if err != nil || !strings.HasPrefix(status.Version, "3.7.") || status.DbSize == 0 {
+		t.Errorf("status %v, %v", status, err)
+	}
+	if n, err := b.DiskBytes(); n != 0 || err != nil {
+		t.Errorf("%d bytes on disk, %v", n, err)
+	}
+	if err := RemoveData(b); err != nil {
+		t.Error(err)
+	}
+}
+
+// The history of a store in memory, whose leases end by themselves, can be
+// judged by its contract and is good; with one answer changed it is not.
+func TestHistoryOfMemory(t *testing.T) {
+	t.Parallel()
+	log := &historyLog{}
+	b := startAs[*inMemory](t, memoryName, Options{History: log})
+	watch, err := record.StartFullWatch(record.FullWatchOptions{Endpoint: b.Endpoints()[0]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := dial(t, b.Endpoints()...)
+	for i := range 30 {
+		key := "/registry/configmaps/ns/" + strings.Repeat("x", i+1)
+		rev := mustPut(t, client, key, "one", 0)
+		mustPut(t, client, key, "two", rev)
+		if resp, err := client.OptimisticPut(t.Context(), key, []byte("three"), rev, kubernetes.PutOptions{GetOnFailure: true}); err != nil || resp.Succeeded {
+			t.Fatalf("a put on an old revision: %+v, %v", resp, err)
+		}
+	}
+	ended := leasedKeyEnds(t, client)
+	revision, err := Audit(bounded(t), b.Members())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if revision != ended {
+		t.Errorf("revision %d, want %d: that of the end of the lease", revision, ended)
+	}
+	if err := watch.Await(bounded(t), revision); err != nil {
+		t.Fatal(err)
+	}
+	if err := watch.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range log.judge() {
+		judged := name != checker.CompactionHonest && name != checker.LeaseHonest // too few of both
+		if judged && v.Outcome != checkers.Pass || v.Outcome == checkers.Fail {
+			t.Errorf("%s (%s)", v, v.Checked)
+		}
+	}
+	for _, op := range log.Ops {
+		if op.Method == history.MethodTxn && op.Succeeded {
+			op.Header-- // as if the revision before had been given again
+			break
+		}
+	}
+	failed := 0
+	for _, v := range log.judge() {
+		if v.Outcome == checkers.Fail {
+			failed++
+		}
+	}
+	if failed == 0 {
+		t.Error("a revision that was given twice is not seen")
+	}
+}
+
+// leasedKeyEnds puts a key with the shortest lease, waits until it is deleted
+// and returns the revision of that.
+func leasedKeyEnds(t *testing.T, client *kubernetes.Client) int64 {
+	t.Helper()
+	ctx := bounded(t)
+	lease, err := client.Grant(ctx, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const key = "/registry/events/ns/one"
+	put, err := client.OptimisticPut(ctx, key, []byte("event"), 0, kubernetes.PutOptions{LeaseID: lease.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for m := range client.Watch(ctx, key, clientv3.WithRev(put.Revision+1)) {
+		for _, e := range m.Events {
+			if e.Type != clientv3.EventTypeDelete {
+				t.Errorf("an event of type %v", e.Type)
+			}
+			return e.Kv.ModRevision
+		}
+	}
+	t.Fatal("the key of a lease outlived it")
+	return 0
+}
