@@ -140,14 +140,9 @@ func leasedKeyEnds(t *testing.T, client *kubernetes.Client) int64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for m := range client.Watch(ctx, key, clientv3.WithRev(put.Revision+1)) {
-		for _, e := range m.Events {
-			if e.Type != clientv3.EventTypeDelete {
-				t.Errorf("an event of type %v", e.Type)
-			}
-			return e.Kv.ModRevision
-		}
+	m := <-client.Watch(ctx, key, clientv3.WithRev(put.Revision+1))
+	if len(m.Events) != 1 || m.Events[0].Type != clientv3.EventTypeDelete {
+		t.Fatalf("the key of a lease outlived it: %v, %v", m.Events, m.Err())
 	}
-	t.Fatal("the key of a lease outlived it")
-	return 0
+	return m.Events[0].Kv.ModRevision
 }
