@@ -5,25 +5,25 @@ import "time"
 // Contract is what a backend promises beyond the etcd API itself. What it does
 // not promise is not judged, and is printed with the verdict.
 type Contract struct {
-	Name string
+	Name string `json:"name"`
 	// Dense: revisions have no gaps.
-	Dense bool
+	Dense bool `json:"dense"`
 	// HashKV: members can be compared by a hash at a revision.
-	HashKV bool
+	HashKV bool `json:"hash_kv"`
 	// LocalHeaders: the revision of a header is committed, also in answers that
 	// a member gives on its own (Status, serializable reads, keep-alives).
-	LocalHeaders bool
+	LocalHeaders bool `json:"local_headers"`
 	// CompactsOnRequest: old revisions go when and only when a client asks.
-	CompactsOnRequest bool
+	CompactsOnRequest bool `json:"compacts_on_request"`
 	// LeaseIDIsTTL: leases of one time to live share one ID, and their keys
 	// expire one by one, counted from their last put.
-	LeaseIDIsTTL bool
+	LeaseIDIsTTL bool `json:"lease_id_is_ttl"`
 	// LeaseOverrun is how long a key may outlive its lease. etcd looks for
 	// expired leases every 500 ms and revokes at most 1,000 a second
 	// (lease/lessor.go), but a new leader starts every lease anew (Promote): the
 	// bound is one time to live more than this, after its time has run out and
 	// after the first answer of the leader's term.
-	LeaseOverrun time.Duration
+	LeaseOverrun time.Duration `json:"lease_overrun_ns"`
 }
 
 // Etcd returns the contract of etcd, read from go.etcd.io/etcd/server/v3@v3.7.3.
