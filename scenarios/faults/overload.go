@@ -65,6 +65,9 @@ func overload(level string) func(context.Context, *Env, string) (*Active, error)
 		if err != nil {
 			return nil, err
 		}
+		if err := awaitLeading(ctx, e); err != nil {
+			return nil, err
+		}
 		before, err := observePriority(ctx, e)
 		if err != nil {
 			return nil, err
@@ -109,6 +112,27 @@ func overload(level string) func(context.Context, *Env, string) (*Active, error)
 			return nil
 		})
 	}
+}
+
+// awaitLeading waits until one of each kind leads: a Lease still names one that
+// an earlier fault has deposed until another takes it.
+func awaitLeading(ctx context.Context, e *Env) error {
+	for _, kind := range []string{apiserver.KubeScheduler, apiserver.KubeControllerManager} {
+		if count(e.Plane, kind) < 2 { // nobody elects
+			continue
+		}
+		err := await(ctx, "a leading "+kind, func(ctx context.Context) error {
+			leaders, err := allLeading(ctx, e, kind)
+			if err == nil && len(leaders) != 1 {
+				err = fmt.Errorf("%d say that they lead", len(leaders))
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // preference is the name of the FlowSchema that puts the flood elsewhere.
