@@ -100,7 +100,7 @@ func mustAgree(t testing.TB, c *processCluster, key, value string) {
 
 func TestProcessFaultsAreListed(t *testing.T) {
 	t.Parallel()
-	for spec, want := range map[string]int{"etcd-process:members=1": 10, "etcd-process": 13} {
+	for spec, want := range map[string]int{"etcd-process:members=1": 11, "etcd-process": 14} {
 		c := openAs[*processCluster](t, spec, Options{})
 		if got := c.Faults(); len(got) != want {
 			t.Errorf("%s takes %q, want %d faults", spec, got, want)

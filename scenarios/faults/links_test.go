@@ -82,7 +82,7 @@ func TestStoreLinks(t *testing.T) {
 	links.set(link.Condition{Hold: true})
 	say()
 	waits(t, ctx, func() bool { return links.stats().Up.Held == 5 })
-	if waited := links.heal(); waited != 5 {
+	if waited := links.heal(); waited != 5 && waited != 10 { // the answer may be back before that way is free
 		t.Errorf("%d bytes were waiting", waited)
 	}
 	hear()

@@ -349,7 +349,7 @@ func TestCalls(t *testing.T) {
 func compareOps(t *testing.T, name string, want, got []history.StoreOp) {
 	t.Helper()
 	sorted := cmpopts.SortSlices(func(a, b history.StoreOp) bool { return a.ID < b.ID })
-	if diff := cmp.Diff(want, got, sorted, cmpopts.IgnoreFields(history.StoreOp{}, "ID", "Client", "Called", "Returned")); diff != "" {
+	if diff := cmp.Diff(want, got, sorted, cmpopts.IgnoreFields(history.StoreOp{}, "ID", "Client", "Called", "Returned", "Term")); diff != "" {
 		t.Errorf("%s: records (-want +got):\n%s", name, diff)
 	}
 	var before history.Time

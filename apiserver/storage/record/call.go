@@ -188,6 +188,7 @@ type joinedTalk struct {
 	list    listing
 	chunks  int
 	header  int64
+	term    uint64
 	result  history.StoreResult // without its keys
 	broken  bool
 }
@@ -211,8 +212,8 @@ func (t *joinedTalk) answer(m proto.Message) {
 	r := chunk.GetRangeResponse()
 	t.list.add(r.GetKvs())
 	t.chunks++
-	if rev := r.GetHeader().GetRevision(); rev != 0 {
-		t.header = rev
+	if h := r.GetHeader(); h.GetRevision() != 0 {
+		t.header, t.term = h.GetRevision(), h.GetRaftTerm()
 	}
 	if n := r.GetCount(); n != 0 {
 		t.result.Count = n
@@ -230,7 +231,7 @@ func (t *joinedTalk) end(err error) {
 		case t.chunks == 0:
 			op.Error = unanswered(noAnswer)
 		default:
-			op.Header = t.header
+			op.Header, op.Term = t.header, t.term
 			t.result.KVs, t.result.Chunks = t.list.result()
 			op.Results = append(op.Results, t.result)
 		}

@@ -102,14 +102,14 @@ func TestRequestIsCopied(t *testing.T) {
 	answer.Kvs[0].Key[0] = 'x'
 	hash := history.HashValue([]byte("value"))
 	want := []*history.StoreOp{
-		{Member: "m0", Method: history.MethodLeaseGrant, TTL: 9, Header: 1, GrantedLease: 77, GrantedTTL: 9},
+		{Member: "m0", Method: history.MethodLeaseGrant, TTL: 9, Header: 1, Term: term, GrantedLease: 77, GrantedTTL: 9},
 		{
-			Member: "m0", Method: history.MethodRange, Header: 7,
+			Member: "m0", Method: history.MethodRange, Header: 7, Term: term,
 			Then:    []history.StoreAction{{Kind: history.ActionRange, Key: "k", End: "l", Limit: 500}},
 			Results: []history.StoreResult{{Count: 1, KVs: []history.StoreKV{{Key: "k", Create: 3, Mod: 3, Version: 1, Value: hash}}}},
 		},
 		{
-			Member: "m0", Method: history.MethodTxn, Header: 8, Succeeded: true,
+			Member: "m0", Method: history.MethodTxn, Header: 8, Term: term, Succeeded: true,
 			Compares: []history.StoreCompare{{Key: "k", Target: history.CompareMod, Op: "=", Number: 2}},
 			Then:     []history.StoreAction{{Kind: history.ActionPut, Key: "k", Value: hash, Bytes: 5}},
 			Results:  []history.StoreResult{{}},

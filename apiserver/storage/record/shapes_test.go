@@ -15,7 +15,10 @@ import (
 	"github.com/planecheck/planecheck/checkers/history"
 )
 
-func header(rev int64) *pb.ResponseHeader { return &pb.ResponseHeader{Revision: rev} }
+// term is that of every answer.
+const term = 7
+
+func header(rev int64) *pb.ResponseHeader { return &pb.ResponseHeader{Revision: rev, RaftTerm: term} }
 
 func keyVal(key string, mod int64, value string) *mvccpb.KeyValue {
 	return &mvccpb.KeyValue{Key: []byte(key), CreateRevision: mod, ModRevision: mod, Version: 1, Value: []byte(value)}
@@ -143,7 +146,11 @@ func check(t *testing.T, what string, sink *memory, want ...history.StoreOp) {
 		if op.Called == 0 || op.Returned < op.Called || op.ID == 0 {
 			t.Errorf("%s: call %d from %d to %d", what, op.ID, op.Called, op.Returned)
 		}
+		if op.Header != 0 && op.Term != term {
+			t.Errorf("%s: call %d was answered in term %d, recorded %d", what, op.ID, term, op.Term)
+		}
 		got = append(got, *op)
+		got[len(got)-1].Term = 0
 	}
 	if diff := cmp.Diff(want, got, timeless); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
