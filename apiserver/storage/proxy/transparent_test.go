@@ -265,6 +265,7 @@ func TestUpstreamIsCut(t *testing.T) {
 	if status.Code(err) != codes.Unavailable {
 		t.Errorf("the client saw %v", err)
 	}
+	eventually(t, "both calls are recorded", func() bool { return len(sink.allOps()) > 1 })
 	if ops := sink.allOps(); len(ops) != 2 || ops[1].Error.Kind != history.ErrorUnknown {
 		t.Errorf("recorded %+v", ops)
 	}
