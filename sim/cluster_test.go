@@ -369,7 +369,8 @@ func TestOwnConnections(t *testing.T) {
 		}
 	}
 
-	cfg := Config{Nodes: 2, Layer: f.layer, OwnConnections: true, Certificate: func(string, []string) (tls.Certificate, error) {
+	empty := newFakeAPI(t) // where no node is Ready yet
+	cfg := Config{Nodes: 2, Layer: empty.layer, OwnConnections: true, Certificate: func(string, []string) (tls.Certificate, error) {
 		return tls.Certificate{}, errors.New("no entropy")
 	}}
 	if err := New(cfg).Start(t.Context()); err == nil || !strings.Contains(err.Error(), "issue client certificate of node-0000") || !strings.Contains(err.Error(), "no entropy") {
