@@ -6,7 +6,8 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 )
 
-// compact forgets what nobody can ask for who reads at revision or later.
+// compact forgets what nobody can ask for who reads at revision or later. Its
+// caller holds Store.mu.
 func (s *Store) compact(revision int64) error {
 	switch {
 	case revision <= s.compacted:

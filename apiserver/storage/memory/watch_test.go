@@ -130,6 +130,16 @@ func TestSlowClient(t *testing.T) {
 	}
 }
 
+// compactAll compacts up to the revision of now, beside the streams that read.
+func compactAll(t testing.TB, s *Store) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.compact(s.revision); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Compactions spare what a client is owed, up to a bound; one that is further
 // behind is told so, and has no gap before that.
 func TestCompactionOverSlowClient(t *testing.T) {
@@ -141,9 +151,7 @@ func TestCompactionOverSlowClient(t *testing.T) {
 	c.gate.Lock()
 	for i := range 10 {
 		put(t, s, fmt.Sprint(i), "x", 0)
-		if err := s.compact(s.revision); err != nil {
-			t.Fatal(err)
-		}
+		compactAll(t, s)
 	}
 	c.gate.Unlock()
 	dense(t, eventsOf(c.await(t, "what was spared", upTo(12))), 2)
@@ -153,9 +161,7 @@ func TestCompactionOverSlowClient(t *testing.T) {
 		for range batchRevisions + 1 {
 			put(t, s, fmt.Sprint(i), "x", 0)
 		}
-		if err := s.compact(s.revision); err != nil {
-			t.Fatal(err)
-		}
+		compactAll(t, s)
 	}
 	c.gate.Unlock()
 	got := c.await(t, "the end of the watch", lost)
