@@ -224,7 +224,7 @@ func (c *cluster) stop() error {
 		errs = append(errs, c.plane.Stop())
 	}
 	if c.backend != nil {
-		c.hooks.recording.finish(c.backend.Members())
+		c.hooks.recording.finish()
 		errs = append(errs, c.backend.Stop())
 	}
 	c.hooks.recording.close()

@@ -70,12 +70,18 @@ func faultScenarios() []Scenario {
 			Twin: label == "long", // the short form has no time for it
 		}
 	}
+	onProcesses := func(s Scenario) Scenario {
+		s.Fix = processOptions
+		return s
+	}
+	random := scenario("swarm", "nothing is lost under a random choice of faults, some of them at once, by the seed", "long", swarm)
+	random.Fix = swarmOptions
 	list := []Scenario{
-		scenario("short", "nothing is lost while etcd's leader, an API server and the leading scheduler are killed, all connections of clients reset, "+
+		onProcesses(scenario("short", "nothing is lost while etcd's leader, an API server and the leading scheduler are killed, all connections of clients reset, "+
 			"and all kubelets list at once",
-			"quick", inTurn("etcd-kill", "apiserver-kill", "scheduler-leader-kill", "connections-reset", "kubelets-restart")),
-		scenario("ha-etcd", "nothing is lost while etcd's leader is killed, frozen and cut off from its peers, and a member is replaced",
-			"long", inTurn("etcd-kill", "etcd-freeze", "etcd-partition", "etcd-member-replace")),
+			"quick", inTurn("etcd-kill", "apiserver-kill", "scheduler-leader-kill", "connections-reset", "kubelets-restart"))),
+		onProcesses(scenario("ha-etcd", "nothing is lost while etcd's leader is killed, frozen and cut off from its peers, and a member is replaced",
+			"long", inTurn("etcd-kill", "etcd-freeze", "etcd-partition", "etcd-member-replace"))),
 		scenario("ha-etcd-stop", "nothing is lost while etcd loses a member, its leader, its majority, and all members, in good order",
 			"long", inTurn("etcd-member-stop", "etcd-leader-stop", "etcd-majority-stop", "etcd-all-restart")),
 		scenario("ha-apiserver", "nothing is lost while one of two API servers is killed and frozen, and both are restarted in turn",
@@ -86,40 +92,24 @@ func faultScenarios() []Scenario {
 			"long", inTurn("nodes-flap", "kubelets-restart")),
 		scenario("zone-failure", "a zone of nodes loses power for longer than the grace period; its pods run elsewhere, and it comes back",
 			"long", onTarget("nodes-crash", "zone")),
-		scenario("swarm", "nothing is lost under a random choice of faults, some of them at once, by the seed",
-			"long", swarm),
+		random,
 	}
 	for _, f := range faults.Catalogue() {
-		if len(f.Breaks) > 0 {
-			broken := scenario("", f.Does, "long", inTurn(f.Name))
-			broken.Name, broken.Twin, broken.Breaks = "broken/"+f.Name, false, f.Breaks
-			brokenBy[f.Name].set(&broken)
-			list = append(list, broken)
-			continue
-		}
 		acts := inTurn(f.Name)
-		if f.Name == "etcd-far" || f.Name == "watches-freeze" { // each target shows something of its own
+		if f.Each {
 			acts = onEach(f)
 		}
-		list = append(list, scenario(f.Name, f.Does+": nothing is lost, and the cluster comes back", "long", acts))
-	}
-	for i := range list {
-		s := &list[i]
-		if s.Name == "faults/swarm" {
-			s.Fix = swarmOptions
-		} else if s.Name == "faults/short" || s.Name == "faults/ha-etcd" || needsProcesses(s.Name) {
-			s.Fix = processOptions
+		s := scenario(f.Name, f.Does+": nothing is lost, and the cluster comes back", "long", acts)
+		if !f.Possible(inProcess) {
+			s = onProcesses(s)
 		}
+		if len(f.Breaks) > 0 {
+			s.Name, s.Proves, s.Twin, s.Breaks = "broken/"+f.Name, f.Does, false, f.Breaks
+			brokenBy[f.Name].set(&s)
+		}
+		list = append(list, s)
 	}
 	return list
-}
-
-// needsProcesses says whether a scenario is that of a fault which members inside
-// the harness cannot take.
-func needsProcesses(scenario string) bool {
-	_, name, _ := strings.Cut(scenario, "/")
-	f, ok := faults.Find(name)
-	return ok && !f.Possible(inProcess)
 }
 
 // inTurn injects faults one after the other.

@@ -146,7 +146,7 @@ func (r *recording) seen() int64 {
 // history must end with. What fails here, because the store is broken, say, is
 // missing in the history, and the checkers say so; it is no fault of the
 // harness.
-func (r *recording) finish(members []storage.Member) {
+func (r *recording) finish() {
 	if r == nil || r.watch == nil {
 		return
 	}
@@ -157,11 +157,7 @@ func (r *recording) finish(members []storage.Member) {
 	}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), auditBound, fmt.Errorf("it had %v", auditBound))
 	defer cancel()
-	revision, err := storage.Audit(ctx, members)
-	if err == nil {
-		err = r.watch.Await(ctx, revision)
-	}
-	if err = errors.Join(err, r.watch.Stop()); err != nil {
+	if err := errors.Join(r.Settle(ctx), r.watch.Stop()); err != nil {
 		r.log.Warn("the storage history ends without an audit, or without all versions", "err", err)
 	}
 	r.watch = nil

@@ -140,10 +140,7 @@ func freeze(ctx context.Context, e *Env, target string) (*Active, error) {
 
 func rollingRestart(ctx context.Context, e *Env, _ string) (*Active, error) {
 	var evidence []string
-	for _, c := range e.Plane.Components() {
-		if c.Kind != apiserver.KubeAPIServer {
-			continue
-		}
+	for _, c := range ofKind(e.Plane, apiserver.KubeAPIServer) {
 		// Its bound is that of a start, which may be slower than a fault's effect.
 		if err := e.Plane.Restart(context.WithoutCancel(ctx), c.Name, syscall.SIGTERM); err != nil {
 			return nil, err

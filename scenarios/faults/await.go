@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/planecheck/planecheck/apiserver"
@@ -39,6 +40,11 @@ func await(ctx context.Context, what string, look func(context.Context) error) e
 			return fmt.Errorf("wait for %s: %w (last: %w)", what, context.Cause(ctx), last)
 		}
 	}
+}
+
+// ofKind are the components of a kind, in the order of their names.
+func ofKind(p *apiserver.ControlPlane, kind string) []apiserver.Component {
+	return slices.DeleteFunc(p.Components(), func(c apiserver.Component) bool { return c.Kind != kind })
 }
 
 // component finds a component of the control plane.

@@ -93,10 +93,7 @@ func whoLeads(ctx context.Context, e *Env, kind string) (apiserver.Component, er
 // those that could not be asked.
 func allLeading(ctx context.Context, e *Env, kind string) (leaders []string, err error) {
 	want := fmt.Sprintf("leader_election_master_status{name=%q} 1", kind)
-	for _, c := range e.Plane.Components() {
-		if c.Kind != kind {
-			continue
-		}
+	for _, c := range ofKind(e.Plane, kind) {
 		metrics, failed := e.Plane.Metrics(ctx, c.Name)
 		if failed != nil {
 			err = errors.Join(err, failed)

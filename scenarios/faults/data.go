@@ -62,11 +62,7 @@ func rollbackMember(ctx context.Context, e *Env, target string) (*Active, error)
 	if err != nil {
 		return nil, err
 	}
-	replacer, err := as[storage.MemberReplacer](e)
-	if err != nil {
-		return nil, err
-	}
-	victims, err := chosen(ctx, e, target)
+	replacer, victims, err := on[storage.MemberReplacer](ctx, e, target)
 	if err != nil {
 		return nil, err
 	}

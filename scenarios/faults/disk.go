@@ -20,11 +20,7 @@ const (
 // slowDisk restarts members so that the kernel holds each of their fsyncs. The
 // evidence is what etcd itself measures of them.
 func slowDisk(ctx context.Context, e *Env, target string) (*Active, error) {
-	slower, err := as[storage.DiskSlower](e)
-	if err != nil {
-		return nil, err
-	}
-	victims, err := chosen(ctx, e, target)
+	slower, victims, err := on[storage.DiskSlower](ctx, e, target)
 	if err != nil {
 		return nil, err
 	}

@@ -103,18 +103,11 @@ func chosen(ctx context.Context, e *Env, target string) ([]storage.Member, error
 // stopMembers stops members in good order. Its evidence is that they take no
 // connections, and what the others say of their leader.
 func stopMembers(ctx context.Context, e *Env, target string) (*Active, error) {
-	restarter, ok := e.Store.(storage.MemberRestarter)
-	if !ok {
-		return nil, fmt.Errorf("backend %s cannot stop members", e.Store.Name())
-	}
-	victims, err := chosen(ctx, e, target)
+	restarter, victims, err := on[storage.MemberRestarter](ctx, e, target)
 	if err != nil {
 		return nil, err
 	}
-	var down []string
-	for _, m := range victims {
-		down = append(down, m.Name)
-	}
+	down := namesOf(victims)
 	a := &Active{heal: func(ctx context.Context) (string, error) { return restartMembers(ctx, e, restarter, down) }}
 	if err := restarter.StopMembers(ctx, down...); err != nil {
 		return nil, healed(ctx, a, err)
@@ -198,9 +191,9 @@ func awaitLeader(ctx context.Context, e *Env) (string, error) {
 }
 
 func moveLeader(ctx context.Context, e *Env, _ string) (*Active, error) {
-	mover, ok := e.Store.(storage.LeaderMover)
-	if !ok {
-		return nil, fmt.Errorf("backend %s has no leader to move", e.Store.Name())
+	mover, err := as[storage.LeaderMover](e)
+	if err != nil {
+		return nil, err
 	}
 	before, err := findLeader(ctx, e)
 	if err != nil {

@@ -87,6 +87,9 @@ type Fault struct {
 	// Breaks are the guarantees that it takes from a control plane which keeps all
 	// others: no correct one survives it, and a run with it has to fail by them.
 	Breaks []string
+	// Each says that every target shows something of its own: its scenario acts on
+	// all of them in turn.
+	Each bool
 	// Restores says that it brings the store back to what it was earlier, so that
 	// the history has two epochs.
 	Restores bool

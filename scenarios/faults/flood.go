@@ -115,8 +115,8 @@ func (f *flood) end() {
 
 // serversOf are the API servers of a target.
 func serversOf(e *Env, target string) ([]apiserver.Component, error) {
-	servers := slices.DeleteFunc(e.Plane.Components(), func(c apiserver.Component) bool {
-		return c.Kind != apiserver.KubeAPIServer || target != all && c.Name != target
+	servers := slices.DeleteFunc(ofKind(e.Plane, apiserver.KubeAPIServer), func(c apiserver.Component) bool {
+		return target != all && c.Name != target
 	})
 	if len(servers) == 0 {
 		return nil, fmt.Errorf("there is no API server %q", target)

@@ -52,14 +52,7 @@ func Leaders(ctx context.Context, e *Env, tell func(of, who string, at history.T
 	}
 }
 
-func count(p *apiserver.ControlPlane, kind string) (n int) {
-	for _, c := range p.Components() {
-		if c.Kind == kind {
-			n++
-		}
-	}
-	return n
-}
+func count(p *apiserver.ControlPlane, kind string) int { return len(ofKind(p, kind)) }
 
 // elected is a kind of component that elects a leader.
 type elected struct {

@@ -155,10 +155,8 @@ func (l *linked) others(ctx context.Context) (string, error) {
 
 // servers are the names of the API servers.
 func servers(p *apiserver.ControlPlane) (names []string) {
-	for _, c := range p.Components() {
-		if c.Kind == apiserver.KubeAPIServer {
-			names = append(names, c.Name)
-		}
+	for _, c := range ofKind(p, apiserver.KubeAPIServer) {
+		names = append(names, c.Name)
 	}
 	return names
 }

@@ -222,10 +222,7 @@ func restartKubelets(ctx context.Context, e *Env, target string) (*Active, error
 // through, but for heartbeats, which have a flow schema of their own
 // (k8s.io/apiserver/pkg/apis/flowcontrol/bootstrap).
 func kubeletRequests(ctx context.Context, e *Env) (sum float64, err error) {
-	for _, c := range e.Plane.Components() {
-		if c.Kind != apiserver.KubeAPIServer {
-			continue
-		}
+	for _, c := range ofKind(e.Plane, apiserver.KubeAPIServer) {
 		metrics, err := e.Plane.Metrics(ctx, c.Name)
 		if err != nil {
 			return 0, err

@@ -189,10 +189,7 @@ func observePriority(ctx context.Context, e *Env) (p priority, err error) {
 		at: history.Now(), rejected: map[string]float64{}, dispatched: map[string]float64{}, holders: map[string]string{},
 		missed: e.LeasesMissed(), resigned: len(e.Plane.Resignations()),
 	}
-	for _, c := range e.Plane.Components() {
-		if c.Kind != apiserver.KubeAPIServer {
-			continue
-		}
+	for _, c := range ofKind(e.Plane, apiserver.KubeAPIServer) {
 		metrics, err := e.Plane.Metrics(ctx, c.Name)
 		if err != nil {
 			return p, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -49,7 +50,7 @@ func processFaults() []Fault {
 			targets: of(3, leader), inject: partition(false, true),
 		},
 		{
-			Name: "etcd-far", Area: Etcd, Needs: []string{storage.FaultPeerLink}, For: 10 * time.Second,
+			Name: "etcd-far", Area: Etcd, Needs: []string{storage.FaultPeerLink}, For: 10 * time.Second, Each: true,
 			Does:    "the etcd members are far from each other: 1, 10 or 100 ms one way",
 			targets: of(3, "1ms", "10ms", "100ms"), inject: distance,
 		},
@@ -70,9 +71,17 @@ func processFaults() []Fault {
 func as[T any](e *Env) (T, error) {
 	t, ok := e.Store.(T)
 	if !ok {
-		return t, fmt.Errorf("backend %s has no %T", e.Store.Name(), *new(T))
+		return t, fmt.Errorf("backend %s is no %s", e.Store.Name(), reflect.TypeFor[T]().Name())
 	}
 	return t, nil
+}
+
+// on finds what a backend can do, and the members that are the target of it.
+func on[T any](ctx context.Context, e *Env, target string) (t T, victims []storage.Member, err error) {
+	if t, err = as[T](e); err == nil {
+		victims, err = chosen(ctx, e, target)
+	}
+	return t, victims, err
 }
 
 func namesOf(members []storage.Member) []string {
@@ -89,11 +98,7 @@ func killMembers(ctx context.Context, e *Env, target string) (*Active, error) {
 	if err != nil {
 		return nil, err
 	}
-	restarter, err := as[storage.MemberRestarter](e)
-	if err != nil {
-		return nil, err
-	}
-	victims, err := chosen(ctx, e, target)
+	restarter, victims, err := on[storage.MemberRestarter](ctx, e, target)
 	if err != nil {
 		return nil, err
 	}
@@ -111,15 +116,11 @@ func killMembers(ctx context.Context, e *Env, target string) (*Active, error) {
 // freezeMember stops a member. Its evidence is the state of its process and that
 // another one leads.
 func freezeMember(ctx context.Context, e *Env, target string) (*Active, error) {
-	freezer, err := as[storage.MemberFreezer](e)
-	if err != nil {
-		return nil, err
-	}
 	inspector, err := as[storage.MemberInspector](e)
 	if err != nil {
 		return nil, err
 	}
-	victims, err := chosen(ctx, e, target)
+	freezer, victims, err := on[storage.MemberFreezer](ctx, e, target)
 	if err != nil {
 		return nil, err
 	}
@@ -152,11 +153,7 @@ func freezeMember(ctx context.Context, e *Env, target string) (*Active, error) {
 // evidence is what the links hold, and another leader, or none at that member.
 func partition(deaf, mute bool) func(context.Context, *Env, string) (*Active, error) {
 	return func(ctx context.Context, e *Env, target string) (*Active, error) {
-		peers, err := as[storage.PeerFaulter](e)
-		if err != nil {
-			return nil, err
-		}
-		victims, err := chosen(ctx, e, target)
+		peers, victims, err := on[storage.PeerFaulter](ctx, e, target)
 		if err != nil {
 			return nil, err
 		}
@@ -274,11 +271,7 @@ func distance(ctx context.Context, e *Env, target string) (*Active, error) {
 // replaceMember swaps a member for an empty one. The evidence is its ID, which is
 // never given twice.
 func replaceMember(ctx context.Context, e *Env, target string) (*Active, error) {
-	replacer, err := as[storage.MemberReplacer](e)
-	if err != nil {
-		return nil, err
-	}
-	victims, err := chosen(ctx, e, target)
+	replacer, victims, err := on[storage.MemberReplacer](ctx, e, target)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func watchFaults() []Fault {
 	of := func(prefixes ...string) func(Shape) []string { return func(Shape) []string { return prefixes } }
 	return []Fault{
 		{
-			Name: "watches-freeze", Area: APIServer, Needs: needs, Blocks: true, For: 8 * time.Second,
+			Name: "watches-freeze", Area: APIServer, Needs: needs, Blocks: true, For: 8 * time.Second, Each: true,
 			Does:    "the store's watch streams of ConfigMaps, or of pods, stand still at all API servers while writes go on",
 			targets: of(configMapKeys, podKeys), inject: freezeWatches(true),
 		},
