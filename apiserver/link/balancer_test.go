@@ -179,7 +179,10 @@ func TestNobodyThere(t *testing.T) {
 	}
 }
 
-func TestRemoveResetsItsConnectionsOnly(t *testing.T) {
+// heldByTwo is a balancer with the backends a and b, and an open connection to
+// each.
+func heldByTwo(t *testing.T) (*Balancer, map[string]net.Conn) {
+	t.Helper()
 	b := newBalancer(t)
 	b.Add("a", startBackend(t, holder("a")))
 	b.Add("b", startBackend(t, holder("b")))
@@ -192,6 +195,11 @@ func TestRemoveResetsItsConnectionsOnly(t *testing.T) {
 		}
 		conns[string(name)] = conn
 	}
+	return b, conns
+}
+
+func TestRemoveResetsItsConnectionsOnly(t *testing.T) {
+	b, conns := heldByTwo(t)
 	b.Remove("a")
 	b.Remove("unknown")
 	if _, err := conns["a"].Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {

@@ -3,7 +3,6 @@ package link
 import (
 	"errors"
 	"io"
-	"net"
 	"strings"
 	"syscall"
 	"testing"
@@ -84,18 +83,7 @@ func TestTearOfAQueue(t *testing.T) {
 }
 
 func TestBalancerReset(t *testing.T) {
-	b := newBalancer(t)
-	b.Add("a", startBackend(t, holder("a")))
-	b.Add("b", startBackend(t, holder("b")))
-	conns := map[string]net.Conn{}
-	for range 2 {
-		conn := dial(t, b)
-		name := make([]byte, 1)
-		if _, err := io.ReadFull(conn, name); err != nil {
-			t.Fatal(err)
-		}
-		conns[string(name)] = conn
-	}
+	b, conns := heldByTwo(t)
 	if n := b.Reset("a"); n != 1 {
 		t.Errorf("reset %d connections, want 1", n)
 	}

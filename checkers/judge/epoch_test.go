@@ -2,7 +2,6 @@ package judge
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -204,15 +203,7 @@ func (s *tale) expire(key string) {
 
 func (s *tale) judge(t *testing.T) (*Judgement, checkers.Verdict) {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "history")
-	w, err := archive.Create(dir, archive.Options{NoSync: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := archive.NewStoreWriter(w)
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir, w, store := create(t)
 	api, err := archive.NewAPIWriter(w)
 	if err != nil {
 		t.Fatal(err)

@@ -15,19 +15,25 @@ import (
 	"github.com/planecheck/planecheck/checkers/storage/watch"
 )
 
-// write puts a history where Directory finds it.
-func write(t *testing.T, h storetest.History) string {
+// create opens a history where Directory finds it.
+func create(t *testing.T) (dir string, w *archive.Writer, store *archive.StoreWriter) {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "history")
+	dir = filepath.Join(t.TempDir(), "history")
 	w, err := archive.Create(dir, archive.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sink, err := archive.NewStoreWriter(w)
-	if err != nil {
+	if store, err = archive.NewStoreWriter(w); err != nil {
 		t.Fatal(err)
 	}
-	h.Feed(sink)
+	return dir, w, store
+}
+
+// write puts a history of the store where Directory finds it.
+func write(t *testing.T, h storetest.History) string {
+	t.Helper()
+	dir, w, store := create(t)
+	h.Feed(store)
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
