@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/planecheck/planecheck/apiserver"
@@ -65,15 +66,19 @@ func gone(pid int) error {
 	return nil
 }
 
-// refuses fails while somebody takes connections at an address.
+// refuses fails unless nobody takes connections at an address. A dial that does
+// not end in time says nothing.
 func refuses(ctx context.Context, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, dialBound)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil
+	switch {
+	case err == nil:
+		return errors.Join(fmt.Errorf("%s still takes connections", addr), conn.Close())
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("see whether %s takes connections: %w", addr, err)
 	}
-	return errors.Join(fmt.Errorf("%s still takes connections", addr), conn.Close())
+	return nil
 }
 
 // stopped fails unless /proc shows a process as stopped by a signal (state T,
