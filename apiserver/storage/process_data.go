@@ -30,7 +30,7 @@ func (c *processCluster) SaveData(ctx context.Context, names ...string) (err err
 	if err != nil {
 		return fmt.Errorf("save the data of etcd members: %w", err)
 	}
-	var frozen []*memberLife
+	var frozen []*servedLife
 	defer func() {
 		for _, life := range frozen {
 			err = errors.Join(err, life.process.Thaw(context.WithoutCancel(ctx)))

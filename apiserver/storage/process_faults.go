@@ -73,33 +73,6 @@ func (c *processCluster) ThawMember(ctx context.Context, name string) error {
 	return m.thaw(ctx)
 }
 
-func (m *processMember) freeze(ctx context.Context) error {
-	life := m.current()
-	if life == nil {
-		return fmt.Errorf("freeze etcd member: %s is down", m.name)
-	}
-	m.hold(true)
-	if err := life.process.Freeze(ctx); err != nil {
-		m.hold(false)
-		return err
-	}
-	life.frozen = true
-	return nil
-}
-
-func (m *processMember) thaw(ctx context.Context) error {
-	life := m.current()
-	if life == nil {
-		return fmt.Errorf("thaw etcd member: %s is down", m.name)
-	}
-	if err := life.process.Thaw(ctx); err != nil {
-		return err
-	}
-	life.frozen = false
-	m.hold(false)
-	return nil
-}
-
 // FreezeWatches implements WatchFreezer.
 func (c *processCluster) FreezeWatches(prefix string) { c.freezer.Freeze(prefix) }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/planecheck/planecheck/apiserver/storage/child"
 	"github.com/planecheck/planecheck/apiserver/storage/etcdproc"
 )
 
@@ -65,9 +66,9 @@ func (c *processCluster) rollback(ctx context.Context, m *processMember) (seen R
 			}
 			return err
 		})
-		seen.Began = life.process.Began()
+		seen.Began = etcdproc.Began(life.process)
 	}
-	if exit, ok := errors.AsType[*etcdproc.ExitError](err); ok && strings.Contains(exit.Reason, "panic") {
+	if exit, ok := errors.AsType[*child.ExitError](err); ok && strings.Contains(exit.Reason, "panic") {
 		seen.Panic, err = exit.Reason, nil
 		m.awaitDown()
 	}

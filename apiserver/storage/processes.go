@@ -28,10 +28,7 @@ const leaderAsk = time.Second
 //	clients ── front ── proxy ── member i ── gate i ── member j
 //	           link     records              a link for each j
 //
-// The proxy records the storage history and tells of commits; it stands on the
-// clients' side of every fault but two: the front link is silent while the
-// member is frozen, because a proxy would answer HTTP/2 pings in its place,
-// and takes nobody while it is down.
+// The proxy records the storage history and tells of commits, see served.
 //
 // Each ordered pair of members has a link, although all members must know a
 // peer under one address, the one it is advertised with: every member dials
@@ -68,14 +65,16 @@ func newProcesses(size int, opt Options) (*processCluster, error) {
 	for i := range size {
 		name := fmt.Sprintf("etcd-%d", i)
 		c.members = append(c.members, &processMember{
-			name:    name,
+			served: served{
+				name: name, title: "etcd member " + name,
+				logPath: filepath.Join(dir, "logs", name+".log"),
+				died:    func(err error) { c.died(name, err) },
+				freezer: &c.freezer,
+			},
 			dir:     filepath.Join(dir, processName, name),
 			dataDir: filepath.Join(dir, processName, name, "data"),
 			saved:   filepath.Join(dir, processName, name, "saved"),
-			logPath: filepath.Join(dir, "logs", name+".log"),
 			peerURL: peerURL(i),
-			died:    func(err error) { c.died(name, err) },
-			freezer: &c.freezer,
 		})
 	}
 	return c, nil
@@ -140,10 +139,7 @@ func (c *processCluster) prepare() error {
 		if err := m.connect(c.members, links); err != nil {
 			return err
 		}
-		m.recorder = record.New(record.Options{
-			Member: m.name, Sink: c.opt.History, Numbers: &c.numbers,
-			Inside: recorderLabels, Outside: recorderLabels, // the proxy is there for the recorder
-		})
+		m.record(c.opt.History, &c.numbers)
 	}
 	c.publish(links)
 	return nil

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/planecheck/planecheck/apiserver/link"
+	"github.com/planecheck/planecheck/apiserver/storage/child"
 )
 
 // bound ends every wait of these tests.
@@ -39,8 +40,8 @@ func TestMain(m *testing.M) {
 }
 
 // member is one that has no peers.
-func member(dir, client, peer string) Config {
-	return Config{
+func member(dir, client, peer string) child.Config {
+	return child.Config{
 		Name: "single", LogFile: filepath.Join(dir, "logs", "single.log"),
 		Args: []string{
 			"--name=single", "--data-dir=" + filepath.Join(dir, "data"), "--initial-cluster=single=" + peer,
@@ -80,7 +81,7 @@ func await(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-func launch(t *testing.T, c Config) *Process {
+func launch(t *testing.T, c child.Config) *child.Process {
 	t.Helper()
 	p, err := Start(c)
 	if err != nil {
@@ -148,7 +149,7 @@ func TestLife(t *testing.T) {
 	ended(t, again, "signal: killed")
 }
 
-func ended(t *testing.T, p *Process, how string) {
+func ended(t *testing.T, p *child.Process, how string) {
 	t.Helper()
 	if err := syscall.Kill(p.PID(), 0); err != syscall.ESRCH {
 		t.Errorf("process %d: %v", p.PID(), err)
@@ -220,7 +221,7 @@ func TestMembersEndWithTheHarness(t *testing.T) {
 	}
 	// Whoever inherits it may leave it a zombie.
 	await(t, "the member to end", func() bool {
-		state, err := taskState(fmt.Sprintf("/proc/%d/stat", pid))
-		return err != nil || state == 'Z'
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err != nil || strings.Contains(string(stat), ") Z ")
 	})
 }

@@ -1,4 +1,10 @@
-package etcdproc
+// Package child runs a server of a store in a process of its own, which can be
+// stopped, killed with SIGKILL and frozen with SIGSTOP, whose output goes to a
+// file, and which ends when this process ends, however that does.
+//
+// It knows processes, not stores: what the flags mean and who the peers are is
+// the business of whoever starts them.
+package child
 
 import (
 	"context"
@@ -28,17 +34,25 @@ const pollInterval = time.Millisecond
 
 // Config says what to start.
 type Config struct {
-	Name    string   // of the member, for errors
-	Args    []string // etcd's flags
-	Env     []string // the whole environment; etcd takes settings from there too
+	Name    string   // of the server, for errors
+	Path    string   // the program; "": this binary, re-executed
+	Args    []string // without the program's name
+	Env     []string // the whole environment; servers take settings from there too
+	Dir     string   // to run in; "": ours
 	LogFile string   // takes the output, appended
+	// User to run as; nil: ours.
+	User *syscall.Credential
+	// Fatal returns what a line of the log says if the server ends with it, ""
+	// for any other line. Nil: no line is known to be such.
+	Fatal func(line string) string
 }
 
-// Process is a member's process, from its start to its end.
+// Process is a server's process, from its start to its end.
 type Process struct {
 	name      string
 	logFile   string
 	logOffset int64 // where its output begins in the log
+	fatal     func(line string) string
 	pid       int
 	exited    chan struct{} // closed when it has been reaped
 
@@ -48,7 +62,7 @@ type Process struct {
 	state    string
 }
 
-// Start starts a member. It is killed when our process ends, however that
+// Start starts a server. It is killed when our process ends, however that
 // ends, and is out of reach of Ctrl-C on the terminal.
 func Start(c Config) (*Process, error) {
 	p, err := start(c)
@@ -59,9 +73,12 @@ func Start(c Config) (*Process, error) {
 }
 
 func start(c Config) (*Process, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
+	if c.Path == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		c.Path = self
 	}
 	if err := os.MkdirAll(filepath.Dir(c.LogFile), 0o755); err != nil {
 		return nil, err
@@ -75,11 +92,12 @@ func start(c Config) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, append([]string{subcommand}, c.Args...)...)
+	cmd := exec.Command(c.Path, c.Args...)
+	cmd.Dir = c.Dir
 	cmd.Env = append([]string{}, c.Env...) // never nil, which would mean our own
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	p := &Process{name: c.Name, logFile: c.LogFile, logOffset: info.Size(), exited: make(chan struct{})}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: c.User}
+	p := &Process{name: c.Name, logFile: c.LogFile, logOffset: info.Size(), fatal: c.Fatal, exited: make(chan struct{})}
 	started := make(chan error)
 	go p.run(cmd, started)
 	return p, <-started
@@ -147,7 +165,7 @@ func (p *Process) Expected() bool {
 	return p.expected
 }
 
-// ExitError is the end of a member that nobody asked for.
+// ExitError is the end of a server that nobody asked for.
 type ExitError struct {
 	State   string // e.g. "exit status 1", "signal: killed"
 	LogFile string // its whole log
@@ -165,12 +183,11 @@ func (e *ExitError) Error() string {
 func (p *Process) Failure() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return &ExitError{State: p.state, LogFile: p.logFile, Reason: reason(p.logFile, p.logOffset)}
+	return &ExitError{State: p.state, LogFile: p.logFile, Reason: p.reason()}
 }
 
-// Stop ends the member in good order: SIGTERM, upon which etcd hands its
-// leadership over and closes its files (pkg/osutil, HandleInterrupts); SIGKILL
-// after bound, which is an error, as the files are then not closed.
+// Stop ends the server in good order: SIGTERM, upon which it closes its files;
+// SIGKILL after bound, which is an error, as the files are then not closed.
 func (p *Process) Stop(bound time.Duration) error {
 	if !p.expect() {
 		return nil

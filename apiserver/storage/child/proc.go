@@ -1,9 +1,7 @@
-package etcdproc
+package child
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -64,10 +62,10 @@ func taskState(file string) (byte, error) {
 // tailBytes is how much of a log is searched for the reason of an end.
 const tailBytes = 64 << 10
 
-// reason finds in the log, from offset on, why a member ended: a panic's own
-// line, else the last entry of level fatal or panic, else the last line.
-func reason(logFile string, offset int64) string {
-	text, err := tail(logFile, offset)
+// reason finds in the log of this life why the server ended: a panic's own
+// line, else the last entry that Config.Fatal knows, else the last line.
+func (p *Process) reason() string {
+	text, err := tail(p.logFile, p.logOffset)
 	if err != nil {
 		return ""
 	}
@@ -80,7 +78,10 @@ func reason(logFile string, offset int64) string {
 		case line != "":
 			last = line
 		}
-		if entry := fatalEntry(line); entry != "" {
+		if p.fatal == nil {
+			continue
+		}
+		if entry := p.fatal(line); entry != "" {
 			found = entry
 		}
 	}
@@ -88,18 +89,6 @@ func reason(logFile string, offset int64) string {
 		return found
 	}
 	return last
-}
-
-// fatalEntry returns what a line of etcd's log says if etcd ends with it.
-func fatalEntry(line string) string {
-	var entry struct{ Level, Msg, Error string }
-	if json.Unmarshal([]byte(line), &entry) != nil || entry.Level != "fatal" && entry.Level != "panic" {
-		return ""
-	}
-	if entry.Error == "" {
-		return entry.Msg
-	}
-	return entry.Msg + ": " + entry.Error
 }
 
 func tail(logFile string, offset int64) (string, error) {
@@ -119,28 +108,20 @@ func tail(logFile string, offset int64) (string, error) {
 	return string(text), err
 }
 
-// Began is the last entry of raft's log that the member knew to be committed
-// when this process began on its data, as its log tells (etcdserver/
-// bootstrap.go); 0: it does not, because there was no data.
-func (p *Process) Began() uint64 {
+// Head returns the first lines that the server has written in this life, 64 KiB
+// of them; none if there is no log.
+func (p *Process) Head() string {
 	log, err := os.Open(p.logFile)
 	if err != nil {
-		return 0
+		return ""
 	}
 	defer log.Close()
 	if _, err := log.Seek(p.logOffset, io.SeekStart); err != nil {
-		return 0
+		return ""
 	}
-	lines := bufio.NewScanner(io.LimitReader(log, tailBytes))
-	lines.Buffer(nil, tailBytes)
-	for lines.Scan() {
-		var entry struct {
-			Msg    string
-			Commit uint64 `json:"commit-index"`
-		}
-		if json.Unmarshal(lines.Bytes(), &entry) == nil && entry.Msg == "restarting local member" {
-			return entry.Commit
-		}
+	text, err := io.ReadAll(io.LimitReader(log, tailBytes))
+	if err != nil {
+		return ""
 	}
-	return 0
+	return string(text)
 }
