@@ -138,8 +138,13 @@ func (p *Plan) restores() bool {
 
 // contractOf is what a backend promises; zero: what etcd does.
 func contractOf(backend string) (c storage.Contract) {
-	if backend == "memory" {
+	switch {
+	case backend == "memory":
 		c = storage.Memory()
+	case backend == "kine-memory":
+		c = storage.KineMemory()
+	case strings.HasPrefix(backend, "kine-"):
+		c = storage.Kine()
 	}
 	return c
 }

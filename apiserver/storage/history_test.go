@@ -16,12 +16,16 @@ import (
 // historyLog keeps the history of a cluster.
 type historyLog struct{ storetest.Log }
 
-func (l *historyLog) judge() map[string]checkers.Verdict {
-	c := checker.New(checker.Options{Start: 1, Floors: checker.Floors{Operations: 50, Conflicts: 5}})
+func (l *historyLog) judge() map[string]checkers.Verdict { return l.judgeBy(checker.Etcd()) }
+
+func (l *historyLog) judgeBy(contract checker.Contract) map[string]checkers.Verdict {
+	c := checker.New(checker.Options{Contract: contract, Start: 1, Floors: checker.Floors{Operations: 50, Conflicts: 5}})
 	for _, op := range l.Ops {
+		contract.Op(op)
 		c.StoreOp(op)
 	}
 	for _, w := range l.Watches {
+		contract.Watch(w)
 		c.StoreWatch(w)
 	}
 	verdicts := map[string]checkers.Verdict{}

@@ -5,12 +5,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/planecheck/planecheck/apiserver/storage/kine"
 )
 
 // kind is one sort of backend.
 type kind struct {
 	name    string
 	options []option
+	// proxied: its members are behind a proxy, so something can stand before them.
+	proxied bool
 	open    func(values map[string]string, opt Options) (Backend, error)
 }
 
@@ -28,7 +32,8 @@ func (o option) String() string { return o.key + "=" + strings.Join(o.values, "|
 func kinds() []kind {
 	return []kind{
 		cluster(etcdName, func(size int, opt Options) (Backend, error) { return newEtcd(size, opt) }),
-		cluster(processName, func(size int, opt Options) (Backend, error) { return newProcesses(size, opt) }),
+		behindProxy(cluster(processName, func(size int, opt Options) (Backend, error) { return newProcesses(size, opt) })),
+		onKine(kineSQLiteName, func() database { return sqlite{} }, kine.Versions()...),
 		{name: memoryName, open: func(_ map[string]string, opt Options) (Backend, error) { return newMemory(opt), nil }},
 	}
 }
@@ -44,6 +49,22 @@ func cluster(name string, open func(size int, opt Options) (Backend, error)) kin
 				return nil, fmt.Errorf("storage backend %s: members: %w", name, err)
 			}
 			return open(size, opt)
+		},
+	}
+}
+
+func behindProxy(k kind) kind {
+	k.proxied = true
+	return k
+}
+
+// onKine is a kind that is kine on a database.
+func onKine(name string, db func() database, versions ...string) kind {
+	return kind{
+		name: name, proxied: true,
+		options: []option{{key: "version", values: versions}},
+		open: func(values map[string]string, opt Options) (Backend, error) {
+			return newKine(name, values["version"], db(), opt)
 		},
 	}
 }
@@ -76,6 +97,17 @@ func Known() []string {
 		known = append(known, k.usage())
 	}
 	return known
+}
+
+// proxied lists the backends whose members are behind a proxy.
+func proxied() []string {
+	var names []string
+	for _, k := range kinds() {
+		if k.proxied {
+			names = append(names, k.name)
+		}
+	}
+	return names
 }
 
 // parseSpec splits "name[:key=value[,key=value...]]" and fills in defaults.

@@ -8,7 +8,8 @@ import (
 )
 
 func TestParseSpec(t *testing.T) {
-	const known = "etcd[:members=3|1|5], etcd-process[:members=3|1|5], memory"
+	const known = "etcd[:members=3|1|5], etcd-process[:members=3|1|5], " +
+		"kine-sqlite[:version=v0.17.5|v0.16.4], memory"
 	for _, test := range []struct {
 		spec    string
 		members string
@@ -23,6 +24,9 @@ func TestParseSpec(t *testing.T) {
 		{spec: "etcd-process:members=4", err: `storage backend etcd-process: unknown value in "members=4", known: members=3|1|5`},
 		{spec: "memory"},
 		{spec: "memory:members=1", err: `storage backend memory: unknown option "members=1", known: none`},
+		{spec: "kine-sqlite"},
+		{spec: "kine-sqlite:version=v0.16.4"},
+		{spec: "kine-sqlite:version=v0.1", err: `storage backend kine-sqlite: unknown value in "version=v0.1", known: version=v0.17.5|v0.16.4`},
 		{spec: "", err: `unknown storage backend "", known: ` + known},
 		{spec: "kine", err: `unknown storage backend "kine", known: ` + known},
 		{spec: "Etcd:members=1", err: `unknown storage backend "Etcd", known: ` + known},

@@ -11,6 +11,9 @@
 // of its own and with links between them, for the faults that only processes
 // can take, see processes.go. It costs each call some hops more.
 //
+// The backends kine-* are kine, in a process of its own, on a database, see
+// kine.go.
+//
 // The backend memory is a store of our own in this process, without log,
 // consensus and disk: the most that another store could give, see memory.go.
 package storage
@@ -21,6 +24,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/planecheck/planecheck/apiserver/storage/proxy"
 	"github.com/planecheck/planecheck/checkers/history"
@@ -51,7 +55,7 @@ type Options struct {
 	// were never answered are handed over when the backend stops.
 	History history.StoreSink
 	// Interference stands between what records and every member, of a backend
-	// whose members are processes; others refuse it. Nil: nothing does.
+	// whose members are behind a proxy; others refuse it. Nil: nothing does.
 	Interference proxy.Interference
 	Log          *slog.Logger // nil: nothing is logged
 }
@@ -62,6 +66,7 @@ type Member struct {
 	Endpoint string // http://127.0.0.1:port, empty before the first start
 	PID      int    // 0: inside the harness, or down
 	DataDir  string // empty: it has none
+	Keys     string // the prefix of all keys that are clients'; others are its own. Empty: none are
 }
 
 // Backend is a store that speaks the etcd v3 API.
@@ -110,8 +115,8 @@ func Open(spec string, opt Options) (Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	if opt.Interference != nil && kind.name != processName {
-		return nil, fmt.Errorf("open storage backend %s: nothing can stand before its members, only before those of %s", kind.name, processName)
+	if opt.Interference != nil && !kind.proxied {
+		return nil, fmt.Errorf("open storage backend %s: nothing can stand before its members, only before those of %s", kind.name, strings.Join(proxied(), ", "))
 	}
 	return kind.open(options, opt)
 }

@@ -128,7 +128,7 @@ func newJudge(opt Options, e *epoch) *judge {
 	j.calls = storage.New(storage.Options{
 		Contract: opt.Contract, Floors: floors, Start: 1, Initial: e.initial(), Horizon: horizon, Residual: residual.Judge(residual.Limits{}),
 	})
-	fresh := watch.Options{Commit: j.commits.of, Observe: j.deliveries.observe, Calm: opt.Calm}
+	fresh := watch.Options{Commit: j.commits.of, Observe: j.deliveries.observe, Calm: opt.Calm, NoVersions: opt.Contract.Uncounted}
 	if opt.Faultless {
 		fresh.Calm = 1 // from the beginning; 0 is never
 	}
@@ -144,6 +144,7 @@ func (j *judge) add(rec archive.StoreRecord) {
 	j.newest = max(j.newest, rec.At())
 	if rec.Op != nil {
 		op := rec.Op.Clone() // the archive uses its own again
+		j.opt.Contract.Op(op)
 		j.result.Operations++
 		j.commits.add(op)
 		j.window.StoreOp(op)
@@ -151,6 +152,7 @@ func (j *judge) add(rec archive.StoreRecord) {
 		j.watches.AddOp(op)
 	} else {
 		w := rec.Watch.Clone()
+		j.opt.Contract.Watch(w)
 		j.result.Messages++
 		j.result.Events += int64(len(w.Events))
 		j.window.StoreWatch(w)

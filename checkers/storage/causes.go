@@ -117,6 +117,9 @@ func (c *Checker) onSealed(s timeline.Sealed) {
 		c.sealed[s.Rev] = s.Op
 		return
 	}
+	if c.opts.Contract.makes(s.Changes) {
+		return
+	}
 	e := &effect{rev: s.Rev, seen: s.Seen}
 	if lease := oneLease(s.Changes); lease != 0 {
 		e.lease, e.rest = lease, c.builder.Attached(lease)

@@ -115,7 +115,7 @@ func New(opts Options) *Checker {
 	c.members.init()
 	c.durable.init()
 	c.builder = timeline.NewBuilder(timeline.Options{
-		Start: opts.Start, Initial: opts.Initial, Gaps: !opts.Contract.Dense,
+		Start: opts.Start, Initial: opts.Initial, Gaps: !opts.Contract.Dense, Uncounted: opts.Contract.Uncounted,
 		Sealed: c.onSealed, Conflict: c.onConflict, Hole: c.onHole,
 	})
 	c.t = c.builder.Timeline()

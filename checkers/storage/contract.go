@@ -15,6 +15,18 @@ type Contract struct {
 	LocalHeaders bool `json:"local_headers"`
 	// CompactsOnRequest: old revisions go when and only when a client asks.
 	CompactsOnRequest bool `json:"compacts_on_request"`
+	// Uncounted: the changes of a key are not counted from its creation: an answer
+	// shows version 0, and the event of a change shows one lease for the key
+	// before and after it.
+	Uncounted bool `json:"uncounted,omitempty"`
+	// Unasked: the answer of a deletion holds previous versions, or what is given
+	// out as such, that nobody asked for.
+	Unasked bool `json:"unasked,omitempty"`
+	// Keys is the prefix of all keys that are clients', but for the one that
+	// API servers compact by: others are the store's own. "": there are none.
+	Keys string `json:"keys,omitempty"`
+	// Makes is a key that the store puts by itself when it is new. "": none.
+	Makes string `json:"makes,omitempty"`
 	// LeaseIDIsTTL: leases of one time to live share one ID, and their keys
 	// expire one by one, counted from their last put.
 	LeaseIDIsTTL bool `json:"lease_id_is_ttl"`
@@ -43,11 +55,23 @@ func Memory() Contract {
 	return c
 }
 
-// Kine returns the contract of kine: revisions are the IDs of rows and have
-// gaps, it compacts when it sees fit, there is no hash, and a lease is its time
-// to live in seconds.
+// Kine returns the contract of kine on a database, which is the API of etcd as
+// far as kube-apiserver reads its answers: revisions are the IDs of rows and
+// have gaps, it compacts when it sees fit, there is no hash, a lease is its time
+// to live in seconds, and the changes of a key are not counted. Read from
+// github.com/k3s-io/kine@v0.17.5.
 func Kine() Contract {
-	return Contract{Name: "kine", LeaseIDIsTTL: true, LeaseOverrun: 30 * time.Second}
+	return Contract{
+		Name: "kine", LeaseIDIsTTL: true, LeaseOverrun: 30 * time.Second,
+		Uncounted: true, Unasked: true, Keys: "/", Makes: "/registry/health",
+	}
+}
+
+// KineMemory returns the contract of kine's own store in memory, which counts.
+func KineMemory() Contract {
+	c := Kine()
+	c.Uncounted = false
+	return c
 }
 
 // exceptions lists what the contract does not promise.
@@ -62,6 +86,10 @@ func (c Contract) exceptions() []string {
 	add(c.HashKV, "members have no hash")
 	add(c.LocalHeaders, "headers of local answers mean nothing")
 	add(c.CompactsOnRequest, "it compacts by itself")
+	add(!c.Uncounted, "the changes of a key are not counted")
+	add(!c.Unasked, "answers hold previous versions unasked")
+	add(c.Keys == "", "keys outside of "+c.Keys+" are its own")
+	add(c.Makes == "", c.Makes+" is its own")
 	add(!c.LeaseIDIsTTL, "a lease is its time to live")
 	return list
 }

@@ -93,6 +93,9 @@ func describe(kv history.StoreKV) string {
 	if kv.Version == 0 {
 		return "nothing"
 	}
+	if kv.Version == timeline.Uncounted {
+		kv.Version = 0
+	}
 	text := fmt.Sprintf("%s mod %d create %d version %d value %08x", show(kv.Key), kv.Mod, kv.Create, kv.Version, kv.Value>>32)
 	if kv.Lease != 0 {
 		text += fmt.Sprintf(" lease %x", kv.Lease)

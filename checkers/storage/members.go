@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/timeline"
 )
 
 // members compares the members of a cluster.
@@ -29,6 +30,11 @@ func (m *members) see(op *history.StoreOp) {
 	if acknowledged(op) {
 		m.called[op.Member] = true
 	}
+}
+
+// whole says that a range holds all keys.
+func (c *Checker) whole(a history.StoreAction) bool {
+	return timeline.Whole(a.Key, a.End) || c.opts.Contract.ownWhole(a.Key, a.End)
 }
 
 // whole counts a linearizable read of everything through a member.

@@ -123,6 +123,9 @@ func (c *Checker) checkRealTime(r record) {
 	if timeline.Local(op) || r.after.rev == 0 {
 		return
 	}
+	if op.Method == history.MethodLeaseGrant && c.opts.Contract.LeaseIDIsTTL {
+		return // it names no state: nothing is kept of it
+	}
 	changed := timeline.Changed(op)
 	if op.Header > r.after.rev || (op.Header == r.after.rev && !changed) {
 		return

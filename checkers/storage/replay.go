@@ -65,7 +65,7 @@ func (c *Checker) judgeRange(op *history.StoreOp) {
 	}
 	c.sweep.MoveTo(rev)
 	c.compareRange(op, a, r, c.sweep, rev)
-	if timeline.Whole(a.Key, a.End) && !a.CountOnly && a.Limit <= 0 && a.Revision <= 0 && !timeline.Local(op) {
+	if c.whole(a) && !a.CountOnly && a.Limit <= 0 && a.Revision <= 0 && !timeline.Local(op) {
 		c.members.whole(op)
 	}
 }
@@ -89,7 +89,7 @@ func (c *Checker) compareRange(op *history.StoreOp, a history.StoreAction, r his
 		c.stray(stray{rev: m.got.Mod, member: op.Member, at: op.Returned, changes: []timeline.Change{{Key: m.key, KV: m.got}}})
 	}
 	c.fail(Reads, e)
-	if timeline.Whole(a.Key, a.End) && !timeline.Local(op) && a.Revision <= 0 {
+	if c.whole(a) && !timeline.Local(op) && a.Revision <= 0 {
 		c.fail(MembersAgree, because("the whole of member %s at revision %d is not what was written: %s", op.Member, rev, m.text).op(op))
 	}
 	if m.key != "" && !timeline.Local(op) {

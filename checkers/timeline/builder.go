@@ -61,6 +61,7 @@ func NewBuilder(opts Options) *Builder {
 	t := opts.Initial
 	if t == nil {
 		t = New(opts.Start)
+		t.uncounted = opts.Uncounted
 	}
 	b := &Builder{
 		opts: opts, t: t, head: t.Sweep(), started: opts.Start > 0 || opts.Initial != nil,

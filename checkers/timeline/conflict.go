@@ -13,6 +13,9 @@ type Options struct {
 	// Gaps says that the store leaves out revisions, as kine does. Without it a
 	// revision that nobody is known to have written is a Hole.
 	Gaps bool
+	// Uncounted says that the store does not count the versions of a key: all that
+	// are there have the version Uncounted.
+	Uncounted bool
 	// Sealed is called for every revision, in order, after it was appended.
 	Sealed func(Sealed)
 	// Conflict is called for whatever does not fit.

@@ -83,8 +83,8 @@ func (x *Txn) Put(a history.StoreAction) (prev history.StoreKV, known bool) {
 	switch {
 	case !known:
 		kv.Create, kv.Version = Unknown, Unknown
-	case prev.Version == Unknown:
-		kv.Create, kv.Version = prev.Create, Unknown
+	case prev.Version == Unknown, prev.Version == Uncounted:
+		kv.Create, kv.Version = prev.Create, prev.Version
 	case prev.Version != 0:
 		kv.Create, kv.Version = prev.Create, prev.Version+1
 	}
@@ -274,7 +274,8 @@ func holdsFor(c history.StoreCompare, kv history.StoreKV) (holds, decided bool) 
 	case history.CompareValue:
 		n = int64(kv.Value)
 	}
-	partial := kv.Version == Unknown && (c.Target == history.CompareCreate || c.Target == history.CompareVersion)
+	partial := kv.Version == Unknown && (c.Target == history.CompareCreate || c.Target == history.CompareVersion) ||
+		kv.Version == Uncounted && c.Target == history.CompareVersion
 	return compareNumber(n, c.Op, c.Number), !partial
 }
 

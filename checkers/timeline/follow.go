@@ -222,5 +222,8 @@ func SameKV(a, b history.StoreKV) bool {
 	if a.Version == Unknown || b.Version == Unknown {
 		a.Version, b.Version, a.Create, b.Create = 0, 0, 0, 0
 	}
+	if a.Version == Uncounted || b.Version == Uncounted {
+		a.Version, b.Version = 0, 0
+	}
 	return a == b
 }

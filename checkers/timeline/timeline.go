@@ -25,6 +25,10 @@ import (
 // knowing what was there before.
 const Unknown = -1
 
+// Uncounted is the Version of every key that is there in a store that does not
+// count them: it is as good as any other.
+const Uncounted = 1 << 30
+
 // Change is what one revision did to one key.
 type Change struct {
 	Key    string
@@ -49,6 +53,8 @@ type Timeline struct {
 	base  int64 // revision before the first change
 	last  int64
 	empty bool // what is not in initial was not there at base
+	// uncounted: the store does not count the versions of a key.
+	uncounted bool
 
 	// initial holds what became known of keys as they were at base.
 	initial map[uint32]history.StoreKV
@@ -146,8 +152,11 @@ func (t *Timeline) add(rev int64, c *Change) {
 	if !c.Delete {
 		e.create, e.value, e.lease = c.KV.Create, c.KV.Value, t.leaseID(c.KV.Lease)
 		e.version = uint32(c.KV.Version)
-		if c.KV.Version == Unknown {
+		switch {
+		case c.KV.Version == Unknown:
 			e.version = unknownVersion
+		case t.uncounted:
+			e.version = Uncounted
 		}
 	}
 	t.link(e)

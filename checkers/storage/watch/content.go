@@ -66,6 +66,9 @@ func (c *Checker) previous(w *watch, e *history.StoreEvent, change *timeline.Cha
 	if change.Prev.Mod == 0 && !creation(change) {
 		return // it is from before the timeline
 	}
+	if c.opt.NoVersions { // an event is a row there, with one lease
+		e.Prev.Lease = change.Prev.Lease
+	}
 	if !c.same(e.Prev, change.Prev) {
 		c.fail(PrevKV, "An event carries a previous version that was not the previous one.",
 			c.known(w, change), w.row(at, kind(e)+", previous "+version(e.Prev), e.KV.Mod, e.KV.Key))
