@@ -118,7 +118,7 @@ func (r *recording) follow(members []storage.Member) (err error) {
 	if r == nil {
 		return nil
 	}
-	opt := record.FullWatchOptions{Endpoint: members[0].Endpoint, Events: r.versions}
+	opt := record.FullWatchOptions{Endpoint: members[0].Endpoint, Below: members[0].Below(), Events: r.versions}
 	for _, m := range members[1:] {
 		opt.Others = append(opt.Others, m.Endpoint)
 	}

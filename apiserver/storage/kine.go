@@ -25,17 +25,17 @@ import (
 // kineMember is the name of the one member of a kine backend.
 const kineMember = "kine"
 
-// database is where a kine server keeps its data.
-type database interface {
-	// start starts what kine needs beside itself and returns the endpoint to
+// kineData is where a kine server keeps its data.
+type kineData interface {
+	// Start starts what kine needs beside itself and returns the endpoint to
 	// tell kine. dir exists, and died is told of the end of what was started
 	// that nobody asked for. A start that fails leaves nothing behind.
-	start(ctx context.Context, dir string, died func(error)) (endpoint string, err error)
-	// stop ends what start has started; without such it does nothing.
-	stop() error
-	// keeps says whether the data outlives a kine process.
-	keeps() bool
-	settings() map[string]string
+	Start(ctx context.Context, dir string, died func(error)) (endpoint string, err error)
+	// Stop ends what Start has started; without such it does nothing.
+	Stop() error
+	// Keeps says whether the data outlives a kine process.
+	Keeps() bool
+	Settings() map[string]string
 }
 
 // kineBackend is a kine server in a process of its own, behind a proxy that
@@ -46,7 +46,7 @@ type kineBackend struct {
 	version  string
 	binary   string // found at the first start
 	dir      string // the data
-	database database
+	database kineData
 	server   served
 	deaths   chan error
 	numbers  record.Numbers // of the history
@@ -60,14 +60,14 @@ type kineBackend struct {
 	front *link.Port // guarded by mu; nil before the first start
 }
 
-func newKine(name, version string, db database, opt Options) (*kineBackend, error) {
+func newKine(name, version string, data func(logs string) kineData, opt Options) (*kineBackend, error) {
 	dir, err := filepath.Abs(opt.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("open storage backend %s: %w", name, err)
 	}
 	k := &kineBackend{
-		opt: opt, name: name, version: version, database: db, deaths: make(chan error, 1),
-		dir: filepath.Join(dir, name, kineMember),
+		opt: opt, name: name, version: version, deaths: make(chan error, 1),
+		database: data(filepath.Join(dir, "logs")), dir: filepath.Join(dir, name, kineMember),
 	}
 	k.server = served{
 		name: kineMember, title: kineMember, logPath: filepath.Join(dir, "logs", kineMember+".log"),
@@ -126,7 +126,7 @@ func (k *kineBackend) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	k.server.record(k.opt.History, &k.numbers)
-	if k.endpoint, err = k.database.start(ctx, k.dir, k.died); err != nil {
+	if k.endpoint, err = k.database.Start(ctx, k.dir, k.died); err != nil {
 		return fmt.Errorf("start the database of %s: %w", k.name, err)
 	}
 	return nil
@@ -169,7 +169,7 @@ func (k *kineBackend) Stop() error {
 func (k *kineBackend) stop() error {
 	k.started = false
 	k.freezer.Thaw() // it is no state of another start
-	return errors.Join(k.server.stop(), k.database.stop(), k.server.release())
+	return errors.Join(k.server.stop(), k.database.Stop(), k.server.release())
 }
 
 // Endpoints implements Backend.
@@ -202,7 +202,7 @@ func (k *kineBackend) DiskBytes() (int64, error) {
 
 // Settings implements Describer.
 func (k *kineBackend) Settings() map[string]string {
-	settings := k.database.settings()
+	settings := k.database.Settings()
 	settings["members"], settings["version"] = "1", k.version
 	if own := kine.Own(); own != "" {
 		settings["version"] = "unknown, " + own
@@ -225,7 +225,7 @@ func (k *kineBackend) died(err error) {
 // Faults implements Backend. What is not kept cannot be started again.
 func (k *kineBackend) Faults() []string {
 	faults := []string{FaultMemberFreeze, FaultWatchFreeze}
-	if k.database.keeps() {
+	if k.database.Keeps() {
 		faults = slices.Concat([]string{FaultMemberStop, FaultMemberRestart, FaultMemberKill}, faults)
 	}
 	return faults

@@ -16,14 +16,14 @@ const sqliteParams = "_journal_mode=WAL&_busy_timeout=30000&_synchronous=NORMAL&
 // sqlite is a file of kine's own.
 type sqlite struct{}
 
-func (sqlite) start(_ context.Context, dir string, _ func(error)) (string, error) {
+func (sqlite) Start(_ context.Context, dir string, _ func(error)) (string, error) {
 	return "sqlite://" + filepath.Join(dir, "state.db") + "?" + sqliteParams, nil
 }
 
-func (sqlite) stop() error { return nil }
+func (sqlite) Stop() error { return nil }
 
-func (sqlite) keeps() bool { return true }
+func (sqlite) Keeps() bool { return true }
 
-func (sqlite) settings() map[string]string {
+func (sqlite) Settings() map[string]string {
 	return map[string]string{"driver": "sqlite", "journal_mode": "WAL", "synchronous": "NORMAL", "fsync": "at checkpoints"}
 }

@@ -198,7 +198,7 @@ func TestKineSaysWhyItEnded(t *testing.T) {
 // broken is a database of no driver.
 type broken struct{ sqlite }
 
-func (broken) start(context.Context, string, func(error)) (string, error) {
+func (broken) Start(context.Context, string, func(error)) (string, error) {
 	return "none://", nil
 }
 
@@ -213,7 +213,7 @@ func TestHistoryOfKine(t *testing.T) {
 func testHistoryOfKine(t *testing.T, spec string) {
 	log := &historyLog{}
 	k := startKine(t, spec, Options{History: log})
-	watch, err := record.StartFullWatch(record.FullWatchOptions{Endpoint: k.Endpoints()[0]})
+	watch, err := record.StartFullWatch(record.FullWatchOptions{Endpoint: k.Endpoints()[0], Below: k.Members()[0].Below()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/planecheck/planecheck/apiserver/storage/database"
 	"github.com/planecheck/planecheck/apiserver/storage/kine"
 )
 
@@ -33,7 +34,10 @@ func kinds() []kind {
 	return []kind{
 		cluster(etcdName, func(size int, opt Options) (Backend, error) { return newEtcd(size, opt) }),
 		behindProxy(cluster(processName, func(size int, opt Options) (Backend, error) { return newProcesses(size, opt) })),
-		onKine(kineSQLiteName, func() database { return sqlite{} }, kine.Versions()...),
+		onKine(kineSQLiteName, func(string) kineData { return sqlite{} }, kine.Versions()...),
+		onKine(kinePostgresName, func(logs string) kineData { return database.Postgres(logs) }, kine.Versions()...),
+		onKine(kineMariaDBName, func(logs string) kineData { return database.MariaDB(logs) }, kine.Versions()...),
+		onKine(kineMemoryName, func(string) kineData { return kineInMemory{} }, "v0.17.5"),
 		{name: memoryName, open: func(_ map[string]string, opt Options) (Backend, error) { return newMemory(opt), nil }},
 	}
 }
@@ -59,12 +63,12 @@ func behindProxy(k kind) kind {
 }
 
 // onKine is a kind that is kine on a database.
-func onKine(name string, db func() database, versions ...string) kind {
+func onKine(name string, data func(logs string) kineData, versions ...string) kind {
 	return kind{
 		name: name, proxied: true,
 		options: []option{{key: "version", values: versions}},
 		open: func(values map[string]string, opt Options) (Backend, error) {
-			return newKine(name, values["version"], db(), opt)
+			return newKine(name, values["version"], data, opt)
 		},
 	}
 }

@@ -9,7 +9,8 @@ import (
 
 func TestParseSpec(t *testing.T) {
 	const known = "etcd[:members=3|1|5], etcd-process[:members=3|1|5], " +
-		"kine-sqlite[:version=v0.17.5|v0.16.4], memory"
+		"kine-sqlite[:version=v0.17.5|v0.16.4], kine-postgres[:version=v0.17.5|v0.16.4], " +
+		"kine-mariadb[:version=v0.17.5|v0.16.4], kine-memory[:version=v0.17.5], memory"
 	for _, test := range []struct {
 		spec    string
 		members string

@@ -69,6 +69,15 @@ type Member struct {
 	Keys     string // the prefix of all keys that are clients'; others are its own. Empty: none are
 }
 
+// Below is where a watch of all keys of clients may end, see
+// record.FullWatchOptions.
+func (m Member) Below() string {
+	if m.Keys == "" {
+		return ""
+	}
+	return "\xff"
+}
+
 // Backend is a store that speaks the etcd v3 API.
 //
 // Start and Stop may alternate: a started backend is stopped with Stop, and

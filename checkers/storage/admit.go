@@ -30,6 +30,9 @@ func (c Contract) Op(op *history.StoreOp) {
 
 // Watch does the same for a message of a watch stream.
 func (c Contract) Watch(w *history.StoreWatch) {
+	if c.Keys != "" && w.Key == "\x00" && w.End == "\xff" {
+		w.End = "\x00" // there is nothing of clients beyond
+	}
 	if c.Keys != "" {
 		w.Events = slices.DeleteFunc(w.Events, func(e history.StoreEvent) bool {
 			return !strings.HasPrefix(e.KV.Key, c.Keys) && e.KV.Key != compactKey

@@ -31,6 +31,9 @@ type FullWatchOptions struct {
 	// turn with the first: while one is down the store may be compacted.
 	Others []string
 	TLS    credentials.TransportCredentials // nil: plain text
+	// Below ends the range where a store does not know how to say "all keys" (kine
+	// v0.16); "": it does.
+	Below string
 	// From is the first revision wanted; 0: 1, the first of any store.
 	From int64
 	// Recorder records the stream; nil where the endpoint does so itself, as a
@@ -251,8 +254,12 @@ func (w *FullWatch) stream(ctx context.Context, conn *grpc.ClientConn) (err erro
 func (w *FullWatch) createRequest() *pb.WatchRequest {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	end := []byte{0}
+	if w.opt.Below != "" {
+		end = []byte(w.opt.Below)
+	}
 	return &pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: &pb.WatchCreateRequest{
-		Key: []byte{0}, RangeEnd: []byte{0}, StartRevision: w.next, PrevKv: true, ProgressNotify: true,
+		Key: []byte{0}, RangeEnd: end, StartRevision: w.next, PrevKv: true, ProgressNotify: true,
 	}}}
 }
 
