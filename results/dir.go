@@ -62,15 +62,21 @@ func (d *Dir) Save(r *Run) error {
 	if err != nil {
 		return fmt.Errorf("save run: %w", err)
 	}
-	path := d.File(runFile)
-	rename := func(tmp string) error { return os.Rename(tmp, path) }
-	if err := writeDurably(path+".tmp", append(b, '\n'), rename); err != nil {
-		return fmt.Errorf("save run: %w", err)
-	}
-	if err := syncDir(d.Path); err != nil {
+	if err := d.Write(runFile, append(b, '\n')); err != nil {
 		return fmt.Errorf("save run: %w", err)
 	}
 	return nil
+}
+
+// Write writes a file of the directory so that at any moment, and after a
+// crash, it is either the old or the new one.
+func (d *Dir) Write(name string, b []byte) error {
+	path := d.File(name)
+	rename := func(tmp string) error { return os.Rename(tmp, path) }
+	if err := writeDurably(path+".tmp", b, rename); err != nil {
+		return err
+	}
+	return syncDir(d.Path)
 }
 
 // writeDurably writes a temporary file to the disk and hands its name to

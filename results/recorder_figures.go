@@ -13,6 +13,11 @@ type APIFigures struct {
 	Calls    []CallFigures    `json:"calls,omitempty"`
 	Errors   []ErrorFigures   `json:"errors,omitempty"`
 	Watches  []WatchFigures   `json:"watches,omitempty"`
+	// Reads and Writes are all that was answered with success, whoever sent it and
+	// whatever it was about, contract traffic with its versions of the past too.
+	// Watches are neither.
+	Reads  Latency `json:"reads,omitzero"`
+	Writes Latency `json:"writes,omitzero"`
 }
 
 // RequestFigures are the requests of one kind and one identity class.
@@ -103,7 +108,7 @@ func (s *sliSeries) mergeInto(merged map[Call]*histogram) {
 func (p *apiPhase) figures() APIFigures {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	var f APIFigures
+	f := APIFigures{Reads: p.reads.latency(), Writes: p.writes.latency()}
 	for _, k := range sorted(p.series, compareSeries) {
 		f.Requests = append(f.Requests, p.series[k].figures(k))
 	}

@@ -65,6 +65,32 @@ type apiPhase struct {
 
 	errMu  sync.Mutex
 	errors map[errorKey]int64
+
+	reads, writes successes
+}
+
+// successes are the latencies of requests that were answered with success.
+type successes struct {
+	mu   sync.Mutex
+	hist *histogram // nil: none yet
+}
+
+func (s *successes) record(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hist == nil {
+		s.hist = newHistogram()
+	}
+	s.hist.record(d)
+}
+
+func (s *successes) latency() Latency {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hist == nil {
+		return Latency{}
+	}
+	return s.hist.latency()
 }
 
 // apiSeries counts one kind of request of one identity class.
@@ -116,6 +142,13 @@ func (p *apiPhase) request(q *history.Request, f fate) bool {
 	s.record(q, f, d, counts)
 	if q.Status == 0 || q.Status >= 400 {
 		p.failed(q)
+		return true
+	}
+	switch q.Verb {
+	case "get", "list":
+		p.reads.record(d)
+	case "create", "update", "patch", "delete", "deletecollection":
+		p.writes.record(d)
 	}
 	return true
 }

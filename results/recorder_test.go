@@ -122,6 +122,33 @@ func TestRecorderCountsByClassAndFate(t *testing.T) {
 	}
 }
 
+// All that was answered with success counts, of contract traffic too, and nothing else.
+func TestRecorderTellsReadsFromWrites(t *testing.T) {
+	r := NewRecorder("fill")
+	send := func(verb string, status int, class history.Class, d time.Duration) {
+		q := patch(d)
+		q.Verb, q.Status, q.Class = verb, status, class
+		r.Request(q)
+	}
+	send("get", 200, history.ClassKubelet, time.Millisecond)
+	send("list", 200, history.ClassContract, 2*time.Millisecond)
+	send("create", 201, history.ClassContract, 3*time.Millisecond)
+	send("delete", 200, history.ClassWorkload, 4*time.Millisecond)
+	send("watch", 200, history.ClassKubelet, time.Minute)
+	send("get", 404, history.ClassContract, time.Minute)
+	send("list", 504, history.ClassContract, time.Minute)
+	send("update", 409, history.ClassContract, time.Minute)
+	send("patch", 0, history.ClassKubelet, time.Minute)
+	r.StartPhase("hold")
+	f := r.Phase("fill")
+	if f.Reads.Count != 2 || f.Reads.Max != Seconds(2*time.Millisecond) || f.Writes.Count != 2 || f.Writes.Max != Seconds(4*time.Millisecond) {
+		t.Errorf("reads %+v, writes %+v; want 2 and 2", f.Reads, f.Writes)
+	}
+	if f := r.Phase("hold"); f.Reads.Count != 0 || f.Writes.Count != 0 {
+		t.Errorf("hold has some of the fill: %+v", f)
+	}
+}
+
 func TestRecorderCountsFromDue(t *testing.T) {
 	r := NewRecorder("fill")
 	q := patch(time.Millisecond)

@@ -36,6 +36,7 @@ var families = map[string][]string{
 	"apiserver_watch_cache_events_dispatched_total":    {"resource"},
 	"apiserver_watch_cache_initializations_total":      {"resource"},
 	"apiserver_storage_consistency_checks_total":       {"status", "group", "resource"},
+	"apiserver_watch_cache_consistent_read_total":      {"success", "fallback"},
 	"apiserver_watch_cache_read_wait_seconds":          {"resource"},
 	"apiserver_watch_events_dispatch_duration_seconds": {"resource", "stage"},
 

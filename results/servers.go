@@ -28,9 +28,15 @@ type ServerFigures struct {
 	// ConsistencyChecks counts the servers' own comparisons of their watch
 	// caches with the store, by status (success, failure, error) and resource.
 	ConsistencyChecks map[string]int64 `json:"consistency_checks,omitempty"`
-	Inflight          map[string]int64 `json:"inflight,omitempty"`
-	PendingPods       map[string]int64 `json:"pending_pods,omitempty"`
-	ScheduleAttempts  map[string]int64 `json:"schedule_attempts,omitempty"`
+	// ConsistentReads counts the lists of the most recent state that the servers
+	// meant to answer from their watch caches, by "success fallback": "true false"
+	// came from the cache, "true true" from the store after all, because the cache
+	// had not caught up in time. A server whose store cannot report progress
+	// asks the store at once and counts nothing.
+	ConsistentReads  map[string]int64 `json:"consistent_reads,omitempty"`
+	Inflight         map[string]int64 `json:"inflight,omitempty"`
+	PendingPods      map[string]int64 `json:"pending_pods,omitempty"`
+	ScheduleAttempts map[string]int64 `json:"schedule_attempts,omitempty"`
 }
 
 // ServerCall is one kind of request in the servers' histograms.
@@ -170,6 +176,7 @@ func figuresOf(d *Scrape) ServerFigures {
 		WatchEvents:        d.counts("apiserver_watch_cache_events_dispatched_total", 0),
 		OpenWatches:        d.watches(),
 		ConsistencyChecks:  d.counts("apiserver_storage_consistency_checks_total", 0, 2),
+		ConsistentReads:    d.counts("apiserver_watch_cache_consistent_read_total", 0, 1),
 		Inflight:           d.counts("apiserver_current_inflight_requests", 0),
 		PendingPods:        d.counts("scheduler_pending_pods", 0),
 		ScheduleAttempts:   d.counts("scheduler_schedule_attempts_total", 0),

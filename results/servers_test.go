@@ -92,6 +92,18 @@ func TestDeltaSumsServersAndMindsRestarts(t *testing.T) {
 	}
 }
 
+func TestConsistentReadsByHowTheyWereServed(t *testing.T) {
+	scrape := func(cached, fell int) map[string]*Scrape {
+		line := `apiserver_watch_cache_consistent_read_total{fallback="%s",group="%s",resource="%s",success="true"} %d` + "\n"
+		return map[string]*Scrape{"a": mustScrape(t, fmt.Sprintf(line+line+line,
+			"false", "", "pods", cached, "false", "apps", "deployments", cached, "true", "", "pods", fell))}
+	}
+	got := figuresOf(Delta(scrape(10, 1), scrape(15, 4))).ConsistentReads
+	if diff := cmp.Diff(map[string]int64{"true false": 10, "true true": 3}, got); diff != "" {
+		t.Errorf("consistent reads (-want +got):\n%s", diff)
+	}
+}
+
 func TestDeltaOfServersWithOtherBuckets(t *testing.T) {
 	scrape := func(bounds ...string) *Scrape {
 		var b strings.Builder

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/planecheck/planecheck/apiserver"
@@ -222,6 +223,7 @@ func (x *execution) recordSettings() error {
 		Components []apiserver.Component `json:"components"`
 		Control    []string              `json:"control"`
 		Store      map[string]string     `json:"store,omitempty"`
+		Recorded   string                `json:"recorded,omitempty"` // how the store was
 		GC         map[string]GC         `json:"gc"`
 		Leases     string                `json:"leases"`
 	}{
@@ -233,6 +235,9 @@ func (x *execution) recordSettings() error {
 	if d, ok := x.cluster.backend.(storage.Describer); ok {
 		settings.Store = d.Settings()
 	}
+	if x.recording != nil {
+		settings.Recorded = recordedBy(x.backend.Members())
+	}
 	b, err := json.Marshal(settings)
 	if err != nil {
 		return fmt.Errorf("record settings: %w", err)
@@ -242,6 +247,15 @@ func (x *execution) recordSettings() error {
 		x.run.Versions[component] = version
 	}
 	return x.dir.Save(x.run)
+}
+
+// recordedBy says what stands between the store and its clients to record it:
+// each costs the clients something else.
+func recordedBy(members []storage.Member) string {
+	if slices.ContainsFunc(members, func(m storage.Member) bool { return m.PID != 0 }) {
+		return "by a gRPC proxy in the harness before each of its processes"
+	}
+	return "by interceptors in its gRPC servers, in the process of the harness"
 }
 
 // stop ends the world, keeping the size of the store's data.
