@@ -1,0 +1,148 @@
+package compare
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/results"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// example is a comparison of four variants, in n rounds: one is faster, one loses
+// events, one is not there in the second round.
+func example(n int) *Comparison {
+	c := &Comparison{
+		Workload: "scale/density", Flags: []string{"--nodes=200", "--pods=2000"}, Rounds: n, Planecheck: "abc1234",
+		Started: time.Date(2026, 11, 22, 14, 0, 0, 0, time.UTC), Host: results.Host{CPUs: 2, Kernel: "6.18", MemoryBytes: 24 << 30},
+	}
+	for _, name := range []string{"etcd", "memory", "lossy", "gone"} {
+		c.Variants = append(c.Variants, Variant{Name: name, Flags: []string{"--backend=" + name}})
+	}
+	rate := map[string]float64{"etcd": 150, "memory": 180, "lossy": 400, "gone": 149}
+	for round := 1; round <= n; round++ {
+		for _, v := range c.Variants {
+			t := Trial{
+				Round: round, Variant: v.Name, Outcome: checkers.Pass, Recorded: "by interceptors",
+				Verdicts: []Verdict{{"", "PlanComplete", checkers.Pass, ""}, {"store", "Reliable", checkers.Pass, ""}, {"store", "Atomic", checkers.NotExercised, "0 seen"}},
+				Figures: []Figure{
+					{throughput, Rate, rate[v.Name] + float64(round)}, {"writes, hold, p50", Seconds, .0031 + float64(round%3)/1e4},
+					{"store on disk", Bytes, 900 << 20}, {"consistent lists from cache", Share, .998},
+				},
+			}
+			switch {
+			case v.Name == "memory":
+				t.Figures[2].Value = 0
+			case v.Name == "lossy" && round == 1:
+				t.Outcome = checkers.Fail
+				t.Verdicts[1] = Verdict{"store", "Reliable", checkers.Fail, "revision 17 never arrived at watch 3"}
+			case v.Name == "gone" && round == 2:
+				t.Outcome, t.Cause, t.Figures = checkers.Invalid, "the store lost a member that nobody stopped: no space left on device", nil
+				t.Verdicts = []Verdict{{"", "PlanComplete", checkers.Invalid, "the store lost a member that nobody stopped: no space left on device"}}
+			}
+			c.Trials = append(c.Trials, t)
+		}
+	}
+	return c
+}
+
+func TestRender(t *testing.T) {
+	f := func(name string, c *Comparison) {
+		t.Helper()
+		got := Render(c)
+		golden := filepath.Join("testdata", name+".txt")
+		if *update {
+			if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got); diff != "" {
+			t.Errorf("%s (-want +got), or run with -update:\n%s", golden, diff)
+		}
+	}
+	f("six-rounds", example(6))
+	f("two-rounds", example(2))
+	begun := example(6)
+	begun.Trials = nil
+	f("nothing-done", begun)
+	failed := example(6)
+	failed.Variants = []Variant{failed.Variants[2], failed.Variants[0]}
+	failed.Trials = append(failed.of("lossy"), failed.of("etcd")...)
+	f("first-failed", failed)
+}
+
+func TestRenderIsNeverTooWide(t *testing.T) {
+	c := example(6)
+	for i := range c.Variants {
+		name := c.Variants[i].Name
+		c.Variants[i].Name = "etcd-process:members=5-" + name
+		for j := range c.Trials {
+			if c.Trials[j].Variant == name {
+				c.Trials[j].Variant = c.Variants[i].Name
+			}
+		}
+	}
+	text := Render(c)
+	for _, v := range c.Variants {
+		if !strings.Contains(text, v.Name) {
+			t.Errorf("%s is not in the table", v.Name)
+		}
+	}
+	_, tables, _ := strings.Cut(text, "\nFigures")
+	if n := widest(tables); n > width {
+		t.Errorf("%d columns:\n%s", n, tables)
+	}
+}
+
+// What is saved reads as what was saved.
+func TestSaveAndLoad(t *testing.T) {
+	dir, err := results.Create(t.TempDir(), "compare")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := example(6)
+	if err := c.Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(dir.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(c, got); diff != "" {
+		t.Errorf("loaded (-saved +got):\n%s", diff)
+	}
+	text, err := os.ReadFile(dir.File(textFile))
+	if err != nil || string(text) != Render(got) {
+		t.Errorf("%v; %s is not what the record renders to:\n%s", err, textFile, text)
+	}
+	if left, _ := filepath.Glob(dir.File("*.tmp")); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+func TestOutcome(t *testing.T) {
+	f := func(want checkers.Outcome, lost int, change func(*Trial)) {
+		t.Helper()
+		c := comparison(rounds("a", throughput, 1, 2), rounds("b", throughput, 1, 2))
+		change(&c.Trials[1])
+		if got := c.Outcome(); got != want || len(c.Lost()) != lost {
+			t.Errorf("outcome %s, %d lost; want %s, %d", got, len(c.Lost()), want, lost)
+		}
+	}
+	f(checkers.Pass, 0, func(*Trial) {})
+	f(checkers.Fail, 0, func(t *Trial) { t.Outcome = checkers.Fail })
+	f(checkers.Invalid, 0, func(t *Trial) { t.Outcome = checkers.Invalid })
+	f(checkers.Pass, 1, func(t *Trial) { t.Outcome, t.Cause = checkers.Invalid, "killed" })
+	f(checkers.Fail, 1, func(t *Trial) { t.Outcome, t.Cause = checkers.Fail, "killed" })
+}
