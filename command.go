@@ -34,6 +34,7 @@ Exit status: 0 pass · 1 fail · 2 usage, or cannot fit · 3 unknown or invalid 
 	root.AddCommand(
 		newScaleCommand(outcome),
 		newRunCommand(outcome),
+		newCompareCommand(outcome),
 		newCheckCommand(outcome),
 		newListCommand(),
 		newUpCommand(),

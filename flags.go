@@ -46,9 +46,13 @@ func worldFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 	fs.Var(gcPercent{w.GC}, "gogc", "component=GOGC; components: kube-apiserver, kube-scheduler, kube-controller-manager, harness")
 	fs.Var(gcLimit{w.GC}, "gomemlimit", "component=GOMEMLIMIT, e.g. kube-apiserver=9GiB (default: from the machine's memory)")
 	fs.Uint64Var(&o.Seed, "seed", 1, "all random draws come from it")
-	fs.StringVar(&o.RunsDir, "runs", o.RunsDir, "directory that receives the run directory")
 	fs.BoolVar(&o.KeepData, "keep-data", false, "keep the store's data after a pass, too")
 	fs.BoolVar(&o.Force, "force", false, "start although the estimate says that it does not fit")
+}
+
+// runsFlag is where a run goes.
+func runsFlag(fs *pflag.FlagSet, o *scenarios.Options) {
+	fs.StringVar(&o.RunsDir, "runs", o.RunsDir, "directory that receives the run directory")
 }
 
 // loadFlags are the settings of what is asked of the cluster.

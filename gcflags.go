@@ -26,6 +26,9 @@ func (f gcPercent) String() string {
 	})
 }
 
+// GetSlice returns what Set takes, one by one.
+func (f gcPercent) GetSlice() []string { return splitSettings(f.String()) }
+
 func (f gcPercent) Set(s string) error {
 	name, value, err := splitSetting(s)
 	if err != nil {
@@ -58,6 +61,9 @@ func (f gcLimit) String() string {
 // leastMemoryLimit is what an idle kube-apiserver needs.
 const leastMemoryLimit = 300 << 20
 
+// GetSlice returns what Set takes, one by one.
+func (f gcLimit) GetSlice() []string { return splitSettings(f.String()) }
+
 func (f gcLimit) Set(s string) error {
 	name, value, err := splitSetting(s)
 	if err != nil {
@@ -86,6 +92,10 @@ func splitSetting(s string) (name, value string, err error) {
 		return "", "", fmt.Errorf("%q is no component; they are %s", name, strings.Join(scenarios.GCComponents(), ", "))
 	}
 	return name, value, nil
+}
+
+func splitSettings(joined string) []string {
+	return strings.FieldsFunc(joined, func(r rune) bool { return r == ',' })
 }
 
 func joinSettings(settings map[string]scenarios.GC, show func(scenarios.GC) string) string {

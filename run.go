@@ -8,8 +8,7 @@ import (
 )
 
 func newRunCommand(outcome *checkers.Outcome) *cobra.Command {
-	o := scenarios.DefaultOptions()
-	o.World.Nodes, o.Pods = 50, 500
+	o := runOptions()
 	count := 1
 	cmd := &cobra.Command{
 		Use:   "run REGEXP",
@@ -32,6 +31,14 @@ ends with a table and the worst outcome as exit status.`,
 	}
 	cmd.Flags().IntVar(&count, "count", count, "runs of each scenario, each with the next seed")
 	worldFlags(cmd.Flags(), &o)
+	runsFlag(cmd.Flags(), &o)
 	loadFlags(cmd.Flags(), &o)
 	return cmd
+}
+
+// runOptions are the settings of `planecheck run` without a flag.
+func runOptions() scenarios.Options {
+	o := scenarios.DefaultOptions()
+	o.World.Nodes, o.Pods = 50, 500
+	return o
 }

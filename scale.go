@@ -28,6 +28,7 @@ run is sized to the machine; it prints what it chose.`,
 		},
 	}
 	worldFlags(cmd.Flags(), &o)
+	runsFlag(cmd.Flags(), &o)
 	loadFlags(cmd.Flags(), &o)
 	return cmd
 }

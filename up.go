@@ -22,5 +22,6 @@ simulated nodes become Running; no container runs.`,
 		},
 	}
 	worldFlags(cmd.Flags(), &o)
+	runsFlag(cmd.Flags(), &o)
 	return cmd
 }

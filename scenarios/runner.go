@@ -108,17 +108,33 @@ func prepare(s Scenario, o Options) (*prepared, error) {
 // refuse at its start, while there is nothing to undo yet. Then it makes the
 // run directory.
 func (p *prepared) admit(ctx context.Context, o Options) (*results.Dir, error) {
-	if err := p.estimate.Fits(p.host); err != nil && !o.Force {
-		return nil, Usagef("%v", err)
-	}
-	if err := apiserver.Check(ctx, planeConfig(p.plan.World, p.plan.Seed, nil, "", nil, nil)); err != nil {
-		return nil, Usagef("%v", err)
+	if err := p.refusal(ctx, o); err != nil {
+		return nil, err
 	}
 	dir, err := results.Create(o.RunsDir, p.plan.Scenario)
 	if err != nil {
 		return nil, Usagef("--runs: %v", err)
 	}
 	return dir, nil
+}
+
+func (p *prepared) refusal(ctx context.Context, o Options) error {
+	if err := p.estimate.Fits(p.host); err != nil && !o.Force {
+		return Usagef("%v", err)
+	}
+	if err := apiserver.Check(ctx, planeConfig(p.plan.World, p.plan.Seed, nil, "", nil, nil)); err != nil {
+		return Usagef("%v", err)
+	}
+	return nil
+}
+
+// Admit finds what Run would refuse, and starts nothing.
+func Admit(ctx context.Context, s Scenario, o Options) error {
+	p, err := prepare(s, o)
+	if err != nil {
+		return err
+	}
+	return p.refusal(ctx, o)
 }
 
 // execute runs the plan, with the display, and writes and prints the result.

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/scenarios"
+	"github.com/planecheck/planecheck/scenarios/compare"
+)
+
+// comparing is what the flags of `planecheck compare` say.
+type comparing struct {
+	backends, variants, settings []string
+	workload, runsDir, render    string
+	rounds                       int
+	timeout                      time.Duration
+
+	options scenarios.Options // only to describe the flags of every trial
+	trial   *pflag.FlagSet    // these flags
+}
+
+func newCompareCommand(outcome *checkers.Outcome) *cobra.Command {
+	c := &comparing{
+		workload: "scale/density", runsDir: "runs", rounds: 6, timeout: 10 * time.Minute,
+		options: compareOptions(), trial: pflag.NewFlagSet("run", pflag.ContinueOnError),
+	}
+	cmd := &cobra.Command{
+		Use:   "compare --backends A,B[,...] | --variant 'NAME: FLAGS' | --set NAME:FLAG=VALUE",
+		Short: "The same plan on several stores or configurations, in turn, with statistics",
+		Long: `compare makes the same run on several variants, --runs times each, one trial after the
+other in an order that turns: a b c, b c a, c a b, ... Each trial is a process tree of its
+own (planecheck run) with its own run directory. The table at the end has, for each figure
+and variant, the median, its 95 % interval (from 6 rounds on), the ratio to the first variant
+from paired rounds, and whether the difference is significant; and the verdicts by
+guarantee. A variant of which a trial did not pass is not ranked. A trial that cannot be
+done is named with its cause, and the others go on.
+
+A variant is a name and flags of "planecheck run":
+
+  --backends etcd,memory          the same as --variant 'etcd: --backend=etcd' and so on
+  --variant 'json: --apiserver-arg=--storage-media-type=application/json'
+  --variant 'mine: --kube-apiserver=./kube-apiserver --feature-gates=A=true'
+  --variant 'gc: --gogc=kube-apiserver=100'     --variant 'upstream: --scheduler=default'
+  --set json:storage-media-type=application/json     the first one of these, in short
+
+Without --backends the first variant is the plain run. Other flags are those of "planecheck
+run", for every trial. Without any the workload is scale/density: 200 nodes, 2,000 pods filled
+as fast as they go, then 20 s at rest, with 150 requests/s of contract traffic all along.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			*outcome, err = c.run(cmd.Context())
+			return err
+		},
+	}
+	c.addFlags(cmd.Flags())
+	return cmd
+}
+
+// compareOptions are the settings of every trial without a flag.
+func compareOptions() scenarios.Options {
+	o := runOptions()
+	o.World.Nodes, o.Pods = 200, 2000
+	o.Rate, o.Hold, o.Drain, o.Contract = "max", scenarios.Duration(20*time.Second), false, 150
+	return o
+}
+
+// compareDefaults are the flags that differ from those of `planecheck run`.
+var compareDefaults = []string{"nodes", "pods", "rate", "hold", "contract", "drain"}
+
+func (c *comparing) addFlags(fs *pflag.FlagSet) {
+	fs.SortFlags = false
+	fs.StringArrayVar(&c.backends, "backends", nil, "stores to compare, separated by commas, as --backend takes them")
+	fs.StringArrayVar(&c.variants, "variant", nil, "'NAME: FLAGS': flags of planecheck run, separated by blanks; may be repeated")
+	fs.StringArrayVar(&c.settings, "set", nil, "NAME:FLAG=VALUE: a flag of kube-apiserver; all of one NAME are one variant")
+	fs.StringVar(&c.workload, "workload", c.workload, "name of a scenario, see planecheck list")
+	fs.IntVar(&c.rounds, "runs", c.rounds, "runs of each variant")
+	fs.StringVar(&c.runsDir, "runs-dir", c.runsDir, "directory that receives the comparison directory")
+	fs.DurationVar(&c.timeout, "trial-timeout", c.timeout, "after how long a trial is ended and counts as not done")
+	fs.StringVar(&c.render, "render", "", "a comparison directory: print its table again, and do nothing else")
+	worldFlags(c.trial, &c.options)
+	loadFlags(c.trial, &c.options)
+	fs.AddFlagSet(c.trial)
+}
+
+func (c *comparing) run(ctx context.Context) (checkers.Outcome, error) {
+	if c.render != "" {
+		return compare.Show(os.Stdout, c.render)
+	}
+	if c.rounds < 1 {
+		return "", scenarios.Usagef("--runs is %d; it must be at least 1 (the directory is --runs-dir)", c.rounds)
+	}
+	if c.timeout <= 0 {
+		return "", scenarios.Usagef("--trial-timeout is %s; it must be above 0", c.timeout)
+	}
+	if len(c.backends) > 0 && c.trial.Changed("backend") {
+		return "", scenarios.Usagef("--backend and --backends exclude each other")
+	}
+	variants, err := compare.Variants(c.backends, c.variants, c.settings)
+	if err != nil {
+		return "", err
+	}
+	flags := c.trialFlags()
+	for _, v := range variants {
+		if err := c.admit(ctx, slices.Concat(flags, v.Flags)); err != nil {
+			return "", scenarios.Usagef("%s: %v", v.Name, err)
+		}
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find this program: %w", err)
+	}
+	return compare.Run(ctx, compare.Config{
+		Out: os.Stdout, Program: program, Planecheck: version, Workload: c.workload, Flags: flags,
+		Variants: variants, Rounds: c.rounds, RunsDir: c.runsDir, TrialTimeout: c.timeout,
+	})
+}
+
+// trialFlags are the flags of every trial: what differs from `planecheck run`,
+// and what the person gave.
+func (c *comparing) trialFlags() (flags []string) {
+	c.trial.VisitAll(func(f *pflag.Flag) {
+		if !f.Changed && !slices.Contains(compareDefaults, f.Name) {
+			return
+		}
+		values := []string{f.Value.String()}
+		if many, ok := f.Value.(interface{ GetSlice() []string }); ok {
+			values = many.GetSlice()
+		}
+		for _, v := range values {
+			flags = append(flags, "--"+f.Name+"="+v)
+		}
+	})
+	return flags
+}
+
+// admit refuses what a trial with these flags would refuse.
+func (c *comparing) admit(ctx context.Context, flags []string) error {
+	o := runOptions()
+	o.RunsDir = c.runsDir
+	fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	worldFlags(fs, &o)
+	loadFlags(fs, &o)
+	if err := fs.Parse(flags); err != nil {
+		return err
+	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("%q is no flag of `planecheck run`", fs.Arg(0))
+	}
+	s, err := c.scenario()
+	if err != nil {
+		return err
+	}
+	return scenarios.Admit(ctx, s, o)
+}
+
+func (c *comparing) scenario() (scenarios.Scenario, error) {
+	i := slices.IndexFunc(scenarios.Registry(), func(s scenarios.Scenario) bool { return s.Name == c.workload })
+	if i < 0 {
+		return scenarios.Scenario{}, scenarios.Usagef("there is no workload %q; `planecheck list` shows them", c.workload)
+	}
+	return scenarios.Registry()[i], nil
+}

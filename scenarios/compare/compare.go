@@ -1,0 +1,130 @@
+// Package compare makes the trials of a comparison: the same scenario on
+// several variants in rounds, each trial a process tree and a run directory of
+// its own, and what there is so far saved after each. What the figures say is
+// for package results/compare.
+package compare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/results"
+	"github.com/planecheck/planecheck/results/compare"
+	"github.com/planecheck/planecheck/scenarios"
+)
+
+// Config is what is compared, and how.
+type Config struct {
+	Out        io.Writer
+	Program    string // planecheck, which each trial executes
+	Planecheck string // its version
+	Workload   string // name of a scenario
+	Flags      []string
+	Variants   []compare.Variant
+	Rounds     int
+	RunsDir    string // receives the comparison directory
+	// TrialTimeout is after how long a trial is told to end.
+	TrialTimeout time.Duration
+}
+
+// comparison is one on its way.
+type comparison struct {
+	Config
+	dir    *results.Dir
+	record *compare.Comparison
+	saved  []error
+}
+
+// Run makes all trials, prints a line for each and the table at the end, and
+// returns the worst outcome. Everything that a trial would refuse should have
+// been refused before. A trial that cannot be done does not stop the others; an
+// interruption does. Errors are ErrInterrupted, ErrSLOMissed, a UsageError before
+// anything was started, or say how many trials could not be done.
+func Run(ctx context.Context, cfg Config) (checkers.Outcome, error) {
+	host, err := results.ReadHost(cfg.RunsDir)
+	if err != nil {
+		return "", err
+	}
+	dir, err := results.Create(cfg.RunsDir, "compare")
+	if err != nil {
+		return "", scenarios.Usagef("--runs-dir: %v", err)
+	}
+	c := &comparison{Config: cfg, dir: dir, record: &compare.Comparison{
+		Workload: cfg.Workload, Flags: cfg.Flags, Rounds: cfg.Rounds, Started: time.Now(),
+		Planecheck: cfg.Planecheck, Host: host, Variants: cfg.Variants,
+	}}
+	fmt.Fprintf(c.Out, "%s, %d variants, %d rounds; at most %s a trial\n  comparison directory: %s\n\n",
+		cfg.Workload, len(cfg.Variants), cfg.Rounds, cfg.TrialTimeout, dir.Path)
+	for round := 1; round <= cfg.Rounds; round++ {
+		for turn, v := range order(cfg.Variants, round) {
+			if ctx.Err() == nil {
+				c.done(c.trial(ctx, round, turn, v))
+			}
+		}
+	}
+	fmt.Fprintf(c.Out, "\n%s\nEverything measured: %s\n", compare.Render(c.record), dir.Path)
+	return c.end(ctx)
+}
+
+// done tells of a trial and saves what there is. A comparison that cannot be
+// saved goes on, since its table is still printed.
+func (c *comparison) done(t compare.Trial) {
+	c.record.Trials = append(c.record.Trials, t)
+	what := string(t.Outcome)
+	if t.Cause != "" {
+		what = "not done: " + t.Cause
+	} else if rate, ok := t.Throughput(); ok {
+		what = fmt.Sprintf("%s, %s pods/s", t.Outcome, results.Digits3(rate))
+	}
+	longest := 0
+	for _, v := range c.Variants {
+		longest = max(longest, len(v.Name))
+	}
+	fmt.Fprintf(c.Out, "round %d/%d  %-*s  %6s  %s\n", t.Round, c.Rounds, longest, t.Variant, t.Took, what)
+	if err := c.record.Save(c.dir); err != nil {
+		c.saved = append(c.saved, err)
+		fmt.Fprintf(c.Out, "%v\n", err)
+	}
+}
+
+// end is how the comparison ended.
+func (c *comparison) end(ctx context.Context) (checkers.Outcome, error) {
+	if ctx.Err() != nil {
+		return c.record.Outcome(), scenarios.ErrInterrupted
+	}
+	errs := c.saved
+	if lost := lostTrials(c.record); lost != nil {
+		errs = append(errs, lost)
+	}
+	missed := slices.ContainsFunc(c.record.Trials, func(t compare.Trial) bool { return t.Status == scenarios.ExitSLOMissed })
+	if len(errs) == 0 && missed {
+		return c.record.Outcome(), scenarios.ErrSLOMissed
+	}
+	return c.record.Outcome(), errors.Join(errs...)
+}
+
+func lostTrials(record *compare.Comparison) error {
+	if n := len(record.Lost()); n > 0 {
+		return fmt.Errorf("%d of %d trials could not be done; the table names the causes", n, len(record.Trials))
+	}
+	return nil
+}
+
+// Show prints the comparison in a directory again, and returns its outcome.
+func Show(out io.Writer, dir string) (checkers.Outcome, error) {
+	record, err := compare.Load(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", scenarios.Usagef("%s is no comparison directory: %v", dir, err)
+	case err != nil:
+		return "", err
+	}
+	fmt.Fprint(out, compare.Render(record))
+	return record.Outcome(), lostTrials(record)
+}
