@@ -118,6 +118,7 @@ func (p *prepared) admit(ctx context.Context, o Options) (*results.Dir, error) {
 	return dir, nil
 }
 
+// refusal is why the run cannot be made, nil if it can.
 func (p *prepared) refusal(ctx context.Context, o Options) error {
 	if err := p.estimate.Fits(p.host); err != nil && !o.Force {
 		return Usagef("%v", err)

@@ -122,6 +122,9 @@ func TestSaveAndLoad(t *testing.T) {
 	if diff := cmp.Diff(c, got); diff != "" {
 		t.Errorf("loaded (-saved +got):\n%s", diff)
 	}
+	if len(got.Metrics) != 4 || got.Metrics[0].Cells[1].Ratio == nil {
+		t.Errorf("metrics of the saved comparison: %+v", got.Metrics)
+	}
 	text, err := os.ReadFile(dir.File(textFile))
 	if err != nil || string(text) != Render(got) {
 		t.Errorf("%v; %s is not what the record renders to:\n%s", err, textFile, text)

@@ -1,0 +1,147 @@
+package scenarios_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/results/compare"
+	"github.com/planecheck/planecheck/scenarios"
+)
+
+// tiny is the smallest trial that can pass: every node has to renew its lease
+// once, which takes ten seconds.
+var tiny = []string{"--nodes", "5", "--pods", "20", "--hold", "11s", "--contract", "15"}
+
+var _ = Describe("planecheck compare", func() {
+	compareIn := func(dir string, args ...string) *command {
+		GinkgoHelper()
+		args = append([]string{"compare", "--runs-dir", filepath.Join(dir, "runs")}, args...)
+		return start(dir, append(args, tiny...)...)
+	}
+
+	It("saves each trial, goes on after one that dies, and ends in order with Ctrl-C, with the table of what there is", func() {
+		c := compareIn(GinkgoT().TempDir(), "--backends", "memory,etcd:members=1", "--runs", "2")
+		Eventually(c.output, bound).Should(MatchRegexp(`round 1/2  memory .*Pass, \S+ pods/s`))
+		By("having saved the first")
+		Eventually(func(g Gomega) {
+			saved, err := compare.Load(c.comparisonDir())
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(saved.Trials).To(HaveLen(1))
+		}, 5*time.Second).Should(Succeed())
+		Eventually(c.output, bound).Should(MatchRegexp(`round 1/2  etcd:members=1 .*Pass, \S+ pods/s`))
+
+		By("killing the third")
+		Expect(syscall.Kill(c.trial("round-02/1-etcd"), syscall.SIGKILL)).To(Succeed())
+		Eventually(c.output, bound).Should(MatchRegexp(`round 2/2  etcd:members=1 .*not done: signal: killed`))
+
+		By("pressing Ctrl-C in the fourth")
+		c.trial("round-02/2-memory")
+		Expect(c.cmd.Process.Signal(os.Interrupt)).To(Succeed())
+		Expect(c.wait()).To(Equal(scenarios.ExitInterrupted), c.output())
+		c.expectNothingLeft()
+
+		saved, err := compare.Load(c.comparisonDir())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(saved.Trials).To(HaveLen(4))
+		for i, cause := range []string{"", "", "signal: killed", "interrupted"} {
+			t := saved.Trials[i]
+			Expect(t.Cause).To(HavePrefix(cause))
+			Expect(t.Cause == "").To(Equal(cause == ""), t.Cause)
+			if cause != "" {
+				Expect(t.Figures).To(BeEmpty(), t.Variant)
+				continue
+			}
+			Expect(t.Outcome).To(BeEquivalentTo(checkers.Pass), t.Variant)
+			Expect(filepath.Join(c.comparisonDir(), t.Dir, "run.json")).To(BeAnExistingFile())
+		}
+		rows := map[string]compare.Metric{}
+		for _, m := range saved.Metrics {
+			rows[m.Name] = m
+		}
+		for _, name := range []string{"pods/s, fill", "CPU per 1,000 pods, store", "peak RSS, kube-apiserver", "consistent lists from cache"} {
+			Expect(rows).To(HaveKey(name))
+			Expect(rows[name].Cells[0].Median).To(BeNumerically(">", 0), name)
+			Expect(rows[name].Cells[1].Ratio).NotTo(BeNil(), name)
+			Expect(rows[name].Cells[1].Ratio.Pairs).To(Equal(1), name)
+			Expect(rows[name].Cells[1].Interval).To(BeNil(), "of one trial")
+		}
+
+		By("printing it again")
+		text, err := os.ReadFile(filepath.Join(c.comparisonDir(), "compare.txt"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(c.output()).To(ContainSubstring(string(text)))
+		out, status := planecheck("compare", "--render", c.comparisonDir())
+		Expect(out).To(HavePrefix(string(text)))
+		Expect(status).To(Equal(scenarios.ExitHarness), "two trials could not be done")
+	})
+
+	It("takes its trial with it when it is killed", func() {
+		c := compareIn(GinkgoT().TempDir(), "--backends", "memory,etcd")
+		c.trial("round-01/1-memory")
+		Expect(c.cmd.Process.Kill()).To(Succeed())
+		c.wait()
+		c.expectNothingLeft()
+	})
+
+	It("ends a trial that takes too long, and says so", func() {
+		dir := GinkgoT().TempDir()
+		c := compareIn(dir, "--backends", "memory", "--set", "json:storage-media-type=application/json", "--runs", "1", "--trial-timeout", "100ms")
+		Expect(c.wait()).To(Equal(scenarios.ExitHarness), c.output())
+		Expect(c.output()).To(MatchRegexp(`round 1/1  memory .*not done: it took longer than 100ms`))
+		Expect(c.output()).To(MatchRegexp(`round 1/1  json .*not done: it took longer than 100ms`))
+		Expect(c.output()).To(ContainSubstring("planecheck: 2 of 2 trials could not be done"))
+		c.expectNothingLeft()
+	})
+
+	DescribeTable("refuses in one line, with status 2, before anything starts",
+		func(message string, args ...string) {
+			dir := GinkgoT().TempDir()
+			runs := filepath.Join(dir, "runs")
+			out, status := planecheck(append([]string{"compare", "--runs-dir", runs}, args...)...)
+			Expect(status).To(Equal(scenarios.ExitUsage), out)
+			Expect(out).To(And(HavePrefix("planecheck: "), ContainSubstring(message)))
+			Expect(bytes.Count([]byte(out), []byte("\n"))).To(Equal(1), out)
+			Expect(runs).NotTo(BeADirectory())
+		},
+		Entry("nothing to compare", "nothing to compare", "--backends", "etcd"),
+		Entry("an unknown backend", `unknown storage backend "zookeeper"`, "--backends", "etcd,zookeeper"),
+		Entry("an unknown workload", "no workload", "--backends", "etcd,memory", "--workload", "scale/.*"),
+		Entry("a flag that run has not", "unknown flag: --nope", "--variant", "a: --nope"),
+		Entry("a binary that is no kube-apiserver", "no kube-apiserver", "--variant", "mine: --kube-apiserver=/bin/true"),
+		Entry("no runs", "at least 1", "--backends", "etcd,memory", "--runs", "0"),
+		Entry("a directory without a comparison", "no comparison directory", "--render", "/"),
+	)
+})
+
+func (c *command) comparisonDir() string {
+	GinkgoHelper()
+	return c.find(`comparison directory: (\S+)`)
+}
+
+// trial waits until the trial whose directory is named has an API server, and
+// returns its process.
+func (c *command) trial(place string) (pid int) {
+	GinkgoHelper()
+	find := func(part string) []int {
+		var found []int
+		for _, pid := range c.children("") {
+			line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+			if err == nil && bytes.Contains(line, []byte(place)) && bytes.Contains(line, []byte("\x00"+part+"\x00")) {
+				found = append(found, pid)
+			}
+		}
+		return found
+	}
+	Eventually(func() []int { return find("kube-apiserver") }, bound, 20*time.Millisecond).ShouldNot(BeEmpty(), "API server of %s: %s", place, c.output())
+	trials := find("run")
+	Expect(trials).To(HaveLen(1))
+	return trials[0]
+}
