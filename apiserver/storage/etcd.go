@@ -53,12 +53,12 @@ type etcdCluster struct {
 	ports []string      // guarded by mu: the endpoints
 }
 
-func newEtcd(size int, opt Options) (*etcdCluster, error) {
+func newEtcd(size int, c *embed.Config, opt Options) (*etcdCluster, error) {
 	dir, err := filepath.Abs(opt.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("open storage backend etcd: %w", err)
 	}
-	e := &etcdCluster{opt: opt, config: etcdConfig(), deaths: make(chan error, 1)}
+	e := &etcdCluster{opt: opt, config: c, deaths: make(chan error, 1)}
 	e.grpc = grpcOptions(e.config)
 	if opt.OnCommit != nil {
 		e.grpc = append(e.grpc, grpc.ChainUnaryInterceptor(commitInterceptor(opt.OnCommit)))

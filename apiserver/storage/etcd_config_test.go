@@ -1,8 +1,12 @@
 package storage
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,6 +14,7 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/types"
 	"go.etcd.io/etcd/server/v3/config"
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/etcdhttp"
 	"go.etcd.io/etcd/server/v3/features"
 	"go.uber.org/zap"
 
@@ -51,6 +56,55 @@ func TestServerConfigIsStock(t *testing.T) {
 	if stock := embed.NewConfig(); ours.QuotaBackendBytes <= stock.QuotaBackendBytes {
 		t.Errorf("the quota is %d bytes", ours.QuotaBackendBytes)
 	}
+}
+
+// What fsync=off says must be what the server does: its log counts the times
+// that it waited for the disk.
+func TestFsyncOff(t *testing.T) {
+	for spec, want := range map[string]bool{
+		"etcd:members=1": true, "etcd:members=1,fsync=off": false,
+		"etcd-process:members=1": true, "etcd-process:members=1,fsync=off": false,
+	} {
+		t.Run(spec, func(t *testing.T) {
+			b := startAs[Backend](t, spec, Options{})
+			if got := b.(Describer).Settings()["fsync"]; got != strconv.FormatBool(want) {
+				t.Errorf("the setting is %s", got)
+			}
+			before := logSyncs(t, b)
+			client := dial(t, b.Endpoints()...)
+			for i := range 10 {
+				mustPut(t, client, "/registry/a/"+strconv.Itoa(i), "x", 0)
+			}
+			if n := logSyncs(t, b) - before; want && n < 10 || !want && n != 0 {
+				t.Errorf("%d syncs of the log for 10 writes", n)
+			}
+			if slow := slices.Contains(b.Faults(), FaultSlowDisk); slow != (want && b.Name() == processName) {
+				t.Errorf("it takes the faults %q", b.Faults())
+			}
+		})
+	}
+}
+
+// logSyncs is how often the log of the only member was synced. Members in this
+// process share their metrics.
+func logSyncs(t *testing.T, b Backend) int64 {
+	t.Helper()
+	if c, ok := b.(*processCluster); ok {
+		n, _, err := c.LogSyncs(bounded(t), c.members[0].name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	mux := http.NewServeMux()
+	etcdhttp.HandleMetrics(mux)
+	answer := httptest.NewRecorder()
+	mux.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, etcdhttp.PathMetrics, nil))
+	n, _, err := parseLogSyncs(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // reservedURL is the URL of a port that is held for the length of the test.

@@ -54,8 +54,13 @@ func (m *processMember) logSyncs(ctx context.Context) (n int64, took time.Durati
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, resp.Body.Close()) }()
+	return parseLogSyncs(resp.Body)
+}
+
+// parseLogSyncs reads a member's metrics.
+func parseLogSyncs(metrics io.Reader) (n int64, took time.Duration, err error) {
 	values := map[string]float64{}
-	lines := bufio.NewScanner(resp.Body)
+	lines := bufio.NewScanner(metrics)
 	for lines.Scan() {
 		if metric, value, ok := strings.Cut(lines.Text(), " "); ok && strings.HasPrefix(metric, syncSeconds) {
 			values[metric], _ = strconv.ParseFloat(value, 64)

@@ -86,7 +86,7 @@ func (m *processMember) flags(c *embed.Config, cluster string) []string {
 	if m.joining {
 		state = embed.ClusterStateFlagExisting
 	}
-	return []string{
+	flags := []string{
 		"--name=" + m.name,
 		"--data-dir=" + m.dataDir,
 		"--listen-client-urls=http://" + m.client.Addr(),
@@ -98,6 +98,10 @@ func (m *processMember) flags(c *embed.Config, cluster string) []string {
 		fmt.Sprintf("--quota-backend-bytes=%d", c.QuotaBackendBytes),
 		"--log-outputs=stderr",
 	}
+	if c.UnsafeNoFsync {
+		flags = append(flags, "--unsafe-no-fsync")
+	}
+	return flags
 }
 
 // launch starts a process on the member's data and lets clients to it. It

@@ -56,12 +56,12 @@ type processCluster struct {
 // pair is a member that dials and the one that it dials.
 type pair struct{ from, to string }
 
-func newProcesses(size int, opt Options) (*processCluster, error) {
+func newProcesses(size int, config *embed.Config, opt Options) (*processCluster, error) {
 	dir, err := filepath.Abs(opt.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("open storage backend %s: %w", processName, err)
 	}
-	c := &processCluster{opt: opt, config: etcdConfig(), deaths: make(chan error, 1)}
+	c := &processCluster{opt: opt, config: config, deaths: make(chan error, 1)}
 	for i := range size {
 		name := fmt.Sprintf("etcd-%d", i)
 		c.members = append(c.members, &processMember{
@@ -301,7 +301,10 @@ func (c *processCluster) Members() []Member {
 func (c *processCluster) Faults() []string {
 	faults := []string{
 		FaultMemberStop, FaultMemberRestart, FaultMemberKill, FaultMemberFreeze,
-		FaultMemberRollback, FaultDefragment, FaultNoSpace, FaultSnapshotRestore, FaultQuota, FaultWatchFreeze, FaultSlowDisk,
+		FaultMemberRollback, FaultDefragment, FaultNoSpace, FaultSnapshotRestore, FaultQuota, FaultWatchFreeze,
+	}
+	if !c.config.UnsafeNoFsync { // a disk that nobody waits for is not slow
+		faults = append(faults, FaultSlowDisk)
 	}
 	if len(c.members) > 1 {
 		faults = append(faults, FaultLeaderMove, FaultPeerLink, FaultMemberReplace)

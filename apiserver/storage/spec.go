@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"go.etcd.io/etcd/server/v3/embed"
+
 	"github.com/planecheck/planecheck/apiserver/storage/database"
 	"github.com/planecheck/planecheck/apiserver/storage/kine"
 )
@@ -32,8 +34,8 @@ func (o option) String() string { return o.key + "=" + strings.Join(o.values, "|
 // behind anybody's back.
 func kinds() []kind {
 	return []kind{
-		cluster(etcdName, func(size int, opt Options) (Backend, error) { return newEtcd(size, opt) }),
-		behindProxy(cluster(processName, func(size int, opt Options) (Backend, error) { return newProcesses(size, opt) })),
+		cluster(etcdName, func(size int, c *embed.Config, opt Options) (Backend, error) { return newEtcd(size, c, opt) }),
+		behindProxy(cluster(processName, func(size int, c *embed.Config, opt Options) (Backend, error) { return newProcesses(size, c, opt) })),
 		onKine(kineSQLiteName, func(string) kineData { return sqlite{} }, kine.Versions()...),
 		onKine(kinePostgresName, func(logs string) kineData { return database.Postgres(logs) }, kine.Versions()...),
 		onKine(kineMariaDBName, func(logs string) kineData { return database.MariaDB(logs) }, kine.Versions()...),
@@ -42,17 +44,21 @@ func kinds() []kind {
 	}
 }
 
-// cluster is a kind that has members.
-func cluster(name string, open func(size int, opt Options) (Backend, error)) kind {
+// cluster is a kind that has members of etcd. With fsync=off they never wait
+// for the disk (etcd's --unsafe-no-fsync): what a cluster without a disk could
+// give, at the price that a machine without power loses what it had promised.
+func cluster(name string, open func(size int, c *embed.Config, opt Options) (Backend, error)) kind {
 	return kind{
 		name:    name,
-		options: []option{{key: "members", values: []string{"3", "1", "5"}}},
+		options: []option{{key: "members", values: []string{"3", "1", "5"}}, {key: "fsync", values: []string{"on", "off"}}},
 		open: func(values map[string]string, opt Options) (Backend, error) {
 			size, err := strconv.Atoi(values["members"])
 			if err != nil {
 				return nil, fmt.Errorf("storage backend %s: members: %w", name, err)
 			}
-			return open(size, opt)
+			c := etcdConfig()
+			c.UnsafeNoFsync = values["fsync"] == "off"
+			return open(size, c, opt)
 		},
 	}
 }

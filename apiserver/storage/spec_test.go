@@ -8,7 +8,7 @@ import (
 )
 
 func TestParseSpec(t *testing.T) {
-	const known = "etcd[:members=3|1|5], etcd-process[:members=3|1|5], " +
+	const known = "etcd[:members=3|1|5,fsync=on|off], etcd-process[:members=3|1|5,fsync=on|off], " +
 		"kine-sqlite[:version=v0.17.5|v0.16.4], kine-postgres[:version=v0.17.5|v0.16.4], " +
 		"kine-mariadb[:version=v0.17.5|v0.16.4], kine-memory[:version=v0.17.5], memory"
 	for _, test := range []struct {
@@ -23,6 +23,9 @@ func TestParseSpec(t *testing.T) {
 		{spec: "etcd-process", members: "3"},
 		{spec: "etcd-process:members=5", members: "5"},
 		{spec: "etcd-process:members=4", err: `storage backend etcd-process: unknown value in "members=4", known: members=3|1|5`},
+		{spec: "etcd:members=1,fsync=off", members: "1"},
+		{spec: "etcd-process:fsync=on", members: "3"},
+		{spec: "etcd:fsync=false", err: `storage backend etcd: unknown value in "fsync=false", known: fsync=on|off`},
 		{spec: "memory"},
 		{spec: "memory:members=1", err: `storage backend memory: unknown option "members=1", known: none`},
 		{spec: "kine-sqlite"},
@@ -31,8 +34,8 @@ func TestParseSpec(t *testing.T) {
 		{spec: "", err: `unknown storage backend "", known: ` + known},
 		{spec: "kine", err: `unknown storage backend "kine", known: ` + known},
 		{spec: "Etcd:members=1", err: `unknown storage backend "Etcd", known: ` + known},
-		{spec: "etcd:", err: `storage backend etcd: unknown option "", known: members=3|1|5`},
-		{spec: "etcd:nodes=3", err: `storage backend etcd: unknown option "nodes=3", known: members=3|1|5`},
+		{spec: "etcd:", err: `storage backend etcd: unknown option "", known: members=3|1|5,fsync=on|off`},
+		{spec: "etcd:nodes=3", err: `storage backend etcd: unknown option "nodes=3", known: members=3|1|5,fsync=on|off`},
 		{spec: "etcd:members=2", err: `storage backend etcd: unknown value in "members=2", known: members=3|1|5`},
 		{spec: "etcd:members", err: `storage backend etcd: unknown value in "members", known: members=3|1|5`},
 		{spec: "etcd:members=1,members=3", err: `storage backend etcd: option "members" is given twice`},
