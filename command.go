@@ -38,6 +38,7 @@ Exit status: 0 pass · 1 fail · 2 usage, or cannot fit · 3 unknown or invalid 
 		newCheckCommand(outcome),
 		newListCommand(),
 		newUpCommand(),
+		newBenchStorageCommand(),
 		newVersionCommand(),
 	)
 	for _, cmd := range append(root.Commands(), root) {

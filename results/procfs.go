@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -118,4 +119,63 @@ func countFDs(dir string) (int64, error) {
 func isProc(path string) bool {
 	var fs unix.Statfs_t
 	return unix.Statfs(path, &fs) == nil && fs.Type == unix.PROC_SUPER_MAGIC
+}
+
+// ProcessCPU is the CPU time, user and system, that a process has used since its
+// start, in steps of 10 ms.
+func ProcessCPU(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read process %d: %w", pid, err)
+	}
+	seconds, err := parseStat(stat)
+	if err != nil {
+		return 0, fmt.Errorf("read process %d: %w", pid, err)
+	}
+	return time.Duration(seconds * float64(time.Second)), nil
+}
+
+// MachineCPU is the CPU time that all processes and the kernel have used since
+// the machine was started, and what a hypervisor took away, in steps of 10 ms.
+func MachineCPU() (time.Duration, error) {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, fmt.Errorf("read the machine's CPU time: %w", err)
+	}
+	return parseMachineCPU(stat)
+}
+
+// parseMachineCPU reads the first line of proc_stat(5): "cpu", then the times of
+// user, nice, system, idle, iowait, irq, softirq, steal.
+func parseMachineCPU(b []byte) (time.Duration, error) {
+	line, _, _ := bytes.Cut(b, []byte("\n"))
+	fields := bytes.Fields(line)
+	if len(fields) < 9 || string(fields[0]) != "cpu" {
+		return 0, fmt.Errorf("read the machine's CPU time: %q is not what was expected", line)
+	}
+	var ticks int64
+	for i, f := range fields[1:9] {
+		n, err := strconv.ParseInt(string(f), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read the machine's CPU time: %q: %w", line, err)
+		}
+		if idle := i == 3 || i == 4; !idle {
+			ticks += n
+		}
+	}
+	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
+}
+
+// LoadAverage is the machine's load average of the last minute.
+func LoadAverage() (float64, error) {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0, fmt.Errorf("read the load average: %w", err)
+	}
+	first, _, _ := bytes.Cut(b, []byte(" "))
+	load, err := strconv.ParseFloat(string(first), 64)
+	if err != nil {
+		return 0, fmt.Errorf("read the load average: %w", err)
+	}
+	return load, nil
 }

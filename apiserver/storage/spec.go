@@ -120,6 +120,22 @@ func proxied() []string {
 	return names
 }
 
+// SplitSpecs splits a list of specs at its commas, but for those that separate
+// the options of one: "etcd:members=1,fsync=off,memory" holds two.
+func SplitSpecs(list string) []string {
+	var specs []string
+	for field := range strings.SplitSeq(list, ",") {
+		last := len(specs) - 1
+		option := strings.Contains(field, "=") && !strings.Contains(field, ":")
+		if option && last >= 0 && strings.Contains(specs[last], ":") {
+			specs[last] += "," + field
+			continue
+		}
+		specs = append(specs, field)
+	}
+	return specs
+}
+
 // parseSpec splits "name[:key=value[,key=value...]]" and fills in defaults.
 func parseSpec(spec string) (kind, map[string]string, error) {
 	name, rest, given := strings.Cut(spec, ":")
