@@ -24,13 +24,17 @@ func perServer(b *testing.B, f func(b *testing.B, s *server)) {
 // benchValue is about the size of a pod's status in protobuf.
 var benchValue = make([]byte, 1500)
 
+func put(key string) *pb.RequestOp {
+	return &pb.RequestOp{Request: &pb.RequestOp_RequestPut{RequestPut: &pb.PutRequest{Key: []byte(key), Value: benchValue}}}
+}
+
 func update(key string, revision int64) *pb.TxnRequest {
 	return &pb.TxnRequest{
 		Compare: []*pb.Compare{{
 			Key: []byte(key), Target: pb.Compare_MOD, TargetUnion: &pb.Compare_ModRevision{ModRevision: revision},
 		}},
-		Success: []*pb.RequestOp{opPut(&pb.PutRequest{Key: []byte(key), Value: benchValue})},
-		Failure: []*pb.RequestOp{opRange(&pb.RangeRequest{Key: []byte(key)})},
+		Success: []*pb.RequestOp{put(key)},
+		Failure: []*pb.RequestOp{{Request: &pb.RequestOp_RequestRange{RequestRange: &pb.RangeRequest{Key: []byte(key)}}}},
 	}
 }
 
@@ -68,7 +72,7 @@ func fill(b *testing.B, s *server, keys int) {
 	for i := 0; i < keys; i += 100 {
 		r := &pb.TxnRequest{}
 		for j := range 100 {
-			r.Success = append(r.Success, opPut(&pb.PutRequest{Key: fmt.Appendf(nil, "/registry/pods/ns/%06d", i+j), Value: benchValue}))
+			r.Success = append(r.Success, put(fmt.Sprintf("/registry/pods/ns/%06d", i+j)))
 		}
 		if _, err := s.kv.Txn(b.Context(), r); err != nil {
 			b.Fatal(err)
@@ -81,8 +85,8 @@ func BenchmarkList(b *testing.B) {
 	perServer(b, func(b *testing.B, s *server) {
 		fill(b, s, 10_000)
 		for b.Loop() {
-			r := &pb.RangeRequest{Key: []byte("/registry/pods/"), RangeEnd: after("/registry/pods/")}
-			if resp, err := s.rangeStream(b.Context(), r); err != nil || len(resp.GetKvs()) != 10_000 {
+			r := &pb.RangeRequest{Key: []byte("/registry/pods/"), RangeEnd: []byte("/registry/pods0")}
+			if resp, err := s.RangeStream(b.Context(), r); err != nil || len(resp.GetKvs()) != 10_000 {
 				b.Fatalf("%d keys, %v", len(resp.GetKvs()), err)
 			}
 		}
@@ -96,19 +100,9 @@ func BenchmarkWatchFanOut(b *testing.B) {
 	perServer(b, func(b *testing.B, s *server) {
 		ctx, cancel := context.WithCancel(b.Context())
 		defer cancel()
-		var listeners []*listener
+		var seen []chan int64
 		for range streams {
-			l, err := listen(ctx, s)
-			if err != nil {
-				b.Fatal(err)
-			}
-			for range each {
-				r := &pb.WatchCreateRequest{Key: []byte("/registry/pods/"), RangeEnd: after("/registry/pods/"), PrevKv: true}
-				if _, err := l.create(ctx, r); err != nil {
-					b.Fatal(err)
-				}
-			}
-			listeners = append(listeners, l)
+			seen = append(seen, watchMany(ctx, b, s, each))
 		}
 		var revision int64
 		late := time.Now().Add(10 * bound)
@@ -118,21 +112,51 @@ func BenchmarkWatchFanOut(b *testing.B) {
 				b.Fatalf("update: %v, %v", resp, err)
 			}
 			revision = resp.GetHeader().GetRevision()
-			for _, l := range listeners {
-				if err := l.await(ctx, "an event of every watch", func() bool { return l.all(each, revision) }); err != nil {
-					b.Fatal(err)
+			for _, all := range seen {
+				for at := int64(0); at < revision; {
+					select {
+					case at = <-all:
+					case <-time.After(bound):
+						b.Fatalf("revision %d did not reach every watch", revision)
+					}
 				}
 			}
 		}
 	})
 }
 
-// all says whether so many watches have seen a revision. It wants the lock.
-func (l *listener) all(n int, revision int64) bool {
-	for id := range int64(n) {
-		if l.seen[id] < revision {
-			return false
+// watchMany opens watches on one stream. The channel tells each revision that all
+// of them have seen.
+func watchMany(ctx context.Context, b *testing.B, s *server, n int) chan int64 {
+	b.Helper()
+	stream, err := s.watch.Watch(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for range n {
+		r := &pb.WatchCreateRequest{Key: []byte("/registry/pods/"), RangeEnd: []byte("/registry/pods0"), PrevKv: true}
+		if err := stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: r}}); err != nil {
+			b.Fatal(err)
+		}
+		if m, err := stream.Recv(); err != nil || !m.GetCreated() {
+			b.Fatalf("%v, %v", m, err)
 		}
 	}
-	return true
+	all, counts := make(chan int64, 1), map[int64]int{}
+	go func() {
+		for {
+			m, err := stream.Recv()
+			if err != nil {
+				return
+			}
+			for _, e := range m.GetEvents() {
+				revision := e.GetKv().GetModRevision()
+				if counts[revision]++; counts[revision] == n {
+					delete(counts, revision)
+					all <- revision
+				}
+			}
+		}
+	}()
+	return all
 }

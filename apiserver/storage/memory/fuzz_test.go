@@ -8,20 +8,18 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/planecheck/planecheck/workloads/contract/store"
 )
 
 // FuzzTxn sends whatever is a transaction to both stores. What the store in
 // memory does not have is all that it may answer in another way.
 func FuzzTxn(f *testing.F) {
-	g := newGenerator()
-	g.rng = rand.New(rand.NewPCG(1, 1))
-	for range 40 {
-		for _, r := range []*pb.TxnRequest{g.optimistic(), g.several(), g.compactor()} {
-			if b, err := proto.Marshal(r); err != nil {
-				f.Fatal(err)
-			} else if len(b) < 10_000 {
-				f.Add(b)
-			}
+	for _, r := range store.Transactions(rand.New(rand.NewPCG(1, 1)), 40) {
+		if b, err := proto.Marshal(r); err != nil {
+			f.Fatal(err)
+		} else if len(b) < 10_000 {
+			f.Add(b)
 		}
 	}
 	servers := both(f)
@@ -38,12 +36,12 @@ func FuzzTxn(f *testing.F) {
 			return
 		}
 		want, wantErr := servers[0].kv.Txn(t.Context(), r)
-		if got, want := errorOf(err), errorOf(wantErr); got != want {
+		if got, want := store.ErrorOf(err), store.ErrorOf(wantErr); got != want {
 			t.Fatalf("%v\nerror %s, want %s", r, got, want)
 		}
 		if err == nil {
-			if diff := difference(want, got); diff != "" {
-				t.Fatalf("%v\nanswer (-etcd +memory):\n%s", r, diff)
+			if want, got, equal := store.Equal(want, got); !equal {
+				t.Fatalf("%v\netcd: %s\nmemory: %s", r, want, got)
 			}
 		}
 	})

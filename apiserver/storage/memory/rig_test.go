@@ -2,8 +2,6 @@ package memory_test
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net"
 	"net/url"
 	"testing"
@@ -12,10 +10,10 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/server/v3/embed"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/planecheck/planecheck/apiserver/link"
 	"github.com/planecheck/planecheck/apiserver/storage/memory"
+	"github.com/planecheck/planecheck/workloads/contract/store"
 )
 
 // bound is for whatever must happen soon.
@@ -23,8 +21,7 @@ const bound = time.Minute
 
 // server is one of the two that are compared, with a connection to it.
 type server struct {
-	name  string
-	conn  *grpc.ClientConn
+	*store.Server
 	kv    pb.KVClient
 	lease pb.LeaseClient
 	watch pb.WatchClient
@@ -32,16 +29,12 @@ type server struct {
 
 func connect(t testing.TB, name, address string) *server {
 	t.Helper()
-	conn, err := grpc.NewClient("passthrough:///"+address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<30), grpc.MaxCallSendMsgSize(1<<30)))
+	s, err := store.Connect(name, address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
-	return &server{
-		name: name, conn: conn, kv: pb.NewKVClient(conn), lease: pb.NewLeaseClient(conn), watch: pb.NewWatchClient(conn),
-	}
+	t.Cleanup(func() { s.Close() })
+	return &server{Server: s, kv: s.KV, lease: s.Lease, watch: s.Watch}
 }
 
 // serveMemory serves a store for as long as the test runs. Leases do not end by
@@ -114,27 +107,4 @@ func reserve(t testing.TB) []url.URL {
 func both(t testing.TB) [2]*server {
 	t.Helper()
 	return [2]*server{serveEtcd(t), serveMemory(t, memory.New())}
-}
-
-// rangeStream returns the answer of RangeStream in one piece.
-func (s *server) rangeStream(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse, error) {
-	stream, err := s.kv.RangeStream(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	whole := &pb.RangeResponse{}
-	for {
-		chunk, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return whole, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		part := chunk.GetRangeResponse()
-		whole.Kvs = append(whole.Kvs, part.GetKvs()...)
-		if part.GetHeader() != nil {
-			whole.Header, whole.More, whole.Count = part.GetHeader(), part.GetMore(), part.GetCount()
-		}
-	}
 }

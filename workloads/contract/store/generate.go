@@ -1,4 +1,4 @@
-package memory_test
+package store
 
 import (
 	"fmt"
@@ -9,10 +9,14 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// generator makes requests of every shape, sensible ones and others. It learns
-// revisions from the answers, so that many of its guesses are right.
+// generator makes requests, of the shapes that a kube-apiserver uses or of every
+// shape, sensible ones and others. It learns revisions from the model's answers,
+// so that many of its guesses are right.
 type generator struct {
 	rng       *rand.Rand
+	anything  bool             // also what no API server asks
+	prefix    string           // of all keys, with a slash at its end
+	first     int64            // the revision at which the round begins
 	revision  int64            // the newest that was seen
 	compacted int64            // the last revision that was compacted
 	known     map[string]int64 // modification revisions of keys
@@ -20,23 +24,27 @@ type generator struct {
 	turn      int
 }
 
-func newGenerator() *generator { return &generator{revision: 1, known: map[string]int64{}} }
+func newGenerator(anything bool) *generator {
+	return &generator{anything: anything, prefix: "/registry/", first: 1, revision: 1, known: map[string]int64{}}
+}
 
 func (g *generator) oneIn(n int) bool { return g.rng.IntN(n) == 0 }
 
 func pick[T any](g *generator, of ...T) T { return of[g.rng.IntN(len(of))] }
 
-var resources = []string{"/registry/pods/", "/registry/leases/", "/registry/events/"}
+var resources = []string{"pods/", "leases/", "events/"}
+
+func (g *generator) resource() string { return g.prefix + pick(g, resources...) }
 
 func (g *generator) key() []byte {
-	if g.oneIn(150) {
+	if g.anything && g.oneIn(150) {
 		return nil
 	}
-	return fmt.Appendf(nil, "%sns/%d", pick(g, resources...), g.rng.IntN(5))
+	return fmt.Appendf(nil, "%sns/%d", g.resource(), g.rng.IntN(5))
 }
 
 func (g *generator) value() []byte {
-	if g.oneIn(400) { // about as much as is allowed, and a little more
+	if g.anything && g.oneIn(400) { // about as much as is allowed, and a little more
 		return make([]byte, pick(g, 3<<19-4096, 3<<19))
 	}
 	return fmt.Appendf(nil, "%d-%d", g.turn, g.rng.IntN(1000))
@@ -45,7 +53,7 @@ func (g *generator) value() []byte {
 // span is a key and a range end: of a resource, of one key, of all from a key
 // on, and some that make no sense.
 func (g *generator) span() (key, end []byte) {
-	prefix := pick(g, resources...)
+	prefix := g.resource()
 	switch g.rng.IntN(8) {
 	case 0:
 		return g.key(), nil
@@ -75,11 +83,14 @@ func (g *generator) at() int64 {
 	case 0:
 		return g.revision + 1 + g.rng.Int64N(3)
 	case 1:
+		if !g.anything {
+			return 0
+		}
 		return pick[int64](g, -1, -2, -1000)
 	case 2:
 		return max(g.compacted-g.rng.Int64N(3), 0)
 	case 3:
-		return g.compacted + 1
+		return min(g.compacted+1, g.revision)
 	case 4, 5, 6:
 		return g.recent()
 	default:
@@ -88,7 +99,7 @@ func (g *generator) at() int64 {
 }
 
 func (g *generator) recent() int64 {
-	oldest := max(g.compacted, 1)
+	oldest := max(g.compacted, g.first)
 	return oldest + g.rng.Int64N(g.revision-oldest+1)
 }
 
@@ -112,7 +123,7 @@ func (g *generator) read() *pb.RangeRequest {
 
 func (g *generator) lease() int64 {
 	switch {
-	case g.oneIn(20):
+	case g.anything && g.oneIn(20):
 		return 4711 // never granted
 	case len(g.leases) > 0 && g.oneIn(3):
 		return pick(g, g.leases...)
@@ -147,7 +158,7 @@ func (g *generator) optimistic() *pb.TxnRequest {
 
 // compactor is what kube-apiserver's compactor asks before it compacts.
 func (g *generator) compactor() *pb.TxnRequest {
-	key := []byte("compact_rev_key")
+	key := []byte(compactKey)
 	return &pb.TxnRequest{
 		Compare: []*pb.Compare{{
 			Key: key, Target: pb.Compare_VERSION, TargetUnion: &pb.Compare_Version{Version: pick[int64](g, 0, 1, g.rng.Int64N(20))},
@@ -294,4 +305,71 @@ func (g *generator) written(r *pb.TxnRequest, answer *pb.TxnResponse) {
 			g.known[string(put.GetKey())] = answer.GetHeader().GetRevision()
 		}
 	}
+}
+
+// watch is a request for one, from a revision of any kind. Those of the past
+// are made only where old revisions are not compacted at the same time.
+func (g *generator) watch(old bool) *pb.WatchCreateRequest {
+	r := &pb.WatchCreateRequest{PrevKv: g.oneIn(2), ProgressNotify: g.oneIn(2)}
+	r.Key, r.RangeEnd = g.span()
+	if g.oneIn(3) {
+		r.Filters = []pb.WatchCreateRequest_FilterType{pb.WatchCreateRequest_FilterType(g.rng.IntN(2))}
+	}
+	if g.oneIn(4) {
+		r.WatchId = 1 + g.rng.Int64N(4)
+	}
+	switch n := g.rng.IntN(8); {
+	case n == 0:
+		r.StartRevision = -1 - g.rng.Int64N(2)
+	case n == 1:
+		r.StartRevision = g.revision + 1 + g.rng.Int64N(10)
+	case n < 5 && old:
+		r.StartRevision = g.recent()
+	case n == 5 && old && g.compacted > 1:
+		r.StartRevision = 1 + g.rng.Int64N(g.compacted)
+	}
+	return r
+}
+
+// any draws a request of any shape. live are the watches that can be ended, old
+// allows those of the past; nil: nothing is to be done.
+func (g *generator) any(live []int64, old bool) *request {
+	r := &request{shape: other}
+	switch n := g.rng.IntN(100); {
+	case n < 35:
+		r.message = g.optimistic()
+	case n < 39:
+		r.message = g.compactor()
+	case n < 54:
+		r.message = g.several()
+	case n < 68:
+		r.message = g.read()
+	case n < 80:
+		r.message, r.stream = g.read(), true
+	case n < 84:
+		r.message = g.grant()
+	case n < 86:
+		r.message = &pb.LeaseRevokeRequest{ID: g.lease()}
+	case n < 89 && (!old || len(live) == 0):
+		// etcd reads previous values when it sends, if they are not compacted by then.
+		r.message = g.compaction()
+	case n < 97:
+		r.message = g.watch(old)
+	case len(live) > 0:
+		r.end = true
+		r.endWatch = pick(g, live...)
+	default:
+		return nil
+	}
+	return r
+}
+
+// Transactions are n of any shape, as an Anything comparison sends them.
+func Transactions(rng *rand.Rand, n int) (all []*pb.TxnRequest) {
+	g := newGenerator(true)
+	g.rng = rng
+	for range n {
+		all = append(all, g.optimistic(), g.several(), g.compactor())
+	}
+	return all
 }
