@@ -17,6 +17,7 @@ import (
 	"github.com/planecheck/planecheck/checkers/storage/storetest"
 	"github.com/planecheck/planecheck/checkers/storage/watch"
 	"github.com/planecheck/planecheck/checkers/timeline"
+	"github.com/planecheck/planecheck/workloads/contract/store"
 )
 
 // runBound ends a run that hangs, for instance on a lie that nobody expected.
@@ -100,19 +101,19 @@ func (r run) live(ctx context.Context, dir string) *outcome {
 // record does the run and leaves its history in log.
 func (r run) record(ctx context.Context, dir string, log *memory, o *outcome) (err error) {
 	spec := cmp.Or(r.spec, fmt.Sprintf("etcd:members=%d", max(r.members, 1)))
-	store, err := storage.Open(spec, storage.Options{Dir: dir})
+	backend, err := storage.Open(spec, storage.Options{Dir: dir})
 	if err != nil {
 		return err
 	}
-	if err := store.Start(ctx); err != nil {
+	if err := backend.Start(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, store.Stop()) }()
+	defer func() { err = errors.Join(err, backend.Stop()) }()
 	var liar *Liar
 	if r.lie != nil {
 		liar = r.lie.Begin(rand.New(rand.NewPCG(r.seed, 1)))
 	}
-	before, err := proxies(store.Members(), liar, log)
+	before, err := proxies(backend.Members(), liar, log)
 	defer func() { err = errors.Join(err, before.close()) }()
 	if err != nil {
 		return err
@@ -151,12 +152,18 @@ func (r run) use(ctx context.Context, members []storage.Member) (err error) {
 			return err
 		}
 	}
-	t, err := newTraffic(r.seed, members)
+	var endpoints []string
+	for _, m := range members {
+		endpoints = append(endpoints, m.Endpoint)
+	}
+	t, err := store.NewTraffic(store.TrafficPlan{
+		Seed: r.seed, Writers: 5, Turns: 26, CompactEvery: 5, Prefix: "/registry/", Beyond: true,
+	}, endpoints)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, t.close()) }()
-	if err := t.run(ctx); err != nil {
+	defer func() { err = errors.Join(err, t.Close()) }()
+	if err := t.Run(ctx); err != nil {
 		return err
 	}
 	revision, err := storage.Audit(ctx, members)

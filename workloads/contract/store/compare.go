@@ -148,7 +148,9 @@ func (c *Comparison) send(r *request) error {
 		}
 		return ask(c, "Compact", r, m, func(s *Server) answerer[*pb.CompactionRequest, *pb.CompactionResponse] { return unary(s.KV.Compact) })
 	case *pb.LeaseGrantRequest:
-		return ask(c, "LeaseGrant", r, m, func(s *Server) answerer[*pb.LeaseGrantRequest, *pb.LeaseGrantResponse] { return unary(s.Lease.LeaseGrant) })
+		return ask(c, "LeaseGrant", r, m, func(s *Server) answerer[*pb.LeaseGrantRequest, *pb.LeaseGrantResponse] {
+			return unary(s.Lease.LeaseGrant)
+		})
 	case *pb.LeaseRevokeRequest:
 		return ask(c, "LeaseRevoke", r, m, func(s *Server) answerer[*pb.LeaseRevokeRequest, *pb.LeaseRevokeResponse] {
 			return unary(s.Lease.LeaseRevoke)

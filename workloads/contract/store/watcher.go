@@ -1,4 +1,4 @@
-package lies
+package store
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 // answer to a create takes a channel of its own (etcdserver/api/v3rpc/watch.go,
 // ctrlStream) and may overtake progress that was decided before.
 type watcher struct {
-	*traffic
+	*Traffic
 	client *kubernetes.Client
 	id     int
 	rng    *rand.Rand
@@ -28,27 +28,30 @@ type watcher struct {
 	next   int64 // revision to go on from; 0: from now on
 }
 
-func (t *traffic) newWatcher(n int) *watcher {
+func (t *Traffic) newWatcher(n int) *watcher {
 	w := &watcher{
-		traffic: t, client: t.clients[n%len(t.clients)], id: n, rng: t.rng(1000 + n),
-		prefix: append([]string{"/registry/"}, resources...)[n%(1+len(resources))],
+		Traffic: t, client: t.clients[n%len(t.clients)], id: n, rng: t.rng(1000 + n),
+		prefix: append([]string{t.plan.Prefix}, t.resources...)[n%(1+len(t.resources))],
 		opts:   []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithCreatedNotify(), clientv3.WithProgressNotify()},
 	}
-	if n%3 != 0 {
+	if n%3 != 0 || !t.plan.Beyond {
 		w.opts = append(w.opts, clientv3.WithPrevKV())
 	}
-	if n%5 == 4 {
+	if n%5 == 4 && t.plan.Beyond {
 		w.opts = append(w.opts, []clientv3.OpOption{clientv3.WithFilterPut(), clientv3.WithFilterDelete()}[n/5%2])
 	}
 	return w
 }
 
 func (w *watcher) work(ctx context.Context) {
+	if !w.plan.Beyond {
+		ctx = clientv3.WithRequireLeader(ctx)
+	}
 	for life := 0; ctx.Err() == nil; life++ {
 		// The client gives each set of metadata a stream.
 		stream, cut := context.WithCancel(metadata.AppendToOutgoingContext(ctx, "stream", fmt.Sprint(w.id, "/", life)))
 		end := func() {}
-		if w.id%2 == 0 {
+		if w.id%2 == 0 && w.plan.Beyond {
 			end = w.accompany(stream)
 		}
 		w.follow(stream)
@@ -71,7 +74,7 @@ func (w *watcher) accompany(stream context.Context) (end func()) {
 	return func() { <-ended }
 }
 
-func (w *watcher) resource() string { return resources[w.rng.IntN(len(resources))] }
+func (w *watcher) resource() string { return w.resources[w.rng.IntN(len(w.resources))] }
 
 // follow watches for some answers.
 func (w *watcher) follow(ctx context.Context) {
