@@ -27,7 +27,7 @@ PODS ?=
 PROFILE ?= kubelet
 ARGS ?=
 
-.PHONY: help build quick scale test unit suite long kwok power power-page seeds known fidelity lint clean
+.PHONY: help build quick scale test unit suite long matrix kwok power power-page seeds known fidelity lint clean
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,14 @@ suite: build ## the tests with a real control plane (long ones: make long)
 long: build ## the long specs too
 	go test -ldflags "$(K8S_LDFLAGS)" -v -timeout 120m ./scenarios
 
+matrix: build ## guarantees by backends, into the README (3 minutes a backend); BACKENDS= separated by blanks
+	rm -rf build/matrix && mkdir -p build/matrix
+	for b in $(or $(BACKENDS),etcd etcd:members=1 etcd-process memory); do \
+		bin/planecheck run contract/storage --backend $$b --nodes 20 --pods 100 --runs build/matrix/$$(echo $$b | tr ':=,' '---') || test $$? -le 3 || exit 1; \
+	done
+	bin/planecheck matrix $$(ls -dtr build/matrix/*/*/) > build/matrix.md
+	sed -i -e '/^<!-- matrix -->$$/,/^<!-- end of matrix -->$$/{//!d}' -e '/^<!-- matrix -->$$/r build/matrix.md' README.md
+
 kwok: ## measure the simulation beside KWOK v0.8.0; NODES= PODS= ROUNDS=
 	@mkdir -p build
 	cd sim/kwok && go build -o ../../build/kwok .
@@ -67,7 +75,7 @@ power: build ## what the checkers see: lies in histories, and live before etcd a
 		go test -count=1 -v -timeout 60m ./checkers/power -run TestPower
 	PLANECHECK_POWER_TABLE=$(CURDIR)/build/power-etcd.md PLANECHECK_LIES_SEEDS=$(or $(SEEDS),$(if $(QUICK),1,8)) \
 		go test -count=1 -v -timeout 60m ./apiserver/storage/lies -run 'TestCatalogue$$'
-	bin/planecheck run 'contract/.*' --count $(if $(QUICK),1,5) --nodes 20 --pods 100 --runs build/power-runs
+	bin/planecheck run 'contract/(api|faults)' --count $(if $(QUICK),1,5) --nodes 20 --pods 100 --runs build/power-runs
 	PLANECHECK_POWER_TABLE=$(CURDIR)/build/power-api.md PLANECHECK_POWER_RUNS=$$(echo $(CURDIR)/build/power-runs/* | tr ' ' ':') \
 		PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),20,200)) go test -count=1 -v -timeout 60m ./checkers/power/api -run TestPower
 	PLANECHECK_LIES_TABLE=$(CURDIR)/build/api-lies.md PLANECHECK_BROKEN_TABLE=$(CURDIR)/build/broken.md go test -ldflags "$(K8S_LDFLAGS)" -count=1 -v -timeout 120m ./scenarios \
@@ -85,7 +93,7 @@ power-page:
 	@echo; echo "## Control planes that are broken on purpose"; echo; echo "| run | breaks | failed |"; echo "|---|---|---|"; cat build/broken.md 2>/dev/null || echo "| none in this run | | |"
 
 seeds: build ## clean runs under contradicting clients, half of them with faults: nothing may fail (70 min); SEEDS= of each half
-	bin/planecheck run 'contract/.*' --nodes 20 --pods 100 --count $(or $(SEEDS),25) --runs build/seeds
+	bin/planecheck run 'contract/(api|faults)' --nodes 20 --pods 100 --count $(or $(SEEDS),25) --runs build/seeds
 
 known: ## known bugs of released etcd, bad version and good; KNOWN= repetitions
 	PLANECHECK_KNOWN=$(or $(KNOWN),6) go test -count=1 -v -timeout 20m ./apiserver/storage/known

@@ -36,6 +36,7 @@ Exit status: 0 pass · 1 fail · 2 usage, or cannot fit · 3 unknown or invalid 
 		newRunCommand(outcome),
 		newCompareCommand(outcome),
 		newCheckCommand(outcome),
+		newMatrixCommand(),
 		newListCommand(),
 		newUpCommand(),
 		newBenchStorageCommand(),

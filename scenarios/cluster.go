@@ -54,7 +54,20 @@ type cluster struct {
 
 // startControlPlane starts the store and the Kubernetes components and opens
 // the client layer. A failed start leaves nothing behind.
-func startControlPlane(ctx context.Context, w World, seed uint64, dir string, h hooks, log *slog.Logger) (_ *cluster, err error) {
+func startControlPlane(ctx context.Context, w World, seed uint64, dir string, h hooks, log *slog.Logger) (*cluster, error) {
+	c, err := startStore(ctx, w, seed, dir, h, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.startPlane(ctx, dir); err != nil {
+		return nil, errors.Join(err, c.stop())
+	}
+	return c, nil
+}
+
+// startStore starts the store, and the recording of it. A failed start leaves
+// nothing behind.
+func startStore(ctx context.Context, w World, seed uint64, dir string, h hooks, log *slog.Logger) (_ *cluster, err error) {
 	c := &cluster{world: w, seed: seed, hooks: h, log: log, restore: []func(){applyGC(w.GC[harness])}}
 	defer func() {
 		if err != nil {
@@ -80,23 +93,30 @@ func startControlPlane(ctx context.Context, w World, seed uint64, dir string, h 
 	if err = h.recording.follow(c.backend.Members()); err != nil {
 		return nil, err
 	}
+	return c, nil
+}
+
+// startPlane starts the Kubernetes components on the store and opens the client
+// layer. What a failed start leaves is stopped with the cluster.
+func (c *cluster) startPlane(ctx context.Context, dir string) (err error) {
+	w, seed, h, log := c.world, c.seed, c.hooks, c.log
 	cfg := planeConfig(w, seed, h.logins, dir, c.backend.Endpoints(), log)
 	cfg.Before = c.electionLiar()
 	c.plane, err = apiserver.Start(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("start control plane: %w", err)
+		return fmt.Errorf("start control plane: %w", err)
 	}
 	servers, ca := c.servers(), c.plane.CA()
 	if w.Lie != "" && cfg.Before == nil && c.storeLiar == nil {
 		if c.liars, err = startLiars(w.Lie, servers, ca, seed); err != nil {
-			return nil, err
+			return err
 		}
 		servers, ca = c.liars.addrs(), c.liars.ca()
 	}
 	var watchServers []string
 	if w.ClientLinks && w.Connections != ownConnections {
 		if c.links, err = startClientLinks(c.plane, servers); err != nil {
-			return nil, err
+			return err
 		}
 		servers, watchServers = c.links.addrs()
 	}
@@ -104,7 +124,7 @@ func startControlPlane(ctx context.Context, w World, seed uint64, dir string, h 
 		Servers: servers, WatchServers: watchServers, CA: ca, Observer: h.recording.observer(h.observer),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open client layer: %w", err)
+		return fmt.Errorf("open client layer: %w", err)
 	}
 	c.nodes = sim.New(sim.Config{
 		Nodes:          w.Nodes,
@@ -118,10 +138,7 @@ func startControlPlane(ctx context.Context, w World, seed uint64, dir string, h 
 		Hooks:          sim.Hooks{PodSeen: h.podSeen, Lease: h.lease},
 		Log:            log,
 	})
-	if err = c.grantWorkload(ctx); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return c.grantWorkload(ctx)
 }
 
 // startNodes starts the simulated nodes, and the simulated controllers if the

@@ -16,6 +16,7 @@ import (
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/results"
 	"github.com/planecheck/planecheck/workloads"
+	"github.com/planecheck/planecheck/workloads/contract/store"
 	"github.com/planecheck/planecheck/workloads/manifest"
 )
 
@@ -33,7 +34,10 @@ type execution struct {
 	manifest *manifest.Workload
 	// contract is nil without contract traffic.
 	contract *contractTraffic
-	applied  manifest.Result
+	// shapes is what became of each kind of request of the store; nil: the plan does
+	// not compare them, or has not come to it.
+	shapes  []store.Verdict
+	applied manifest.Result
 	// backend outlives the cluster, for the size of its data.
 	backend storage.Backend
 
@@ -87,17 +91,25 @@ func (x *execution) execute(parent context.Context) (err error) {
 	go x.m.collector.Sampler.Run(sampling)
 
 	x.m.setPhase("start")
-	x.cluster, err = startControlPlane(ctx, x.plan.World, x.plan.Seed, x.dir.Path, x.hooks(), x.log)
+	x.cluster, err = startStore(ctx, x.plan.World, x.plan.Seed, x.dir.Path, x.hooks(), x.log)
 	if err != nil {
 		return x.startFailed(ctx, err)
 	}
 	defer func() { err = errors.Join(err, x.stop(parent)) }()
 	x.backend = x.cluster.backend
+	go watchStore(ctx, x.backend, cancel)
+	if err := x.testStore(ctx); err != nil || x.plan.alone() {
+		return err
+	}
+	x.m.setPhase("start")
+	if err := x.cluster.startPlane(ctx, x.dir.Path); err != nil {
+		return x.startFailed(ctx, err)
+	}
 	x.m.attach(x.cluster)
 	if err := x.recordSettings(); err != nil {
 		return err
 	}
-	go watchDeaths(ctx, x.cluster, cancel)
+	go watchPlane(ctx, x.cluster.plane, cancel)
 	if err := x.failFast(cancel); err != nil {
 		return err
 	}
@@ -107,6 +119,9 @@ func (x *execution) execute(parent context.Context) (err error) {
 	go x.intervene(ctx)
 	defer func() { cancel(nil); <-x.acts.over }() // a fault must not meet a world that ends
 	for _, name := range x.plan.Phases {
+		if storePhase(name) {
+			continue // it is over
+		}
 		if err := x.phase(ctx, name); err != nil {
 			return x.reason(ctx, name, err)
 		}
@@ -130,16 +145,24 @@ func (x *execution) hooks() hooks {
 	return h
 }
 
-// watchDeaths cancels everything when something dies that nobody stopped.
-func watchDeaths(ctx context.Context, c *cluster, cancel context.CancelCauseFunc) {
-	var store <-chan error
-	if n, ok := c.backend.(storage.DeathNotifier); ok {
-		store = n.Died()
+// watchPlane cancels everything when a component dies that nobody stopped.
+func watchPlane(ctx context.Context, plane *apiserver.ControlPlane, cancel context.CancelCauseFunc) {
+	select {
+	case died := <-plane.Died():
+		cancel(died)
+	case <-ctx.Done():
+	}
+}
+
+// watchStore cancels everything when a member of the store dies that nobody
+// stopped.
+func watchStore(ctx context.Context, backend storage.Backend, cancel context.CancelCauseFunc) {
+	n, ok := backend.(storage.DeathNotifier)
+	if !ok {
+		return
 	}
 	select {
-	case died := <-c.plane.Died():
-		cancel(died)
-	case err := <-store:
+	case err := <-n.Died():
 		cancel(fmt.Errorf("the store lost a member that nobody stopped: %w", err))
 	case <-ctx.Done():
 	}
@@ -227,10 +250,15 @@ func (x *execution) recordSettings() error {
 		GC         map[string]GC         `json:"gc"`
 		Leases     string                `json:"leases"`
 	}{
-		Components: x.cluster.plane.Components(),
-		Control:    apiserver.DescribeSettings(planeConfig(x.plan.World, x.plan.Seed, contractLogins(x.plan.Contract), x.dir.Path, x.backend.Endpoints(), x.log)),
-		GC:         x.plan.World.GC,
-		Leases:     fmt.Sprintf("renewed every 10 s and up to 4 %% more, lasting %s", leaseDuration),
+		GC:     x.plan.World.GC,
+		Leases: fmt.Sprintf("renewed every 10 s and up to 4 %% more, lasting %s", leaseDuration),
+	}
+	if plane := x.cluster.plane; plane != nil {
+		settings.Components = plane.Components()
+		settings.Control = apiserver.DescribeSettings(planeConfig(x.plan.World, x.plan.Seed, contractLogins(x.plan.Contract), x.dir.Path, x.backend.Endpoints(), x.log))
+		for component, version := range plane.Versions() {
+			x.run.Versions[component] = version
+		}
 	}
 	if d, ok := x.cluster.backend.(storage.Describer); ok {
 		settings.Store = d.Settings()
@@ -243,9 +271,6 @@ func (x *execution) recordSettings() error {
 		return fmt.Errorf("record settings: %w", err)
 	}
 	x.run.Settings = b
-	for component, version := range x.cluster.plane.Versions() {
-		x.run.Versions[component] = version
-	}
 	return x.dir.Save(x.run)
 }
 

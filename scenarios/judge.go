@@ -30,8 +30,10 @@ func (x *execution) judge(ctx context.Context, runErr error) {
 	if x.ends != nil && len(x.plan.Interventions) > 0 {
 		verdicts = append(verdicts, x.judgeTwin())
 	}
-	verdicts = append(verdicts, x.judgeLeases(), x.judgeComponents())
-	verdicts = append(verdicts, judgeCaches(x.run.Phases))
+	if !x.plan.alone() {
+		verdicts = append(verdicts, x.judgeLeases(), x.judgeComponents(), judgeCaches(x.run.Phases))
+	}
+	verdicts = append(verdicts, judgeShapes(x.shapes)...)
 	verdicts = append(verdicts, x.judgeHistory(ctx)...)
 	v := &x.run.Verdict
 	v.Guarantees = verdicts
@@ -112,12 +114,12 @@ func (x *execution) judgeLeases() checkers.Verdict {
 
 func (x *execution) judgeComponents() checkers.Verdict {
 	v := checkers.Verdict{Guarantee: "NoComponentDied", Statement: "no component ended unless the plan stopped it"}
-	if x.cluster == nil && x.violation == nil {
+	if (x.cluster == nil || x.cluster.plane == nil) && x.violation == nil {
 		v.Outcome, v.Detail = checkers.Invalid, "the control plane did not start"
 		return v
 	}
 	v.Outcome = checkers.Pass
-	if x.cluster != nil {
+	if x.cluster != nil && x.cluster.plane != nil {
 		v.Checked = fmt.Sprintf("%d processes", len(x.cluster.plane.Components()))
 	}
 	if x.violation != nil {

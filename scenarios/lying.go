@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"github.com/planecheck/planecheck/apiserver/lies"
 	storelies "github.com/planecheck/planecheck/apiserver/storage/lies"
@@ -27,9 +28,17 @@ func findLie(name string) (lies.Lie, bool) {
 	return all[i], true
 }
 
+// catalogued is before the names of the lies that any store can tell, which would
+// else be taken for those of an API server.
+const catalogued = "store/"
+
 // storeLie is the lie of that name that is told before the members of the store.
 func storeLie(name string) (storelies.Lie, bool) {
 	all := storelies.Objects()
+	name, any := strings.CutPrefix(name, catalogued)
+	if any {
+		all = storelies.Catalogue()
+	}
 	i := slices.IndexFunc(all, func(l storelies.Lie) bool { return l.Name == name })
 	if i < 0 {
 		return storelies.Lie{}, false

@@ -32,6 +32,9 @@ type Options struct {
 	Contradict bool
 	// Without are the kinds of operations that contract traffic leaves out.
 	Without []string
+	// Store puts the store to the test before any API server is started, and Alone
+	// ends the run after that.
+	Store, Alone bool
 	// Idle plans no load at all: the cluster is for a person to use (`up`).
 	Idle bool
 	// Manifest is a file of objects to apply, Copies times.

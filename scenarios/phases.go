@@ -84,6 +84,10 @@ func (x *execution) work(ctx context.Context, name string) (*workloads.PhaseResu
 	var result workloads.PhaseResult
 	var err error
 	switch name {
+	case phaseShapes:
+		return nil, x.compareStore(ctx)
+	case phaseTraffic:
+		return nil, x.storeTraffic(ctx)
 	case phaseRegister:
 		return nil, x.register(ctx)
 	case phaseManifest:

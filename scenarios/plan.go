@@ -36,6 +36,9 @@ type Plan struct {
 	// Contract is the traffic that puts the promises of the API to the test; nil:
 	// there is none.
 	Contract *contract.Plan `json:"contract,omitempty"`
+	// Storage is what is asked of the store before any API server starts; nil:
+	// nothing is.
+	Storage *StoragePlan `json:"storage,omitempty"`
 	// Phases are the names of the phases, in their order.
 	Phases []string `json:"phases"`
 	// Hold is that of a manifest alone; a density load has its own.
@@ -51,6 +54,8 @@ type Plan struct {
 
 // The phases of a run, in their order.
 const (
+	phaseShapes   = "shapes"
+	phaseTraffic  = "traffic"
 	phaseRegister = "register"
 	phaseFill     = "fill"
 	phaseManifest = "manifest"
@@ -150,7 +155,14 @@ func contractOf(backend string) (c storage.Contract) {
 }
 
 func (p *Plan) addLoad(o Options) error {
-	p.Phases = []string{phaseRegister}
+	if o.Store {
+		p.Storage = planStorage(o)
+		p.Phases = append(p.Phases, phaseShapes, phaseTraffic)
+	}
+	if o.Alone {
+		return nil
+	}
+	p.Phases = append(p.Phases, phaseRegister)
 	if o.Idle {
 		return nil
 	}
@@ -239,6 +251,9 @@ func (p *Plan) claims(contradict bool) []string {
 			string(watch.Ordered), string(watch.Unique), string(watch.Reliable), string(watch.Filtered),
 			string(watch.PrevKV), string(watch.IsCreate))
 	}
+	if p.Storage != nil {
+		claims = append(claims, storageClaims()...)
+	}
 	if crowd && contradict {
 		claims = append(claims, contractClaims()...)
 	}
@@ -316,6 +331,10 @@ func (p *Plan) String() string {
 			fmt.Fprintf(&b, "; churn of %d pods in %d operations at %g pods/s", d.Config.ChurnPods, n, d.Config.ChurnRate)
 		}
 		b.WriteByte('\n')
+	}
+	if s := p.Storage; s != nil {
+		fmt.Fprintf(&b, "  before any API server: %d requests of the store beside the model, then %d clients of %d operations at once\n",
+			s.Shapes.Rounds*s.Shapes.Turns, s.Traffic.Writers, s.Traffic.Turns)
 	}
 	if c := p.Contract; c != nil {
 		fmt.Fprintf(&b, "  contract traffic of %d clients, %g requests/s", c.Clients, c.Rate)

@@ -92,6 +92,19 @@ func Registry() []Scenario {
 			Interventions: contractFaults,
 		},
 		{
+			Name: "contract/storage",
+			Proves: "a store answers every kind of request of a kube-apiserver as the model does, keeps its guarantees under the traffic " +
+				"of several, and then two API servers keep their promises on it",
+			Labels: []string{"long"},
+			Fix:    func(o *Options) { contractOptions(o); o.Store = true },
+		},
+		{
+			Name:   "contract/store",
+			Proves: "the first two of these, without any API server",
+			Labels: []string{"quick"},
+			Fix:    func(o *Options) { o.Store, o.Alone = true, true },
+		},
+		{
 			Name:   "scale/frozen-scheduler",
 			Proves: "the pace of an automatic fill backs off while the scheduler stands still for 10 s, and recovers",
 			Labels: []string{"quick"},

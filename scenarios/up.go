@@ -49,7 +49,8 @@ func (r *Runner) up(ctx context.Context, plan *Plan, dir *results.Dir) (err erro
 		return errors.Join(context.Cause(ctx), err)
 	}
 	defer func() { err = errors.Join(err, c.stop()) }()
-	go watchDeaths(ctx, c, cancel)
+	go watchStore(ctx, c.backend, cancel)
+	go watchPlane(ctx, c.plane, cancel)
 	if err := c.startNodes(ctx); err != nil {
 		return errors.Join(context.Cause(ctx), err)
 	}

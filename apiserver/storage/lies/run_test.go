@@ -62,6 +62,9 @@ type run struct {
 	members int
 	lie     *Lie   // nil: none is told
 	spec    string // of the store; empty: etcd with so many members
+	// contract: what `planecheck run contract/store` asks, rather than also what no
+	// API server does.
+	contract bool
 }
 
 // outcome is what a run came to.
@@ -71,6 +74,7 @@ type outcome struct {
 	operations, messages int
 	took                 time.Duration
 	err                  error
+	shapes               []store.Verdict // of a contract
 }
 
 func (o *outcome) named(want checkers.Outcome) []string {
@@ -118,7 +122,7 @@ func (r run) record(ctx context.Context, dir string, log *memory, o *outcome) (e
 	if err != nil {
 		return err
 	}
-	if err := r.use(ctx, before.members); err != nil {
+	if err := r.use(ctx, before.members, o); err != nil {
 		return err
 	}
 	if liar != nil {
@@ -133,7 +137,7 @@ func (r run) record(ctx context.Context, dir string, log *memory, o *outcome) (e
 // member, and are recorded by them like everything else: the history holds
 // nothing that a liar has not had in its hands. Lies on watches let them pass,
 // except the one that is about them.
-func (r run) use(ctx context.Context, members []storage.Member) (err error) {
+func (r run) use(ctx context.Context, members []storage.Member, o *outcome) (err error) {
 	var wholes []*record.FullWatch
 	defer func() {
 		for _, w := range wholes {
@@ -152,18 +156,14 @@ func (r run) use(ctx context.Context, members []storage.Member) (err error) {
 			return err
 		}
 	}
-	var endpoints []string
-	for _, m := range members {
-		endpoints = append(endpoints, m.Endpoint)
+	plan := store.TrafficPlan{Seed: r.seed, Writers: 5, Turns: 26, CompactEvery: 5, Prefix: "/registry/", Beyond: true}
+	if r.contract {
+		plan.Beyond, plan.Turns, plan.Rate = false, 60, 20
+		if o.shapes, err = r.compare(ctx, members[len(members)-1]); err != nil {
+			return err
+		}
 	}
-	t, err := store.NewTraffic(store.TrafficPlan{
-		Seed: r.seed, Writers: 5, Turns: 26, CompactEvery: 5, Prefix: "/registry/", Beyond: true,
-	}, endpoints)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, t.Close()) }()
-	if err := t.Run(ctx); err != nil {
+	if err := send(ctx, plan, members); err != nil {
 		return err
 	}
 	revision, err := storage.Audit(ctx, members)
@@ -176,6 +176,19 @@ func (r run) use(ctx context.Context, members []storage.Member) (err error) {
 		}
 	}
 	return nil
+}
+
+func send(ctx context.Context, plan store.TrafficPlan, members []storage.Member) (err error) {
+	var endpoints []string
+	for _, m := range members {
+		endpoints = append(endpoints, m.Endpoint)
+	}
+	t, err := store.NewTraffic(plan, endpoints)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.Close()) }()
+	return t.Run(ctx)
 }
 
 // front is the proxies before a store.

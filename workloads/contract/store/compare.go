@@ -39,7 +39,7 @@ type Config struct {
 	Prefix string
 	// Turns is the number of requests in a round.
 	Turns int
-	// Patience is how long an event may take, and an answer.
+	// Patience is how long an answer may take, and an event.
 	Patience time.Duration
 }
 
@@ -59,6 +59,9 @@ type Comparison struct {
 	Answered map[string]int  // answers of a kind that agree: method, then "ok" or the error
 	Shapes   map[Shape]int   // answers of a shape that were compared
 	rounds   int
+	// events is how long one may take from now on: a store that has kept one back
+	// for as long as Patience is not waited for in that way again.
+	events time.Duration
 }
 
 // NewComparison begins to compare two stores. Close ends it.
@@ -66,7 +69,7 @@ func NewComparison(ctx context.Context, cfg Config) (*Comparison, error) {
 	c := &Comparison{
 		Config: cfg, ctx: ctx, servers: [2]*Server{cfg.Model, cfg.Store}, gen: newGenerator(cfg.Anything),
 		revs: &revisions{dense: cfg.Promises.Dense}, leases: map[int64]int64{},
-		Answered: map[string]int{}, Shapes: map[Shape]int{},
+		Answered: map[string]int{}, Shapes: map[Shape]int{}, events: cfg.Patience,
 	}
 	if !cfg.Anything {
 		if err := c.sameCompactKey(); err != nil {

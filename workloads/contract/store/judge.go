@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,12 +16,16 @@ type Plan struct {
 	Seed   uint64 `json:"seed"`
 	Rounds int    `json:"rounds"`
 	Turns  int    `json:"turns"` // requests of a round
+	// Patience is how long an answer or an event may take; 0: 20 s.
+	Patience time.Duration `json:"patience_ns,omitempty"`
 }
 
 // Bounds of a comparison.
 const (
-	patience   = 20 * time.Second // for an answer or an event
-	mostShrunk = 60               // times that a round is sent again, for one shape
+	patience    = 20 * time.Second // for an answer or an event
+	impatience  = time.Second      // for an event, once one did not come
+	mostShrunk  = 60               // times that a round is sent again, for one shape
+	shrinkBound = 15 * time.Second // for all these times
 )
 
 // Verdict is what became of one shape.
@@ -39,7 +44,7 @@ type Verdict struct {
 // what was found until then is returned, too.
 func Compare(ctx context.Context, plan Plan, model, store *Server, promises Promises, overrun time.Duration, log *slog.Logger) ([]Verdict, error) {
 	c, err := NewComparison(ctx, Config{
-		Model: model, Store: store, Promises: promises, Turns: plan.Turns, Patience: patience,
+		Model: model, Store: store, Promises: promises, Turns: plan.Turns, Patience: cmp.Or(plan.Patience, patience),
 		Prefix: fmt.Sprintf("/planecheck/contract/%d/", plan.Seed),
 	})
 	if err != nil {
@@ -53,7 +58,7 @@ func Compare(ctx context.Context, plan Plan, model, store *Server, promises Prom
 
 func causeOf(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
-		return errors.Join(context.Cause(ctx), err)
+		return context.Cause(ctx)
 	}
 	return err
 }

@@ -11,6 +11,8 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/planecheck/planecheck/checkers/history"
 )
 
 // Round sends the requests of one seed and then compares the watches. It returns
@@ -121,9 +123,11 @@ func (c *Comparison) alike() (bool, error) {
 // same shape, at most so many times. It returns the shortest that did, or what is
 // given with a word of doubt.
 func (c *Comparison) shrink(d *Difference, asked []*request, first int64, prefix string, times int) (*Difference, error) {
-	best := d
+	best, began := d, history.Now()
 	again := func(part []*request) (bool, error) {
-		times--
+		if times--; history.Since(began) > shrinkBound {
+			times = 0
+		}
 		got, err := c.again(part, d.Shape, first, prefix)
 		if got != nil {
 			best = got

@@ -47,7 +47,7 @@ func newWatches(c *Comparison) (*watches, error) {
 	rewrite(theirs, c.revs.to, c.lease)
 	for i, r := range []*pb.WatchCreateRequest{every, theirs} {
 		var err error
-		if w.all[i], err = listen(c.ctx, c.servers[i], c.Patience); err == nil {
+		if w.all[i], err = listen(c.ctx, c.servers[i], c.events); err == nil {
 			_, err = w.all[i].create(c.ctx, r)
 		}
 		if err != nil {
@@ -76,7 +76,7 @@ func (w *watches) listen() error {
 			continue
 		}
 		var err error
-		if w.streams[i], err = listen(w.ctx, s, w.Patience); err != nil {
+		if w.streams[i], err = listen(w.ctx, s, w.events); err != nil {
 			return err
 		}
 	}
@@ -89,7 +89,9 @@ func (w *watches) late(r *request, err error) error {
 	if !errors.As(err, &late) || late.server != w.Store.Name {
 		return err
 	}
-	return w.differs(r, "sends it", fmt.Sprintf("nothing within %v: %s", w.Patience, late.what))
+	waited := w.events
+	w.events = min(w.events, impatience)
+	return w.differs(r, "sends "+late.what, fmt.Sprintf("has not sent it within %v", waited))
 }
 
 // create begins a watch on both servers and compares what they say to that.
