@@ -145,7 +145,11 @@ func (k *kineBackend) launch(ctx context.Context) error {
 	ready, cancel := context.WithTimeoutCause(ctx, launchBound, fmt.Errorf("it had %v", launchBound))
 	defer cancel()
 	if err := k.server.poll(ready, process, k.serves); err != nil {
-		return errors.Join(fmt.Errorf("start kine: %w", err), process.Kill())
+		said := ""
+		if process.Running() {
+			said = ", and it said last: " + process.Said()
+		}
+		return errors.Join(fmt.Errorf("start kine: %w%s", err, said), process.Kill())
 	}
 	return k.server.admit(process, k.opt.OnCommit, k.opt.Interference)
 }

@@ -206,13 +206,16 @@ func (broken) Start(context.Context, string, func(error)) (string, error) {
 // answer changed it is not.
 func TestHistoryOfKine(t *testing.T) {
 	for _, version := range kine.Versions() {
-		t.Run(version, func(t *testing.T) { t.Parallel(); testHistoryOfKine(t, kineSQLiteName+":version="+version) })
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			testHistoryOfKine(t, kineSQLiteName+":version="+version, checker.Kine())
+		})
 	}
 }
 
-func testHistoryOfKine(t *testing.T, spec string) {
+func testHistoryOfKine(t *testing.T, spec string, contract checker.Contract) {
 	log := &historyLog{}
-	k := startKine(t, spec, Options{History: log})
+	k := startKine(t, spec, Options{History: log, Dir: passable(t)})
 	watch, err := record.StartFullWatch(record.FullWatchOptions{Endpoint: k.Endpoints()[0], Below: k.Members()[0].Below()})
 	if err != nil {
 		t.Fatal(err)
@@ -240,7 +243,7 @@ func testHistoryOfKine(t *testing.T, spec string) {
 	if err := k.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	for name, v := range log.judgeBy(checker.Kine()) {
+	for name, v := range log.judgeBy(contract) {
 		judged := name != checker.CompactionHonest && name != checker.LeaseHonest // too few of both
 		if judged && v.Outcome != checkers.Pass && v.Outcome != checkers.NotExercised || v.Outcome == checkers.Fail {
 			t.Errorf("%s (%s)", v, v.Checked)
@@ -253,7 +256,7 @@ func testHistoryOfKine(t *testing.T, spec string) {
 		}
 	}
 	failed := 0
-	for _, v := range log.judgeBy(checker.Kine()) {
+	for _, v := range log.judgeBy(contract) {
 		if v.Outcome == checkers.Fail {
 			failed++
 		}

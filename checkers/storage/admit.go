@@ -16,6 +16,9 @@ const compactKey = "compact_rev_key"
 // that it is not judged. It is to be called before the record is handed to a
 // Checker, and may be again.
 func (c Contract) Op(op *history.StoreOp) {
+	if c.Terse && op.Error.Kind == history.ErrorNone && len(op.Compares) == 1 && op.Compares[0].Key == compactKey {
+		untold(op)
+	}
 	branch := timeline.Branch(op)
 	for i := range op.Results {
 		r := &op.Results[i]
@@ -26,6 +29,17 @@ func (c Contract) Op(op *history.StoreOp) {
 			c.version(&r.KVs[j])
 		}
 	}
+}
+
+// untold takes out of the answer of a compaction's transaction what kine leaves
+// out (server/compact.go): the answer to the put, and of the key that was read
+// the revisions.
+func untold(op *history.StoreOp) {
+	if op.Succeeded {
+		op.Results = make([]history.StoreResult, len(op.Then))
+		return
+	}
+	op.Else, op.Results = nil, nil
 }
 
 // Watch does the same for a message of a watch stream.

@@ -22,6 +22,9 @@ type Contract struct {
 	// Unasked: the answer of a deletion holds previous versions, or what is given
 	// out as such, that nobody asked for.
 	Unasked bool `json:"unasked,omitempty"`
+	// Terse: the answers of the transaction by which API servers agree who compacts
+	// hold nothing but what they read of them.
+	Terse bool `json:"terse,omitempty"`
 	// Keys is the prefix of all keys that are clients', but for the one that
 	// API servers compact by: others are the store's own. "": there are none.
 	Keys string `json:"keys,omitempty"`
@@ -63,7 +66,7 @@ func Memory() Contract {
 func Kine() Contract {
 	return Contract{
 		Name: "kine", LeaseIDIsTTL: true, LeaseOverrun: 30 * time.Second,
-		Uncounted: true, Unasked: true, Keys: "/", Makes: "/registry/health",
+		Uncounted: true, Unasked: true, Terse: true, Keys: "/", Makes: "/registry/health",
 	}
 }
 
@@ -88,6 +91,7 @@ func (c Contract) exceptions() []string {
 	add(c.CompactsOnRequest, "it compacts by itself")
 	add(!c.Uncounted, "the changes of a key are not counted")
 	add(!c.Unasked, "answers hold previous versions unasked")
+	add(!c.Terse, "answers about "+compactKey+" are terse")
 	add(c.Keys == "", "keys outside of "+c.Keys+" are its own")
 	add(c.Makes == "", c.Makes+" is its own")
 	add(!c.LeaseIDIsTTL, "a lease is its time to live")

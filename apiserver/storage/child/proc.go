@@ -62,6 +62,9 @@ func taskState(file string) (byte, error) {
 // tailBytes is how much of a log is searched for the reason of an end.
 const tailBytes = 64 << 10
 
+// Said is what the server's log says of its end, or says last while it runs.
+func (p *Process) Said() string { return p.reason() }
+
 // reason finds in the log of this life why the server ended: a panic's own
 // line, else the last entry that Config.Fatal knows, else the last line.
 func (p *Process) reason() string {

@@ -151,6 +151,12 @@ func (s *Server) Settings() map[string]string {
 	return settings
 }
 
+// Installed says what is missing, nil: nothing is.
+func (s *Server) Installed() error {
+	_, err := s.find()
+	return err
+}
+
 // find returns where the programs are.
 func (s *Server) find() (map[string]string, error) {
 	bin := map[string]string{}
@@ -168,7 +174,7 @@ func (s *Server) find() (map[string]string, error) {
 			found = append(found, files...)
 		}
 		if len(found) == 0 {
-			return nil, fmt.Errorf("%s is not installed: there is no %s in the PATH or in %s; Debian has it in the package %s (apt-get install %[4]s)",
+			return nil, fmt.Errorf("%s is not installed: there is no %s in the PATH or in %s; in Debian it comes with %s (apt-get install %[4]s)",
 				s.name, program, strings.Join(s.places, ", "), s.pkg)
 		}
 		slices.Sort(found)

@@ -10,8 +10,8 @@ import (
 // commit.
 func MariaDB(logs string) *Server {
 	return newServer(product{
-		name: "mariadb", pkg: "mariadb-server-core", user: "mysql",
-		programs: []string{"mariadb-install-db", "mariadbd"}, places: []string{"/usr/sbin", "/usr/bin"},
+		name: "mariadb", pkg: "mariadb-server-core mariadb-client-core", user: "mysql",
+		programs: []string{"mariadb-install-db", "mariadbd", "my_print_defaults"}, places: []string{"/usr/sbin", "/usr/bin"},
 		marker: "mysql",
 		create: func(bin map[string]string, data string) []string {
 			return []string{bin["mariadb-install-db"], "--no-defaults", "--datadir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db"}
@@ -20,7 +20,7 @@ func MariaDB(logs string) *Server {
 			return []string{
 				bin["mariadbd"], "--no-defaults", "--datadir=" + data, "--port=" + fmt.Sprint(port), "--bind-address=127.0.0.1",
 				"--socket=s", "--pid-file=pid", // in the data directory
-				"--skip-grant-tables=0", "--innodb-flush-log-at-trx-commit=1", "--skip-log-bin",
+				"--innodb-flush-log-at-trx-commit=1", "--skip-log-bin",
 			}
 		},
 		endpoint: func(port int) string { return fmt.Sprintf("mysql://root@tcp(127.0.0.1:%d)/kine", port) },

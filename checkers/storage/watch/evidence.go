@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/timeline"
 )
 
 // finding collects the violations of one guarantee and keeps the smallest.
@@ -86,6 +87,9 @@ func kind(e *history.StoreEvent) string {
 
 // version renders what tells one version of a key from another.
 func version(kv history.StoreKV) string {
+	if kv.Version == timeline.Uncounted {
+		return fmt.Sprintf("create=%d mod=%d lease=%x value=%x", kv.Create, kv.Mod, kv.Lease, kv.Value)
+	}
 	return fmt.Sprintf("create=%d mod=%d version=%d lease=%x value=%x", kv.Create, kv.Mod, kv.Version, kv.Lease, kv.Value)
 }
 
