@@ -17,7 +17,7 @@ type Contract struct {
 	CompactsOnRequest bool `json:"compacts_on_request"`
 	// Uncounted: the changes of a key are not counted from its creation: an answer
 	// shows version 0, and the event of a change shows one lease for the key
-	// before and after it.
+	// before and after it, and perhaps not when the version before was created.
 	Uncounted bool `json:"uncounted,omitempty"`
 	// Unasked: the answer of a deletion holds previous versions, or what is given
 	// out as such, that nobody asked for.

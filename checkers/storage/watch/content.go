@@ -68,6 +68,9 @@ func (c *Checker) previous(w *watch, e *history.StoreEvent, change *timeline.Cha
 	}
 	if c.opt.NoVersions { // an event is a row there, with one lease
 		e.Prev.Lease = change.Prev.Lease
+		if e.Prev.Create == 0 {
+			e.Prev.Create = change.Prev.Create
+		}
 	}
 	if !c.same(e.Prev, change.Prev) {
 		c.fail(PrevKV, "An event carries a previous version that was not the previous one.",

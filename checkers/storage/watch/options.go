@@ -61,7 +61,8 @@ type Options struct {
 	// NoVersions says that the store does not count the versions of a key
 	// (kine's SQL drivers), so that they are not compared; nor is what the
 	// event of a deletion carries, which is a row with a version there, nor the
-	// lease of a previous version, which is that of the row.
+	// lease of a previous version, which is that of the row; and it may leave out when that was
+	// created.
 	NoVersions bool
 
 	Floors Floors
