@@ -190,7 +190,7 @@ func TestKineSaysWhyItEnded(t *testing.T) {
 	}
 	k.database = broken{}
 	err := k.Start(bounded(t))
-	if got := message(err); !strings.HasPrefix(got, "start kine: exit status 1: ") || !strings.Contains(got, "unknown driver") || strings.Contains(got, "\n") {
+	if got := message(err); !strings.HasPrefix(got, "start kine: exit status 1: ") || !strings.Contains(got, "unknown driver, see ") || strings.Contains(got, "severity") || strings.Contains(got, "\n") {
 		t.Errorf("start without a database: %v", err)
 	}
 }

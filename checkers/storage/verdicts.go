@@ -52,7 +52,7 @@ func (c *Checker) decide(v *checkers.Verdict) {
 		return
 	}
 	if v.Guarantee == LeaseHonest && c.opts.Contract.LeaseIDIsTTL {
-		v.Outcome, v.Detail = checkers.Unknown, "leases of "+c.opts.Contract.Name+" are not judged"
+		v.Outcome, v.Detail = checkers.NotExercised, "leases of "+c.opts.Contract.Name+" are not judged"
 	}
 }
 
