@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -193,6 +194,56 @@ func TestKineMemoryStreamsTheFuture(t *testing.T) {
 			t.Error("each list was what the store held at its revision")
 		}
 	})
+}
+
+// docs/findings/0012: with the next event the store in memory sends again as many
+// as there were compactions, of those that the watch wanted.
+func TestKineMemorySendsEventsAgain(t *testing.T) {
+	k := startKine(t, kineMemoryName, Options{})
+	e := start(t, "etcd:members=1", Options{})
+	for b, want := range map[Backend]string{k: "4, 4 5, 4 5 6", e: "4, 5, 6"} {
+		if got := afterCompactions(t, b); got != want {
+			t.Errorf("%s: after one, two and three compactions the watch showed updates %s, want %s", b.Name(), got, want)
+		}
+	}
+}
+
+// afterCompactions updates a key, and three times more, each time after a
+// compaction, while it watches the key. It tells which updates came each time.
+func afterCompactions(t *testing.T, b Backend) string {
+	t.Helper()
+	ctx := bounded(t)
+	c := dial(t, b.Endpoints()...)
+	const key = "/registry/a"
+	var revisions []int64
+	for i, rev := 0, int64(0); i < 4; i++ {
+		rev = mustPut(t, c, key, fmt.Sprint(i), rev)
+		revisions = append(revisions, rev)
+	}
+	events := c.Watch(ctx, key, clientv3.WithRev(revisions[3]+1), clientv3.WithCreatedNotify())
+	if m := <-events; !m.Created {
+		t.Fatalf("watch: %+v", m)
+	}
+	var seen []string
+	for i := range 3 {
+		if _, err := c.Compact(ctx, revisions[i+1]); err != nil {
+			t.Fatal(err)
+		}
+		n := fmt.Sprint(i + 4)
+		revisions = append(revisions, mustPut(t, c, key, n, revisions[i+3]))
+		var came []string
+		for !slices.Contains(came, n) {
+			m := <-events
+			if m.Err() != nil {
+				t.Fatal(m.Err())
+			}
+			for _, e := range m.Events {
+				came = append(came, string(e.Kv.Value))
+			}
+		}
+		seen = append(seen, strings.Join(came, " "))
+	}
+	return strings.Join(seen, ", ")
 }
 
 // torn streams a list, and says what of it is not what the store held at the
