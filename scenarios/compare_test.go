@@ -62,11 +62,13 @@ var _ = Describe("planecheck compare", func() {
 			Expect(t.Outcome).To(BeEquivalentTo(checkers.Pass), t.Variant)
 			Expect(filepath.Join(c.comparisonDir(), t.Dir, "run.json")).To(BeAnExistingFile())
 		}
+		Expect(saved.Trials[2].Outcome).To(BeEmpty(), "a trial that was killed has no verdict")
+		Expect(saved.Trials[3].Outcome).To(BeEquivalentTo(checkers.Invalid), "it ended in order, so it says that it proves nothing")
 		rows := map[string]compare.Metric{}
 		for _, m := range saved.Metrics {
 			rows[m.Name] = m
 		}
-		for _, name := range []string{"pods/s, fill", "CPU per 1,000 pods, store", "peak RSS, kube-apiserver", "consistent lists from cache"} {
+		for _, name := range []string{"pods/s, fill", "CPU per 1,000 pods, kube-apiserver", "peak RSS, kube-apiserver", "consistent lists from cache"} {
 			Expect(rows).To(HaveKey(name))
 			Expect(rows[name].Cells[0].Median).To(BeNumerically(">", 0), name)
 			Expect(rows[name].Cells[1].Ratio).NotTo(BeNil(), name)
