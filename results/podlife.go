@@ -1,6 +1,8 @@
 package results
 
 import (
+	"bytes"
+	"encoding/json"
 	"hash/maphash"
 	"strings"
 	"sync"
@@ -56,8 +58,8 @@ type PodCounts struct {
 	Deleted int64 `json:"deleted"`  // removed from the store
 	Live    int64 `json:"live"`     // Created - Deleted
 	LiveRun int64 `json:"live_run"` // pods in the store whose Running was committed
-	// Unreadable counts writes of pods that were not in protobuf, such as
-	// those of a server that encrypts at rest. Hops are then missing.
+	// Unreadable counts writes of pods that were in neither protobuf nor JSON, such
+	// as those of a server that encrypts at rest. Hops are then missing.
 	Unreadable int64 `json:"unreadable,omitempty"`
 }
 
@@ -115,6 +117,9 @@ func (p *PodLife) Commit(c history.Commit) {
 
 // read returns whether a stored pod has a node and whether it is Running.
 func (p *PodLife) read(value []byte) (bound, running bool) {
+	if bytes.HasPrefix(value, []byte("{")) {
+		return p.readJSON(value)
+	}
 	_, _, raw, err := wire.Unwrap(value)
 	if err != nil {
 		p.unreadable.Add(1)
@@ -126,6 +131,19 @@ func (p *PodLife) read(value []byte) (bound, running bool) {
 		return false, false
 	}
 	return pod.NodeName != "", pod.Phase == "Running"
+}
+
+// readJSON is read of a store that holds JSON (--storage-media-type).
+func (p *PodLife) readJSON(value []byte) (bound, running bool) {
+	var pod struct {
+		Spec   struct{ NodeName string }
+		Status struct{ Phase string }
+	}
+	if err := json.Unmarshal(value, &pod); err != nil {
+		p.unreadable.Add(1)
+		return false, false
+	}
+	return pod.Spec.NodeName != "", pod.Status.Phase == "Running"
 }
 
 // Saw says that the pod, bound to a simulated node, arrived at that node.

@@ -348,6 +348,24 @@ func TestPodLifeIsSafeForConcurrentUse(t *testing.T) {
 	}
 }
 
+func TestPodsThatAreStoredAsJSON(t *testing.T) {
+	f := func(value string, want PodCounts) {
+		t.Helper()
+		p, now := NewPodLife(""), history.Now()
+		p.Commit(history.Commit{Called: now, Returned: now + 1, Key: podPrefix + "a/p", Create: true, Value: []byte(`{"kind":"Pod"}`)})
+		p.Commit(history.Commit{Called: now, Returned: now + 2, Key: podPrefix + "a/p", Value: []byte(`{"kind":"Pod","spec":{"nodeName":"n"},"status":{"phase":"Pending"}}`)})
+		p.Commit(history.Commit{Called: now, Returned: now + 2, Key: podPrefix + "a/p", Value: []byte(value)})
+		got := p.Counts()
+		got.Live, got.LiveRun = 0, 0
+		if got != want {
+			t.Errorf("%s: %+v, want %+v", value, got, want)
+		}
+	}
+	f(`{"kind":"Pod","spec":{"nodeName":"n"},"status":{"phase":"Running"}}`, PodCounts{Created: 1, Bound: 1, Running: 1})
+	f(`{"kind":"Pod","spec":{"nodeName":"n"},"status":{"phase":"Pending"}}`, PodCounts{Created: 1, Bound: 1})
+	f(`{"kind":`, PodCounts{Created: 1, Bound: 1, Unreadable: 1})
+}
+
 func BenchmarkPodLifeCommit(b *testing.B) {
 	p := NewPodLife("fill")
 	keys := make([]string, 150_000)

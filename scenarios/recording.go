@@ -96,7 +96,7 @@ func (r *recording) versions(resp *pb.WatchResponse) {
 			v.Delete = true
 			v.Group, v.Resource = object.Locate(key)
 		} else {
-			v = object.Stored(key, e.GetKv().GetValue())
+			v = object.Stored(key, asServed(e.GetKv().GetValue()))
 		}
 		v.Key, v.Revision = key, e.GetKv().GetModRevision()
 		r.api.Version(&v)
