@@ -95,10 +95,16 @@ var _ = Describe("planecheck compare", func() {
 
 	It("ends a trial that takes too long, and says so", func() {
 		dir := GinkgoT().TempDir()
-		c := compareIn(dir, "--backends", "memory", "--set", "json:storage-media-type=application/json", "--runs", "1", "--trial-timeout", "100ms")
+		c := compareIn(dir, "--backends", "memory", "--set", "json:storage-media-type=application/json", "--runs", "1", "--trial-timeout", "100ms",
+			"--gogc", "kube-apiserver=100", "--gogc", "harness=200", "--apiserver-arg=--v=1", "--apiserver-arg=--feature-gates=A=true,B=true")
 		Expect(c.wait()).To(Equal(scenarios.ExitHarness), c.output())
 		Expect(c.output()).To(MatchRegexp(`round 1/1  memory .*not done: it took longer than 100ms`))
 		Expect(c.output()).To(MatchRegexp(`round 1/1  json .*not done: it took longer than 100ms`))
+		By("having given it every flag, each as it was given")
+		saved, err := compare.Load(c.comparisonDir())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(saved.Flags).To(ContainElements("--nodes=5", "--rate=max", "--drain=false", "--gogc=kube-apiserver=100", "--gogc=harness=200",
+			"--apiserver-arg=--v=1", "--apiserver-arg=--feature-gates=A=true,B=true"))
 		Expect(c.output()).To(ContainSubstring("planecheck: 2 of 2 trials could not be done"))
 		c.expectNothingLeft()
 	})

@@ -247,7 +247,8 @@ func (c *Comparison) renderLegend() string {
 	lines := []string{
 		"±: the farther end of the median's 95 % interval",
 		fmt.Sprintf("ratio: to %s, the median of paired rounds; *: the difference is significant", first),
-		"  (Mann-Whitney U, p < 0.05; fewer than 4 trials cannot show it); ≈: no difference shown",
+		"  (Mann-Whitney U, p < 0.05; fewer than 4 trials cannot show it; each row is tested by itself, so of equal",
+		"  variants one row in twenty has a star); ≈: no difference shown",
 		"(in brackets): a trial did not pass, so the variant is not ranked",
 		"writes, reads: from when the request was due until its successful answer, exact, of all clients of ours;",
 		"  a p99 rests on at least 100 requests. watch delivery: from the commit until a client has read the event",
