@@ -44,6 +44,7 @@ without processes of their own, share this process.`,
 	fs := cmd.Flags()
 	fs.SortFlags = false
 	fs.StringVar(&o.Backends, "backends", o.Backends, "stores, one after the other, of "+strings.Join(storage.Known(), ", "))
+	externalFlags(fs, &o.External)
 	fs.IntSliceVar(&o.Clients, "clients", o.Clients, "numbers of clients")
 	fs.StringSliceVar(&o.Operations, "operations", o.Operations, "what is measured, in this order")
 	fs.DurationVar(&o.Window, "duration", o.Window, "how long each operation is measured at each number of clients")

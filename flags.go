@@ -22,6 +22,7 @@ func worldFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 		"shared: a token per node over pooled connections; own: a TLS connection and certificate per node")
 	fs.IntVar(&w.Controllers, "controllers", w.Controllers, "simulated controllers that watch all pods")
 	fs.StringVar(&w.Backend, "backend", w.Backend, "store: "+strings.Join(storage.Known(), ", "))
+	externalFlags(fs, &w.External)
 	fs.IntVar(&w.APIServers, "apiservers", w.APIServers, "kube-apiservers behind the load balancer")
 	fs.IntVar(&w.Schedulers, "schedulers", w.Schedulers, "kube-schedulers; leader election when more than 1")
 	fs.IntVar(&w.ControllerManagers, "controller-managers", w.ControllerManagers,
@@ -53,6 +54,14 @@ func worldFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 // runsFlag is where a run goes.
 func runsFlag(fs *pflag.FlagSet, o *scenarios.Options) {
 	fs.StringVar(&o.RunsDir, "runs", o.RunsDir, "directory that receives the run directory")
+}
+
+// externalFlags say where the store of the backend external is.
+func externalFlags(fs *pflag.FlagSet, e *storage.External) {
+	fs.StringSliceVar(&e.Endpoints, "etcd-endpoints", nil, "endpoints of --backend external, e.g. https://10.0.0.1:2379")
+	fs.StringVar(&e.CACert, "etcd-cacert", "", "file of the authorities of their certificates (default: the machine's)")
+	fs.StringVar(&e.Cert, "etcd-cert", "", "file of our certificate for them")
+	fs.StringVar(&e.Key, "etcd-key", "", "file of its key")
 }
 
 // loadFlags are the settings of what is asked of the cluster.

@@ -79,7 +79,7 @@ func startStore(ctx context.Context, w World, seed uint64, dir string, h hooks, 
 		return nil, err
 	}
 	c.restore = append(c.restore, restorePolicy)
-	opt := storage.Options{Dir: dir, OnCommit: h.commit, History: h.recording.sink(), Log: log}
+	opt := storage.Options{Dir: dir, OnCommit: h.commit, History: h.recording.sink(), External: w.External, Log: log}
 	if c.storeLiar = storeLiar(w, seed); c.storeLiar != nil {
 		opt.Interference = c.storeLiar
 	}

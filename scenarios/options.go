@@ -5,6 +5,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/planecheck/planecheck/apiserver/storage"
 )
 
 // Options is everything that a person can choose about a run. The zero value
@@ -64,14 +66,16 @@ type Churn struct {
 
 // World is what is started: the control plane, its store and the nodes.
 type World struct {
-	Nodes              int    `json:"nodes"`
-	Profile            string `json:"profile"`     // lean or kubelet
-	Connections        string `json:"connections"` // shared or own
-	Controllers        int    `json:"controllers"` // simulated controllers
-	Backend            string `json:"backend"`
-	APIServers         int    `json:"apiservers"`
-	Schedulers         int    `json:"schedulers"`
-	ControllerManagers int    `json:"controllerManagers"`
+	Nodes       int    `json:"nodes"`
+	Profile     string `json:"profile"`     // lean or kubelet
+	Connections string `json:"connections"` // shared or own
+	Controllers int    `json:"controllers"` // simulated controllers
+	Backend     string `json:"backend"`
+	// External is the store of the backend external.
+	External           storage.External `json:"external,omitzero"`
+	APIServers         int              `json:"apiservers"`
+	Schedulers         int              `json:"schedulers"`
+	ControllerManagers int              `json:"controllerManagers"`
 	// LeaderLease is how long the lease of a leading scheduler or controller
 	// manager lasts; 0: as upstream, 15 s.
 	LeaderLease Duration `json:"leaderLease,omitempty"`

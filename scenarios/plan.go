@@ -80,7 +80,7 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	backend, err := backends.Open(o.World.Backend, backends.Options{Dir: o.RunsDir})
+	backend, err := backends.Open(o.World.Backend, backends.Options{Dir: o.RunsDir, External: o.World.External})
 	if err != nil {
 		return nil, Usagef("--backend: %v", err)
 	}
@@ -99,6 +99,7 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 			p.World.LeaderLease = 0
 		}
 	}
+	p.leaveOthersAlone(backend.Name())
 	p.Judge = judge.Options{
 		Claimed: p.claims(o.Contradict), Large: p.pods() > largePods, Faultless: len(p.Interventions) == 0,
 		Contract: contractOf(backend.Name()),
@@ -150,6 +151,8 @@ func contractOf(backend string) (c storage.Contract) {
 		c = storage.KineMemory()
 	case strings.HasPrefix(backend, "kine-"):
 		c = storage.Kine()
+	case backend == externalBackend:
+		c = storage.External()
 	}
 	return c
 }
@@ -256,6 +259,9 @@ func (p *Plan) claims(contradict bool) []string {
 	}
 	if crowd && contradict {
 		claims = append(claims, contractClaims()...)
+	}
+	if p.uncompacted() {
+		claims = slices.DeleteFunc(claims, ofCompaction)
 	}
 	return claims
 }

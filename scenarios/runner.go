@@ -111,6 +111,9 @@ func (p *prepared) admit(ctx context.Context, o Options) (*results.Dir, error) {
 	if err := p.refusal(ctx, o); err != nil {
 		return nil, err
 	}
+	if err := p.plan.checkStore(ctx); err != nil {
+		return nil, err
+	}
 	dir, err := results.Create(o.RunsDir, p.plan.Scenario)
 	if err != nil {
 		return nil, Usagef("--runs: %v", err)

@@ -10,7 +10,7 @@ import (
 func TestParseSpec(t *testing.T) {
 	const known = "etcd[:members=3|1|5,fsync=on|off], etcd-process[:members=3|1|5,fsync=on|off], " +
 		"kine-sqlite[:version=v0.17.5|v0.16.4], kine-postgres[:version=v0.17.5|v0.16.4], " +
-		"kine-mariadb[:version=v0.17.5|v0.16.4], kine-memory[:version=v0.17.5], memory"
+		"kine-mariadb[:version=v0.17.5|v0.16.4], kine-memory[:version=v0.17.5], memory, external"
 	for _, test := range []struct {
 		spec    string
 		members string
@@ -31,6 +31,7 @@ func TestParseSpec(t *testing.T) {
 		{spec: "kine-sqlite"},
 		{spec: "kine-sqlite:version=v0.16.4"},
 		{spec: "kine-sqlite:version=v0.1", err: `storage backend kine-sqlite: unknown value in "version=v0.1", known: version=v0.17.5|v0.16.4`},
+		{spec: "external:members=1", err: `storage backend external: unknown option "members=1", known: none`},
 		{spec: "", err: `unknown storage backend "", known: ` + known},
 		{spec: "kine", err: `unknown storage backend "kine", known: ` + known},
 		{spec: "Etcd:members=1", err: `unknown storage backend "Etcd", known: ` + known},
@@ -59,6 +60,25 @@ func TestParseSpec(t *testing.T) {
 func TestOpenWantsDirectory(t *testing.T) {
 	if _, err := Open("etcd", Options{}); err == nil {
 		t.Error("Open took options without a directory")
+	}
+}
+
+// A list of specs has commas of two kinds.
+func TestSplitSpecs(t *testing.T) {
+	for list, want := range map[string][]string{
+		"etcd":                            {"etcd"},
+		"etcd,memory":                     {"etcd", "memory"},
+		"etcd:members=1,fsync=off,memory": {"etcd:members=1,fsync=off", "memory"},
+		"memory,etcd:fsync=off,members=5": {"memory", "etcd:fsync=off,members=5"},
+		"memory,fsync=off":                {"memory", "fsync=off"}, // which is no backend
+		"fsync=off":                       {"fsync=off"},
+		"etcd:members=1,etcd:members=3":   {"etcd:members=1", "etcd:members=3"},
+		"":                                {""},
+		"etcd,":                           {"etcd", ""},
+	} {
+		if diff := cmp.Diff(want, SplitSpecs(list)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", list, diff)
+		}
 	}
 }
 

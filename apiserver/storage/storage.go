@@ -16,6 +16,9 @@
 //
 // The backend memory is a store of our own in this process, without log,
 // consensus and disk: the most that another store could give, see memory.go.
+//
+// The backend external is a store that somebody else runs, of which a run has a
+// part, see external.go.
 package storage
 
 import (
@@ -57,7 +60,9 @@ type Options struct {
 	// Interference stands between what records and every member, of a backend
 	// whose members are behind a proxy; others refuse it. Nil: nothing does.
 	Interference proxy.Interference
-	Log          *slog.Logger // nil: nothing is logged
+	// External is the store of the backend external; others have no use for it.
+	External External
+	Log      *slog.Logger // nil: nothing is logged
 }
 
 // Member is one server of a backend.
@@ -126,6 +131,9 @@ func Open(spec string, opt Options) (Backend, error) {
 	}
 	if opt.Interference != nil && !kind.proxied {
 		return nil, fmt.Errorf("open storage backend %s: nothing can stand before its members, only before those of %s", kind.name, strings.Join(proxied(), ", "))
+	}
+	if len(opt.External.Endpoints) > 0 && kind.name != externalName {
+		return nil, fmt.Errorf("open storage backend %s: endpoints of an external store are given, which only the backend %s takes", kind.name, externalName)
 	}
 	return kind.open(options, opt)
 }

@@ -58,6 +58,14 @@ func Memory() Contract {
 	return c
 }
 
+// External returns the contract of a part of an etcd that others use as well:
+// their writes are gaps in the revisions, and the revision of a header may be one
+// of theirs; they compact when they see fit, and a hash would be of their keys
+// too.
+func External() Contract {
+	return Contract{Name: "external", LeaseOverrun: Etcd().LeaseOverrun}
+}
+
 // Kine returns the contract of kine on a database, which is the API of etcd as
 // far as kube-apiserver reads its answers: revisions are the IDs of rows and
 // have gaps, it compacts when it sees fit, there is no hash, a lease is its time

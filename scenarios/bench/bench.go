@@ -35,7 +35,7 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	specs, err := o.check(host)
+	specs, err := o.check(ctx, host)
 	if err != nil {
 		return err
 	}
@@ -167,18 +167,18 @@ func (r *run) backend(ctx context.Context, spec string, f *results.StoreFigures)
 	}
 	defer log.Close()
 	place := r.dir.File(strings.NewReplacer(":", "-", ",", "-", "=", "-").Replace(spec))
-	b, err := storage.Open(spec, storage.Options{Dir: place, Log: slog.New(slog.NewTextHandler(log, nil))})
+	b, err := r.o.open(spec, storage.Options{Dir: place, Log: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		return err
-	}
-	if d, ok := b.(storage.Describer); ok {
-		f.Settings = d.Settings()
 	}
 	// What is left of the backend before shall not be collected at the cost of
 	// this one.
 	debug.FreeOSMemory()
 	if err := b.Start(ctx); err != nil {
 		return err
+	}
+	if d, ok := b.(storage.Describer); ok {
+		f.Settings = d.Settings()
 	}
 	err = r.load(ctx, b, f)
 	err = errors.Join(err, b.Stop())
@@ -235,8 +235,10 @@ func (r *run) load(ctx context.Context, b storage.Backend, f *results.StoreFigur
 
 // level measures an operation with so many clients.
 func (r *run) level(ctx context.Context, bench *storebench.Bench, op storebench.Operation, clients int, cpu func() time.Duration, f *results.StoreFigures) error {
-	if err := bench.Compact(ctx); err != nil {
-		return err
+	if f.Backend != "external" { // it is not ours
+		if err := bench.Compact(ctx); err != nil {
+			return err
+		}
 	}
 	m, err := r.measure(ctx, f.Backend, cpu, func(sink storebench.Sink) (storebench.Measure, error) {
 		return bench.Measure(ctx, op, clients, sink)

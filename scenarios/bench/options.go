@@ -8,6 +8,7 @@
 package bench
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +21,8 @@ import (
 
 // Options is what a person can choose. Start from DefaultOptions.
 type Options struct {
-	Backends    string // specs, separated by commas
+	Backends    string           // specs, separated by commas
+	External    storage.External // where the backend external is
 	Clients     []int
 	Operations  []string // in the order in which they are measured
 	Window      time.Duration
@@ -56,12 +58,26 @@ const (
 	mostObjects = 1_000_000
 )
 
+// open opens a backend that is not started.
+func (o *Options) open(spec string, opt storage.Options) (storage.Backend, error) {
+	if spec == "external" {
+		opt.External = o.External
+	}
+	return storage.Open(spec, opt)
+}
+
 // check returns the backends' specs. Its errors are usage errors.
-func (o *Options) check(host results.Host) ([]string, error) {
+func (o *Options) check(ctx context.Context, host results.Host) ([]string, error) {
 	specs := storage.SplitSpecs(o.Backends)
 	for i, spec := range specs {
-		if _, err := storage.Open(spec, storage.Options{Dir: o.RunsDir}); err != nil {
+		b, err := o.open(spec, storage.Options{Dir: o.RunsDir})
+		if err != nil {
 			return nil, scenarios.Usagef("--backends: %v", err)
+		}
+		if c, ok := b.(storage.Checker); ok {
+			if err := c.Check(ctx); err != nil {
+				return nil, scenarios.Usagef("--backends: %v", err)
+			}
 		}
 		if slices.Contains(specs[:i], spec) {
 			return nil, scenarios.Usagef("--backends: %s is given twice", spec)
