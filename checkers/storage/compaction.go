@@ -189,6 +189,11 @@ func (c *Checker) explained(r record) bool {
 	if !possible {
 		return false
 	}
+	// etcd that has never compacted is compacted to -1, and refuses up to that
+	// (storage/mvcc/kvstore.go, updateCompactRev).
+	if r.op.Method == history.MethodCompact && r.op.Revision < 0 {
+		return true
+	}
 	if first, _ := c.t.Bounds(); !c.t.Complete() && rev < first {
 		return true // by a compaction before the history
 	}

@@ -255,6 +255,8 @@ func TestCompactionHonest(t *testing.T) {
 	good(t, base(done(), gone(compact(3).at(8, 9))))
 	bad(t, base(done(), compact(3).at(8, 9).ok(4)), CompactionHonest)
 	bad(t, base(gone(compact(3).at(8, 9))), CompactionHonest)
+	good(t, base(gone(compact(-1).at(8, 9))))
+	bad(t, base(gone(compact(0).at(8, 9))), CompactionHonest)
 	// The future.
 	ahead := func(c call) call { return c.err(history.ErrorFutureRev) }
 	good(t, base(ahead(get("a").pinned(5).at(8, 9))))
