@@ -246,7 +246,11 @@ func opRange(r *pb.RangeRequest) *pb.RequestOp {
 // compaction asks for a revision that can be compacted, or for another.
 func (g *generator) compaction() *pb.CompactionRequest {
 	at := g.recent()
-	if g.oneIn(3) {
+	switch {
+	case !g.oneIn(3):
+	case !g.anything:
+		at = max(1, pick(g, g.compacted, g.compacted-1, g.revision+1, g.revision))
+	default:
 		at = pick(g, g.compacted, g.compacted-1, g.revision+1, g.revision, 0, -1, -7)
 	}
 	return &pb.CompactionRequest{Revision: at}
