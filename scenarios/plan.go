@@ -324,6 +324,11 @@ func (p *Plan) demand() results.Demand {
 func (p *Plan) String() string {
 	var b strings.Builder
 	w := p.World
+	if p.alone() {
+		fmt.Fprintf(&b, "%s, seed %d: %s\n  backend %s, no API server\n", p.Scenario, p.Seed, strings.Join(p.Phases, " → "), w.Backend)
+		p.describeStorage(&b)
+		return b.String()
+	}
 	fmt.Fprintf(&b, "%s, seed %d: %s\n", p.Scenario, p.Seed, strings.Join(p.Phases, " → "))
 	fmt.Fprintf(&b, "  %d nodes, profile %s, %s connections; backend %s; %d kube-apiserver, %d kube-scheduler (%s), %d kube-controller-manager\n",
 		w.Nodes, w.Profile, w.Connections, w.Backend, w.APIServers, w.Schedulers, w.schedulerText(), w.ControllerManagers)
@@ -338,10 +343,7 @@ func (p *Plan) String() string {
 		}
 		b.WriteByte('\n')
 	}
-	if s := p.Storage; s != nil {
-		fmt.Fprintf(&b, "  before any API server: %d requests of the store beside the model, then %d clients of %d operations at once\n",
-			s.Shapes.Rounds*s.Shapes.Turns, s.Traffic.Writers, s.Traffic.Turns)
-	}
+	p.describeStorage(&b)
 	if c := p.Contract; c != nil {
 		fmt.Fprintf(&b, "  contract traffic of %d clients, %g requests/s", c.Clients, c.Rate)
 		if len(c.Weights) > 0 {

@@ -16,8 +16,8 @@ import (
 // Every scenario passes in a small size, with all its figures on disk.
 var _ = Describe("Scenario", func() {
 	for _, s := range scenarios.Registry() {
-		if strings.HasPrefix(s.Name, "faults/") || strings.HasPrefix(s.Name, "broken/") {
-			continue // see faults_test.go
+		if strings.HasPrefix(s.Name, "faults/") || strings.HasPrefix(s.Name, "broken/") || s.Name == "contract/store" {
+			continue // see faults_test.go and storagecontract_test.go
 		}
 		It(s.Name+" passes and leaves its figures behind", append(labels(s), func(ctx SpecContext) {
 			run := runSmall(ctx, s, func(*scenarios.Options) {})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/planecheck/planecheck/apiserver/storage"
@@ -45,6 +46,13 @@ func storePhase(name string) bool { return name == phaseShapes || name == phaseT
 
 // alone says that the plan starts no API server.
 func (p *Plan) alone() bool { return p.Storage != nil && p.Storage.Alone }
+
+func (p *Plan) describeStorage(b *strings.Builder) {
+	if s := p.Storage; s != nil {
+		fmt.Fprintf(b, "  first %d requests of the store beside the model, then %d clients of %d operations at once\n",
+			s.Shapes.Rounds*s.Shapes.Turns, s.Traffic.Writers, s.Traffic.Turns)
+	}
+}
 
 // testStore goes through the phases that need no API server.
 func (x *execution) testStore(ctx context.Context) error {

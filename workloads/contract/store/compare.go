@@ -242,6 +242,7 @@ func (c *Comparison) same(r *request, message proto.Message, model, store Answer
 		last := c.revs.pairs[len(c.revs.pairs)-1]
 		return c.differs(r, "a revision above the last one", fmt.Sprintf("its revision %d after its revision %d", store.GetHeader().GetRevision(), last[1]))
 	}
+	c.revs.newest = max(c.revs.newest, store.GetHeader().GetRevision())
 	c.translate(model, store)
 	if want, got, equal := Equal(model, store); !equal {
 		return c.differs(r, want, got+ownWords(told, store))

@@ -15,6 +15,9 @@ type revisions struct {
 	pairs [][2]int64
 	// dense: revisions after the last pair go on one by one, and none is in between.
 	dense bool
+	// newest is the second store's, which may be above that of the last pair where
+	// revisions are not dense.
+	newest int64
 }
 
 // add takes note of a change, and says whether the second store's revision grew.
@@ -60,6 +63,8 @@ func (r *revisions) translate(x int64, from int) int64 {
 		return max(1, r.pairs[0][1-from]-(r.pairs[0][from]-x))
 	case from == 1 && !r.dense:
 		return r.pairs[i-1][0]
+	case from == 0 && i == len(r.pairs) && !r.dense: // the future
+		return max(r.pairs[i-1][1], r.newest) + x - r.pairs[i-1][0]
 	}
 	return r.pairs[i-1][1-from] + x - r.pairs[i-1][from]
 }

@@ -1,11 +1,14 @@
 package store_test
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"testing"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
 
 	"github.com/planecheck/planecheck/apiserver/storage/memory"
@@ -13,13 +16,20 @@ import (
 )
 
 // serve serves a store in memory, whose leases end, for as long as the test runs.
-func serve(t testing.TB, name string) *store.Server {
+func serve(t testing.TB, name string, options ...grpc.ServerOption) *store.Server {
+	t.Helper()
+	c, _ := serveUntil(t, name, options...)
+	return c
+}
+
+// serveUntil also returns how to end the server.
+func serveUntil(t testing.TB, name string, options ...grpc.ServerOption) (*store.Server, func()) {
 	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, server := memory.New(), grpc.NewServer(memory.ServerOptions()...)
+	s, server := memory.New(), grpc.NewServer(append(memory.ServerOptions(), options...)...)
 	s.Register(server)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
@@ -35,7 +45,78 @@ func serve(t testing.TB, name string) *store.Server {
 			t.Errorf("serve: %v", err)
 		}
 	})
-	return c
+	return c, server.Stop
+}
+
+func compare(t *testing.T, s *store.Server, promises store.Promises) (map[store.Shape]store.Verdict, error) {
+	t.Helper()
+	plan := store.Plan{Seed: 1, Rounds: 16, Turns: 60, Patience: 5 * time.Second}
+	verdicts, err := store.Compare(t.Context(), plan, serve(t, "model"), s, promises, 10*time.Second, slog.New(slog.DiscardHandler))
+	by := map[store.Shape]store.Verdict{}
+	for _, v := range verdicts {
+		by[v.Shape] = v
+	}
+	return by, err
+}
+
+// gaps are revisions that a store gives to nothing that its clients see: something
+// else writes before each of their transactions.
+func gaps(t *testing.T) grpc.ServerOption {
+	n := 0
+	return grpc.ChainUnaryInterceptor(func(ctx context.Context, r any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		if _, ok := r.(*pb.TxnRequest); ok {
+			for range n % 3 {
+				put := &pb.RequestOp{Request: &pb.RequestOp_RequestPut{RequestPut: &pb.PutRequest{Key: []byte("elsewhere")}}}
+				if _, err := next(ctx, &pb.TxnRequest{Success: []*pb.RequestOp{put}}); err != nil {
+					t.Error(err)
+				}
+			}
+			n++
+		}
+		return next(ctx, r)
+	})
+}
+
+// TestGaps compares a store whose revisions have gaps: that is a difference only
+// where they must not.
+func TestGaps(t *testing.T) {
+	loose := store.Promises{CompactsOnRequest: true}
+	verdicts, err := compare(t, serve(t, "store", gaps(t)), loose)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for shape, v := range verdicts {
+		if v.Differ > 0 || v.Answers < v.Least {
+			t.Errorf("%s: %d answers, %v", shape, v.Answers, v.First)
+		}
+	}
+	verdicts, err = compare(t, serve(t, "store", gaps(t)), store.Strict)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if verdicts[store.Create].Differ == 0 || verdicts[store.Update].Differ == 0 {
+		t.Errorf("gaps were not seen where there must be none")
+	}
+}
+
+// TestEnd ends the store in the middle of a comparison.
+func TestEnd(t *testing.T) {
+	calls, end := 0, func() {}
+	s, stop := serveUntil(t, "store", grpc.ChainUnaryInterceptor(func(ctx context.Context, r any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		if calls++; calls == 300 {
+			go end()
+		}
+		return next(ctx, r)
+	}))
+	end = stop
+	verdicts, err := compare(t, s, store.Strict)
+	var gone *store.GoneError
+	if !errors.As(err, &gone) || gone.Server != "store" {
+		t.Fatalf("%v", err)
+	}
+	if v := verdicts[store.Create]; v.Answers == 0 || v.Differ > 0 {
+		t.Errorf("%d answers before it, %v", v.Answers, v.First)
+	}
 }
 
 // TestModelIsItself compares the store in memory with itself: no shape may

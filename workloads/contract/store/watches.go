@@ -29,6 +29,9 @@ type watched struct {
 	ask     *pb.WatchCreateRequest // in the model's revisions, with a beginning
 	theirs  int64                  // the store's ID
 	lost    bool                   // it begins before what is compacted
+	// least is the revision of the store that it begins at, where nobody can say which
+	// change will have it; 0: there it is not so.
+	least int64
 }
 
 // newWatches begins those that see everything: of the model always all keys, of
@@ -125,6 +128,9 @@ func (w *watches) create(r *request, ask *pb.WatchCreateRequest) error {
 	w.note(r, "Watch", "created")
 	begins := &watched{request: r, ask: ask, theirs: storeID, lost: ask.GetStartRevision() > 0 && ask.GetStartRevision() < w.gen.compacted}
 	w.live, w.open[id] = append(w.live, id), begins
+	if !w.Promises.Dense && ask.GetStartRevision() > w.gen.revision+1 {
+		begins.least = theirs.GetStartRevision()
+	}
 	// From now on it has a beginning.
 	switch {
 	case ask.GetStartRevision() == 0:
@@ -179,6 +185,9 @@ func (w *watches) cancel(id int64) error {
 	if err := w.same(watch.request, watch.ask, last[0], last[1]); err != nil {
 		return err
 	}
+	if watch.least > 0 {
+		return w.noneBelow(watch, events[1])
+	}
 	if err := w.sameEvents(watch.request, events[0], events[1]); err != nil {
 		return err
 	}
@@ -189,6 +198,17 @@ func (w *watches) cancel(id int64) error {
 		}
 	}
 	w.Answered["Watch canceled"]++
+	return nil
+}
+
+// noneBelow is all that can be said of the events of a watch from a revision that
+// is to come where revisions are not dense.
+func (w *watches) noneBelow(watch *watched, events []*mvccpb.Event) error {
+	for _, e := range events {
+		if got := e.GetKv().GetModRevision(); got < watch.least {
+			return w.differs(watch.request, "no event of an earlier revision", fmt.Sprintf("an event of its revision %d, though it was asked from its revision %d on", got, watch.least))
+		}
+	}
 	return nil
 }
 
@@ -266,6 +286,9 @@ func (w *watches) wholeID() (id int64) {
 func (w *watches) awaitOne(id int64, whole []*mvccpb.Event) error {
 	watch := w.open[id]
 	n := len(matching(watch.ask, whole))
+	if watch.least > 0 {
+		n = 0
+	}
 	for i, l := range w.streams {
 		id := id
 		if i == 1 {

@@ -1,0 +1,79 @@
+package scenarios_test
+
+import (
+	"strings"
+	"syscall"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/results"
+	"github.com/planecheck/planecheck/scenarios"
+	"github.com/planecheck/planecheck/workloads/contract/store"
+)
+
+// The first two parts of contract/storage, which need no API server; contract/api
+// is the third one, and has specs of its own.
+var _ = Describe("The contract of a store", func() {
+	DescribeTable("is kept by",
+		func(ctx SpecContext, backend string) {
+			run, _ := runOnce(ctx, scenario("contract/store"), func(o *scenarios.Options) { o.World.Backend = backend })
+			Expect(run.Verdict.Outcome).To(BeEquivalentTo(checkers.Pass), run.Verdict.Reason)
+			for _, s := range store.Shapes() {
+				Expect(outcomeOf(run, string(s))).To(BeEquivalentTo(checkers.Pass), "%s", s)
+			}
+			for _, name := range []string{"Order", "Reads", "RealTime", "CompactionHonest", "LeaseHonest", "Resumable", "Bookmarkable", "CompactedCancel"} {
+				Expect(outcomeOf(run, name)).To(BeEquivalentTo(checkers.Pass), name)
+			}
+			Expect(run.Settings).NotTo(BeEmpty())
+		},
+		Entry("etcd", "etcd", Label("quick")),
+		Entry("memory", "memory", Label("quick")),
+	)
+
+	It("is seen broken where a store lies, by the shape of the request and by the history", Label("long"), func(ctx SpecContext) {
+		run, dir := runOnce(ctx, scenario("contract/store"), func(o *scenarios.Options) {
+			o.World.Backend, o.World.Lie = "etcd-process:members=1", "store/wrong-count"
+		})
+		Expect(run.Lies).To(BeNumerically(">", 0))
+		Expect(outcomeOf(run, string(store.Count))).To(BeEquivalentTo(checkers.Fail))
+		Expect(outcomeOf(run, "Reads")).To(BeEquivalentTo(checkers.Fail))
+
+		By("putting it into the matrix")
+		var out strings.Builder
+		Expect((&scenarios.Runner{Out: &out}).Matrix([]string{dir})).To(Succeed())
+		Expect(out.String()).To(And(ContainSubstring("| etcd-process:members=1 |"), ContainSubstring("| store | CountAsModel | **Fail** |")))
+	})
+
+	It("ends with the cause where the store dies on the way, status 4", func() {
+		c := startCommand("run", "contract/store", "--backend", "etcd-process:members=1")
+		c.waitForPhase("traffic")
+		Expect(syscall.Kill(c.children("")[0], syscall.SIGKILL)).To(Succeed())
+		Expect(c.wait()).To(Equal(scenarios.ExitHarness), c.output())
+		Expect(c.output()).To(ContainSubstring("the store lost a member that nobody stopped"))
+		run, err := results.Load(c.runDir())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(run.Verdict.Outcome).To(BeEquivalentTo(checkers.Invalid))
+		Expect(outcomeOf(run, string(store.Create))).To(BeEquivalentTo(checkers.Pass), "what was found before is kept")
+		c.expectNothingLeft()
+	})
+})
+
+func scenario(name string) scenarios.Scenario {
+	GinkgoHelper()
+	found, err := scenarios.Find(name)
+	Expect(err).NotTo(HaveOccurred())
+	return found[0]
+}
+
+func outcomeOf(run *results.Run, guarantee string) checkers.Outcome {
+	GinkgoHelper()
+	for _, v := range run.Verdict.Guarantees {
+		if v.Guarantee == guarantee && v.Area == checkers.AreaStore {
+			return v.Outcome
+		}
+	}
+	Fail("nobody judged " + guarantee)
+	return ""
+}
