@@ -20,8 +20,9 @@ type Promises struct {
 	Dense bool
 	// CompactsOnRequest: old revisions go when and only when a client asks.
 	CompactsOnRequest bool
-	// Whole: also what no kube-apiserver reads of an answer, namely who gives it,
-	// the version of a key (other than compact_rev_key), and headers within others.
+	// Whole: also what no kube-apiserver reads of an answer, namely who gives it, the
+	// version of a key (other than compact_rev_key, of which it is all that is read),
+	// and headers within others, of a lease, and of the end of a watch.
 	Whole bool
 }
 

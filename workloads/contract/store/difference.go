@@ -113,7 +113,7 @@ func describe(m proto.Message) string {
 
 func at(h *pb.ResponseHeader) string {
 	if h == nil {
-		return "no header; "
+		return ""
 	}
 	return fmt.Sprintf("revision %d; ", h.GetRevision())
 }

@@ -25,6 +25,7 @@ const (
 	patience    = 20 * time.Second // for an answer or an event
 	impatience  = time.Second      // for an event, once one did not come
 	mostShrunk  = 60               // times that a round is sent again, for one shape
+	mostRounds  = 3                // times as many rounds as planned, where answers lack
 	shrinkBound = 15 * time.Second // for all these times
 )
 
@@ -71,7 +72,7 @@ type judge struct {
 }
 
 func (j *judge) run(plan Plan, overrun time.Duration) error {
-	for round := range plan.Rounds {
+	for round := 0; round < plan.Rounds || round < mostRounds*plan.Rounds && j.lacks(); round++ {
 		if err := j.ctx.Err(); err != nil {
 			return err
 		}
@@ -84,6 +85,14 @@ func (j *judge) run(plan Plan, overrun time.Duration) error {
 		}
 	}
 	return j.one(j.expire(overrun))
+}
+
+// lacks says whether a shape has not enough answers yet: differences cut rounds
+// short.
+func (j *judge) lacks() bool {
+	return slices.ContainsFunc(shapes, func(s shapeRow) bool {
+		return s.Shape != Expiry && s.Shape != Status && j.first[s.Shape] == nil && j.Shapes[s.Shape] < s.least
+	})
 }
 
 func (j *judge) one(d *Difference, err error) error {

@@ -26,6 +26,7 @@ type listener struct {
 	sent     map[int64][]*mvccpb.Event
 	seen     map[int64]int64
 	lost     map[int64]int64 // by what compaction; -1: for another reason
+	reason   string          // of the last one for another reason
 	only     int64           // ID of the watch that was created last
 	notice   int64           // of progress
 	err      error           // of the stream
@@ -83,7 +84,7 @@ func (l *listener) note(m *pb.WatchResponse) {
 	case m.GetCompactRevision() != 0:
 		l.lost[id] = m.GetCompactRevision()
 	case m.GetCanceled() && !m.GetCreated() && !l.ending[id]:
-		l.lost[id] = -1
+		l.lost[id], l.reason = -1, m.GetCancelReason()
 	case m.GetCreated() || m.GetCanceled():
 		delete(l.ending, id)
 		if m.GetCreated() {
@@ -205,6 +206,12 @@ func (l *listener) take(id int64) []*mvccpb.Event {
 	delete(l.lost, id)
 	delete(l.seen, id)
 	return events
+}
+
+func (l *listener) why() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.reason
 }
 
 func (l *listener) progressed() int64 {

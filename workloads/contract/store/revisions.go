@@ -154,7 +154,12 @@ func plain(m proto.Message) {
 		}
 	case *pb.RangeResponse:
 		versionless(m.GetKvs())
+	case *pb.LeaseGrantResponse:
+		m.Header = nil
 	case *pb.WatchResponse:
+		if m.GetCanceled() { // upon which nobody listens any more
+			m.Header = nil
+		}
 		for _, e := range m.GetEvents() {
 			if e.GetPrevKv() != nil {
 				versionless([]*mvccpb.KeyValue{e.GetPrevKv()})
@@ -166,7 +171,9 @@ func plain(m proto.Message) {
 
 func versionless(kvs []*mvccpb.KeyValue) {
 	for _, kv := range kvs {
-		if string(kv.GetKey()) != compactKey {
+		if string(kv.GetKey()) == compactKey { // of which its version is all that is read
+			kv.CreateRevision, kv.ModRevision = 0, 0
+		} else {
 			kv.Version = 0
 		}
 	}

@@ -35,11 +35,14 @@ const (
 	other Shape = "other"
 )
 
-var shapes = []struct {
+// shapeRow is what is told of a shape.
+type shapeRow struct {
 	Shape
 	statement string
 	least     int // answers, for a Pass
-}{
+}
+
+var shapes = []shapeRow{
 	{Get, "a Range of one key, now or at any revision", 30},
 	{List, "a Range of a prefix, in pages, now or at any revision", 30},
 	{Stream, "a RangeStream of a prefix, now or at any revision", 30},

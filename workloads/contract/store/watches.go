@@ -315,7 +315,7 @@ func (w *watches) awaitOne(id int64, whole []*mvccpb.Event) error {
 			got = w.exactly(got)
 		}
 		if got != want {
-			return w.differs(watch.request, lostText(want), lostText(got))
+			return w.differs(watch.request, lostText(want, ""), lostText(got, l.why()))
 		}
 	}
 	if watch.lost {
@@ -324,12 +324,12 @@ func (w *watches) awaitOne(id int64, whole []*mvccpb.Event) error {
 	return nil
 }
 
-func lostText(revision int64) string {
+func lostText(revision int64, reason string) string {
 	switch revision {
 	case 0:
 		return "goes on"
 	case -1:
-		return "canceled it for no reason"
+		return fmt.Sprintf("canceled it, though it is not compacted, for the reason %q", reason)
 	}
 	return fmt.Sprintf("canceled it, compacted to %d", revision)
 }
