@@ -141,15 +141,13 @@ func before(m proto.Message, first int64) {
 func plain(m proto.Message) {
 	switch m := m.(type) {
 	case *pb.TxnResponse:
+		if m.GetSucceeded() { // which is all that is asked, with the revision
+			m.Responses = nil
+		}
 		for _, r := range m.GetResponses() {
-			switch {
-			case r.GetResponsePut() != nil:
-				r.GetResponsePut().Header = nil
-			case r.GetResponseDeleteRange() != nil:
-				r.GetResponseDeleteRange().Header = nil
-			case r.GetResponseRange() != nil:
-				r.GetResponseRange().Header = nil
-				versionless(r.GetResponseRange().GetKvs())
+			if read := r.GetResponseRange(); read != nil {
+				read.Header = nil
+				versionless(read.GetKvs())
 			}
 		}
 	case *pb.RangeResponse:
@@ -166,6 +164,12 @@ func plain(m proto.Message) {
 			}
 			versionless([]*mvccpb.KeyValue{e.GetKv()})
 		}
+	}
+}
+
+func leaseless(kvs []*mvccpb.KeyValue) {
+	for _, kv := range kvs {
+		kv.Lease = 0
 	}
 }
 

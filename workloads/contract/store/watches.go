@@ -28,6 +28,7 @@ type watched struct {
 	request *request
 	ask     *pb.WatchCreateRequest // in the model's revisions, with a beginning
 	theirs  int64                  // the store's ID
+	own     string                 // how the store was asked
 	lost    bool                   // it begins before what is compacted
 	// least is the revision of the store that it begins at, where nobody can say which
 	// change will have it; 0: there it is not so.
@@ -113,7 +114,7 @@ func (w *watches) create(r *request, ask *pb.WatchCreateRequest) error {
 		}
 	}
 	w.Shapes[r.shape]++
-	id, storeID := answers[0].GetWatchId(), answers[1].GetWatchId()
+	id, storeID, createdAt := answers[0].GetWatchId(), answers[1].GetWatchId(), answers[1].GetHeader().GetRevision()
 	if !w.Anything {
 		answers[1].WatchId = id
 	}
@@ -126,7 +127,8 @@ func (w *watches) create(r *request, ask *pb.WatchCreateRequest) error {
 	}
 	r.id = id
 	w.note(r, "Watch", "created")
-	begins := &watched{request: r, ask: ask, theirs: storeID, lost: ask.GetStartRevision() > 0 && ask.GetStartRevision() < w.gen.compacted}
+	begins := &watched{request: r, ask: ask, theirs: storeID, own: fmt.Sprintf(" (asked from its revision %d on, at its revision %d)",
+		theirs.GetStartRevision(), createdAt), lost: ask.GetStartRevision() > 0 && ask.GetStartRevision() < w.gen.compacted}
 	w.live, w.open[id] = append(w.live, id), begins
 	if !w.Promises.Dense && ask.GetStartRevision() > w.gen.revision+1 {
 		begins.least = theirs.GetStartRevision()
@@ -315,7 +317,7 @@ func (w *watches) awaitOne(id int64, whole []*mvccpb.Event) error {
 			got = w.exactly(got)
 		}
 		if got != want {
-			return w.differs(watch.request, lostText(want, ""), lostText(got, l.why()))
+			return w.differs(watch.request, lostText(want, ""), lostText(got, l.why())+watch.own)
 		}
 	}
 	if watch.lost {
@@ -370,6 +372,13 @@ func (w *watches) settle() error {
 	if err := w.await(); err != nil || w.streams[0] == nil {
 		return err
 	}
+	for _, id := range slices.Clone(w.live) { // with these there may be no progress
+		if w.open[id].lost || w.open[id].ask.GetStartRevision() > w.gen.revision {
+			if err := w.cancel(id); err != nil {
+				return err
+			}
+		}
+	}
 	if err := w.progress(); err != nil {
 		return err
 	}
@@ -389,11 +398,6 @@ func (w *watches) settle() error {
 func (w *watches) progress() error {
 	if len(w.live) == 0 {
 		return nil
-	}
-	for _, id := range w.live {
-		if w.open[id].lost || w.open[id].ask.GetStartRevision() > w.gen.revision {
-			return nil
-		}
 	}
 	r := &request{shape: Progress, message: &pb.WatchProgressRequest{}}
 	w.Shapes[Progress]++
