@@ -14,6 +14,8 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
+
+	"github.com/planecheck/planecheck/apiserver/storage/database"
 )
 
 // The tests of this file show what kine does otherwise than etcd, see
@@ -183,6 +185,28 @@ func TestKinePageIsOlderThanItSays(t *testing.T) {
 			t.Error("each page was what the store held at its revision")
 		}
 	})
+}
+
+// docs/findings/0013: on a database where the numbers of rows are drawn before
+// they are committed, a list of a revision lacks earlier revisions that are
+// committed later. SQLite has one writer at a time.
+func TestKineListLacksEarlierRevisions(t *testing.T) {
+	f := func(spec string, db *database.Server, most int, want bool) {
+		t.Run(spec, func(t *testing.T) {
+			if db != nil {
+				installed(t, db)
+			}
+			k := startKine(t, spec, Options{Dir: passable(t)})
+			busily(t, k, 4, func(c *kubernetes.Client) {
+				if got := tries(t, most, func(int) string { return torn(t, c, "/busy/", 0) }); got != want {
+					t.Errorf("in up to %d tries a list was not of its revision: %v", most, got)
+				}
+			})
+		})
+	}
+	f(kinePostgresName, database.Postgres(""), 2000, true)
+	f(kineMariaDBName, database.MariaDB(""), 2000, true)
+	f(kineSQLiteName, nil, 300, false)
 }
 
 // The store in memory reads a stream's keys while they are written, and says the

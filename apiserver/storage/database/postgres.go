@@ -24,7 +24,9 @@ func Postgres(logs string) *Server {
 			}
 		},
 		endpoint: func(port int) string {
-			return fmt.Sprintf("postgres://kine@127.0.0.1:%d/kine?sslmode=disable", port)
+			// A database that is there: kine makes another only if the server is up by
+			// the time that it asks, which it does once.
+			return fmt.Sprintf("postgres://kine@127.0.0.1:%d/postgres?sslmode=disable", port)
 		},
 		fatal: func(line string) string {
 			for _, level := range []string{"PANIC:", "FATAL:"} {
