@@ -45,6 +45,7 @@ scale: build ## the main job; NODES= PODS= PROFILE=lean|kubelet ARGS= (default: 
 test: lint unit suite ## everything that CI runs
 
 unit: ## the tests without a control plane, most with the race detector
+	go test -timeout 60m -run '^TestBinary$$' ./apiserver/storage/kine # builds kine, once for this machine: minutes
 	go test -race $$(echo $(LIGHT) | tr ' ' '\n' | grep -v -e $(HEAVY))
 	go test ./apiserver/component $$(echo $(LIGHT) | tr ' ' '\n' | grep -e $(HEAVY))
 
