@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -49,15 +50,53 @@ func readProcess(proc string, pid int) (ProcessUsage, error) {
 	return u, nil
 }
 
-// parseStat returns utime + stime, fields 14 and 15 of proc_pid_stat(5). The
-// command, field 2, may hold blanks and parentheses: count from its end.
-func parseStat(b []byte) (seconds float64, err error) {
+// readTree reads a process as readProcess does, with the CPU time of its
+// children, living and ended. Their memory, most of which they share, is left out.
+func readTree(proc string, pid int) (ProcessUsage, error) {
+	u, err := readProcess(proc, pid)
+	if err != nil {
+		return u, err
+	}
+	dir := filepath.Join(proc, strconv.Itoa(pid))
+	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
+	if err != nil {
+		return u, fmt.Errorf("read process %d: %w", pid, err)
+	}
+	ended, err := parseTimes(stat, 13)
+	if err != nil {
+		return u, fmt.Errorf("read process %d: %w", pid, err)
+	}
+	u.CPUSeconds += ended
+	children, err := os.ReadFile(filepath.Join(dir, "task", strconv.Itoa(pid), "children"))
+	if err != nil {
+		return u, fmt.Errorf("read the children of process %d: %w", pid, err)
+	}
+	for _, field := range strings.Fields(string(children)) {
+		child, err := strconv.Atoi(field)
+		if err != nil {
+			return u, fmt.Errorf("read the children of process %d: %w", pid, err)
+		}
+		if c, err := readProcess(proc, child); err == nil { // or it has ended meanwhile
+			u.CPUSeconds += c.CPUSeconds
+		}
+	}
+	return u, nil
+}
+
+// parseStat returns utime + stime, fields 14 and 15 of proc_pid_stat(5).
+func parseStat(b []byte) (seconds float64, err error) { return parseTimes(b, 11) }
+
+// parseTimes returns the sum of two times of proc_pid_stat(5): those of the
+// process from the 11th field after its command on, those of the children that it
+// has waited for from the 13th. The command, field 2, may hold blanks and
+// parentheses: count from its end.
+func parseTimes(b []byte, from int) (seconds float64, err error) {
 	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("stat has %d fields after the command, want at least 13", len(fields))
+	if len(fields) < from+2 {
+		return 0, fmt.Errorf("stat has %d fields after the command, want at least %d", len(fields), from+2)
 	}
 	var ticks uint64
-	for _, f := range fields[11:13] {
+	for _, f := range fields[from : from+2] {
 		n, err := strconv.ParseUint(string(f), 10, 64)
 		if err != nil {
 			return 0, fmt.Errorf("stat: CPU time %q is no number", f)

@@ -35,6 +35,7 @@ const HarnessName = "harness+etcd"
 // process is one row of the report; its PID changes when it is restarted.
 type process struct {
 	pid   int
+	read  func(proc string, pid int) (ProcessUsage, error)
 	known bool         // the last reading is of this PID
 	last  ProcessUsage // last reading, with the CPU time of former PIDs
 	cores float64      // between the last two samples
@@ -93,7 +94,13 @@ func NewSampler(series *Series, values func() map[string]float64, log *slog.Logg
 
 // Set names the process to read; a new PID under a known name is a restart,
 // whose CPU time is added to that of its forerunner.
-func (s *Sampler) Set(name string, pid int) {
+func (s *Sampler) Set(name string, pid int) { s.set(name, pid, readProcess) }
+
+// SetTree is Set for a server that works in child processes: the CPU time is
+// theirs, too; the memory is that of the process alone.
+func (s *Sampler) SetTree(name string, pid int) { s.set(name, pid, readTree) }
+
+func (s *Sampler) set(name string, pid int, read func(proc string, pid int) (ProcessUsage, error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.processes[name]
@@ -101,6 +108,7 @@ func (s *Sampler) Set(name string, pid int) {
 		p = &process{}
 		s.processes[name] = p
 	}
+	p.read = read
 	if p.pid != pid {
 		p.pid, p.known = pid, false
 		p.base = p.last.CPUSeconds
@@ -140,7 +148,7 @@ func (s *Sampler) read(now history.Time) map[string]ProcessUsage {
 	rows := make(map[string]ProcessUsage, len(s.processes))
 	var memory, mapped int64
 	for name, p := range s.processes {
-		r, err := readProcess(s.proc, p.pid)
+		r, err := p.read(s.proc, p.pid)
 		if err != nil {
 			// The process is gone; whether it may be is the runner's business.
 			if p.known {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/planecheck/planecheck/apiserver"
+	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/results"
 	"github.com/planecheck/planecheck/workloads"
@@ -102,6 +103,11 @@ func (m *measurement) attach(c *cluster) {
 	for _, member := range c.backend.Members() {
 		if member.PID != 0 {
 			m.collector.Sampler.Set(member.Name, member.PID)
+		}
+	}
+	if a, ok := c.backend.(storage.Accompanied); ok {
+		for name, pid := range a.Accompanying() {
+			m.collector.Sampler.SetTree(name, pid)
 		}
 	}
 	m.cluster.Store(c)

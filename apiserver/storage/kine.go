@@ -17,6 +17,7 @@ import (
 
 	"github.com/planecheck/planecheck/apiserver/link"
 	"github.com/planecheck/planecheck/apiserver/storage/child"
+	"github.com/planecheck/planecheck/apiserver/storage/database"
 	"github.com/planecheck/planecheck/apiserver/storage/kine"
 	"github.com/planecheck/planecheck/apiserver/storage/proxy"
 	"github.com/planecheck/planecheck/apiserver/storage/record"
@@ -213,6 +214,17 @@ func (k *kineBackend) Settings() map[string]string {
 	}
 	maps.Copy(settings, kine.Settings(k.version))
 	return settings
+}
+
+// Accompanying implements Accompanied.
+func (k *kineBackend) Accompanying() map[string]int {
+	k.op.Lock()
+	defer k.op.Unlock()
+	server, ok := k.database.(*database.Server)
+	if !ok || server.PID() == 0 {
+		return nil
+	}
+	return map[string]int{server.Name(): server.PID()}
 }
 
 // Died implements DeathNotifier.

@@ -76,6 +76,9 @@ func testDatabaseLives(t *testing.T, spec string) {
 	mustPut(t, dial(t, k.Endpoints()...), key, "kept", 0)
 	db := k.database.(*database.Server)
 	first := db.PID()
+	if got := k.Accompanying(); len(got) != 1 || got[db.Name()] != first || first == 0 {
+		t.Errorf("it is accompanied by %v, want %s in process %d", got, db.Name(), first)
+	}
 	if err := k.Stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -115,6 +115,13 @@ type Describer interface {
 	Settings() map[string]string
 }
 
+// Accompanied is implemented by backends whose members need other servers.
+type Accompanied interface {
+	// Accompanying are the processes of those that run now, by name. They may
+	// work in child processes.
+	Accompanying() map[string]int
+}
+
 // Open returns the backend that spec names, not yet started. A spec is a name
 // from Known, then optionally a colon and comma-separated key=value options:
 // "etcd", "etcd:members=1".

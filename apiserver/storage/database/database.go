@@ -131,6 +131,9 @@ func (s *Server) Stop() error {
 	return err
 }
 
+// Name of the server.
+func (s *Server) Name() string { return s.name }
+
 // PID of the server, 0: it is down.
 func (s *Server) PID() int {
 	if s.process == nil {
