@@ -241,12 +241,20 @@ func recorded(run *results.Run) string {
 	return settings.Recorded
 }
 
-// Throughput is the figure that variants are ranked by, if the trial has it.
-func (t *Trial) Throughput() (podsPerSecond float64, ok bool) {
+// String says in a line how the trial ended: "Pass, 168 pods/s"; how fast one was
+// that did not pass does not matter.
+func (t *Trial) String() string {
+	switch {
+	case t.Cause != "":
+		return "not done: " + shorten(t.Cause)
+	case t.Outcome != checkers.Pass:
+		return string(t.Outcome) + ": " + shorten(t.why())
+	}
+	text := string(t.Outcome)
 	for _, f := range t.Figures {
 		if f.Name == throughput {
-			return f.Value, true
+			text += ", " + f.Unit.format(f.Value) + " pods/s"
 		}
 	}
-	return 0, false
+	return text
 }

@@ -16,7 +16,7 @@ const (
 	// width is how many columns the table may take.
 	width = 110
 	// causeWidth is how much of a cause is printed; compare.json has all of it.
-	causeWidth = 300
+	causeWidth = 240
 )
 
 // Render writes the comparison, as far as it has come, as text.
@@ -62,11 +62,8 @@ func (c *Comparison) renderStandings(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "\n%s", t)
 	for _, trial := range c.Trials {
-		switch {
-		case trial.Cause != "":
-			fmt.Fprintf(b, "  round %d, %s: not done: %s\n", trial.Round, trial.Variant, shorten(trial.Cause))
-		case trial.Outcome != checkers.Pass:
-			fmt.Fprintf(b, "  round %d, %s: %s: %s\n", trial.Round, trial.Variant, trial.Outcome, shorten(trial.why()))
+		if trial.Cause != "" || trial.Outcome != checkers.Pass {
+			fmt.Fprintf(b, "  round %d, %s: %s\n", trial.Round, trial.Variant, &trial)
 		}
 	}
 }

@@ -76,17 +76,11 @@ func Run(ctx context.Context, cfg Config) (checkers.Outcome, error) {
 // saved goes on, since its table is still printed.
 func (c *comparison) done(t compare.Trial) {
 	c.record.Trials = append(c.record.Trials, t)
-	what := string(t.Outcome)
-	if t.Cause != "" {
-		what = "not done: " + t.Cause
-	} else if rate, ok := t.Throughput(); ok {
-		what = fmt.Sprintf("%s, %s pods/s", t.Outcome, results.Digits3(rate))
-	}
 	longest := 0
 	for _, v := range c.Variants {
 		longest = max(longest, len(v.Name))
 	}
-	fmt.Fprintf(c.Out, "round %d/%d  %-*s  %6s  %s\n", t.Round, c.Rounds, longest, t.Variant, t.Took, what)
+	fmt.Fprintf(c.Out, "round %d/%d  %-*s  %6s  %s\n", t.Round, c.Rounds, longest, t.Variant, t.Took, &t)
 	if err := c.record.Save(c.dir); err != nil {
 		c.saved = append(c.saved, err)
 		fmt.Fprintf(c.Out, "%v\n", err)

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,7 +62,7 @@ func (c *comparison) trial(ctx context.Context, round, turn int, v compare.Varia
 	case t.Status == -1:
 		t.Cause = state.String() + ", and not by planecheck: by a person, or by the kernel for want of memory (see dmesg)"
 	case !judged(t.Status) || run == nil:
-		t.Cause = firstOf(lastWords(filepath.Join(base, outputFile)), t.Cause, state.String())
+		t.Cause = cmp.Or(t.Cause, lastWords(filepath.Join(base, outputFile)), state.String())
 	}
 	if t.Cause != "" {
 		t.Figures = nil
@@ -72,15 +73,6 @@ func (c *comparison) trial(ctx context.Context, round, turn int, v compare.Varia
 // judged says whether a run with that exit status came to its verdict.
 func judged(status int) bool {
 	return slices.Contains([]int{scenarios.ExitPass, scenarios.ExitFail, scenarios.ExitUndecided, scenarios.ExitSLOMissed}, status)
-}
-
-func firstOf(texts ...string) string {
-	for _, s := range texts {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
 }
 
 // start runs the program until it has ended. It leads a process group of its own,
