@@ -23,8 +23,8 @@ type Promises struct {
 	// Whole: also what no kube-apiserver reads of an answer, namely who gives it, the
 	// version of a key (other than compact_rev_key, of which it is all that is read),
 	// the lease of one that is listed without its value, what a Txn that succeeded says
-	// beside its revision, and headers within others, of a lease, and of the end of a
-	// watch.
+	// beside its revision, what the event of a deletion says beside key and revision,
+	// and headers within others, of a lease, and of the end of a watch.
 	Whole bool
 }
 

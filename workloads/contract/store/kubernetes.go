@@ -22,8 +22,9 @@ type request struct {
 	// end says that a watch is to be ended, of which endWatch is the model's ID.
 	end      bool
 	endWatch int64
-	// after is the model's revision after it.
-	after int64
+	// after is the model's revision after it, and compacted what it had been compacted
+	// to before.
+	after, compacted int64
 	// id is what the model answered to a watch or a lease that was asked for.
 	id int64
 }

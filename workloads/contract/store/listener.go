@@ -119,12 +119,16 @@ func (l *listener) create(ctx context.Context, r *pb.WatchCreateRequest) (*pb.Wa
 	return l.control(ctx)
 }
 
+// end asks for the end of a watch, and expects no answer.
+func (l *listener) end(id int64) error {
+	return l.request(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CancelRequest{CancelRequest: &pb.WatchCancelRequest{WatchId: id}}})
+}
+
 func (l *listener) cancel(ctx context.Context, id int64) (*pb.WatchResponse, error) {
-	r := &pb.WatchRequest{RequestUnion: &pb.WatchRequest_CancelRequest{CancelRequest: &pb.WatchCancelRequest{WatchId: id}}}
 	l.mu.Lock()
 	l.ending[id] = true
 	l.mu.Unlock()
-	if err := l.request(r); err != nil {
+	if err := l.end(id); err != nil {
 		return nil, err
 	}
 	return l.control(ctx)

@@ -163,6 +163,9 @@ func plain(m proto.Message) {
 				versionless([]*mvccpb.KeyValue{e.GetPrevKv()})
 			}
 			versionless([]*mvccpb.KeyValue{e.GetKv()})
+			if kv := e.GetKv(); e.GetType() == mvccpb.Event_DELETE {
+				kv.CreateRevision, kv.Value, kv.Lease = 0, nil, 0
+			}
 		}
 	}
 }

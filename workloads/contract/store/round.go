@@ -98,6 +98,7 @@ func (c *Comparison) perform(r *request) error {
 			return err
 		}
 	}
+	r.compacted = c.gen.compacted
 	err := c.send(r)
 	r.after = c.gen.revision
 	return err
@@ -185,7 +186,12 @@ func (c *Comparison) again(asked []*request, shape Shape, first int64, prefix st
 			now.end, now.endWatch = true, id
 		} else {
 			now.message = proto.Clone(r.message)
-			rewrite(now.message, here.to, lease)
+			rewrite(now.message, func(old int64) int64 {
+				if old > 0 && old < r.compacted { // so it is again
+					return max(1, min(here.to(old), c.gen.compacted-1))
+				}
+				return here.to(old)
+			}, lease)
 			moveKeys(now.message, []byte(prefix), []byte(c.gen.prefix))
 		}
 		before := c.gen.revision

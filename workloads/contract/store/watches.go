@@ -147,15 +147,10 @@ func (w *watches) create(r *request, ask *pb.WatchCreateRequest) error {
 
 // ignored sends the end of a watch that is not there.
 func (w *watches) ignored() error {
-	for _, l := range w.streams {
-		if l == nil {
-			return nil
-		}
-		if err := l.request(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CancelRequest{CancelRequest: &pb.WatchCancelRequest{WatchId: 99}}}); err != nil {
-			return err
-		}
+	if w.streams[0] == nil {
+		return nil
 	}
-	return nil
+	return errors.Join(w.streams[0].end(99), w.streams[1].end(99))
 }
 
 // cancel ends a watch on both servers, when it has seen everything, and compares
@@ -167,6 +162,12 @@ func (w *watches) cancel(id int64) error {
 	}
 	if err := w.await(); err != nil {
 		return err
+	}
+	if watch.lost && !w.Anything {
+		// As etcd's client does it: it ends what the store has ended already, so that
+		// the stream has no such watch any more, and waits for no answer.
+		w.forget(id)
+		return errors.Join(w.streams[0].end(id), w.streams[1].end(watch.theirs))
 	}
 	var last [2]*pb.WatchResponse
 	var events [2][]*mvccpb.Event
@@ -181,8 +182,7 @@ func (w *watches) cancel(id int64) error {
 		}
 		events[i] = l.take(id)
 	}
-	w.live = slices.DeleteFunc(w.live, func(other int64) bool { return other == id })
-	delete(w.open, id)
+	w.forget(id)
 	last[1].WatchId = last[0].GetWatchId()
 	if err := w.same(watch.request, watch.ask, last[0], last[1]); err != nil {
 		return err
@@ -201,6 +201,11 @@ func (w *watches) cancel(id int64) error {
 	}
 	w.Answered["Watch canceled"]++
 	return nil
+}
+
+func (w *watches) forget(id int64) {
+	w.live = slices.DeleteFunc(w.live, func(other int64) bool { return other == id })
+	delete(w.open, id)
 }
 
 // noneBelow is all that can be said of the events of a watch from a revision that
@@ -295,6 +300,9 @@ func (w *watches) awaitOne(id int64, whole []*mvccpb.Event) error {
 		id := id
 		if i == 1 {
 			id = watch.theirs
+		}
+		if i == 1 && watch.lost && !w.Promises.CompactsOnRequest {
+			continue // it may have kept what the model has not
 		}
 		what := fmt.Sprintf("%d events to %s", n, describe(watch.ask))
 		if watch.lost {
