@@ -24,6 +24,7 @@ type Promises struct {
 	// version of a key (other than compact_rev_key, of which it is all that is read),
 	// the lease of one that is listed without its value, what a Txn that succeeded says
 	// beside its revision, what the event of a deletion says beside key and revision,
+	// the lease of a previous version,
 	// and headers within others, of a lease, and of the end of a watch.
 	Whole bool
 }

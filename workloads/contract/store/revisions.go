@@ -161,6 +161,7 @@ func plain(m proto.Message) {
 		for _, e := range m.GetEvents() {
 			if e.GetPrevKv() != nil {
 				versionless([]*mvccpb.KeyValue{e.GetPrevKv()})
+				leaseless([]*mvccpb.KeyValue{e.GetPrevKv()})
 			}
 			versionless([]*mvccpb.KeyValue{e.GetKv()})
 			if kv := e.GetKv(); e.GetType() == mvccpb.Event_DELETE {

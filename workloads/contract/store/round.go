@@ -193,6 +193,9 @@ func (c *Comparison) again(asked []*request, shape Shape, first int64, prefix st
 				return here.to(old)
 			}, lease)
 			moveKeys(now.message, []byte(prefix), []byte(c.gen.prefix))
+			if w, ok := now.message.(*pb.WatchCreateRequest); ok { // where less comes before it, it may be of another kind
+				now.shape = c.gen.ofWatch(w)
+			}
 		}
 		before := c.gen.revision
 		d, err := asDifference(c.perform(now))
