@@ -102,12 +102,15 @@ func rate(perSecond float64) string {
 	return number(int64(perSecond + 0.5))
 }
 
+// shownSettings are those of a backend that are printed; all are in the JSON.
+var shownSettings = []string{"endpoints", "fsync", "members", "version"}
+
 func (f *StoreFigures) text() string {
 	var s strings.Builder
 	s.WriteString(f.Backend)
 	var settings []string
 	for _, key := range slices.Sorted(maps.Keys(f.Settings)) {
-		if key == "members" || key == "fsync" || key == "version" {
+		if slices.Contains(shownSettings, key) {
 			settings = append(settings, key+" "+f.Settings[key])
 		}
 	}

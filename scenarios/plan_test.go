@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -168,5 +169,40 @@ func TestRateMeter(t *testing.T) {
 	// The window is the last five seconds: (19² - 14²) / 5.
 	if got := m.perSecond(); got != 33 {
 		t.Errorf("rate %v, want 33", got)
+	}
+}
+
+// A store that others use is not compacted, whatever a scenario or a person asks
+// for, so nothing is claimed of compactions; its contract has gaps.
+func TestPlanLeavesAnExternalStoreAlone(t *testing.T) {
+	found, err := Find("contract/api")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := DefaultOptions()
+	o.World.Nodes, o.Pods = 10, 100
+	own := mustPlan(t, found[0], o)
+	o.World.Backend = externalBackend
+	o.World.External.Endpoints = []string{"http://127.0.0.1:1"}
+	o.World.APIServerArgs = []string{"--etcd-compaction-interval=1s"}
+	p := mustPlan(t, found[0], o)
+	if last := p.World.APIServerArgs[len(p.World.APIServerArgs)-1]; last != "--etcd-compaction-interval=0" {
+		t.Errorf("the last argument of the API servers is %s", last)
+	}
+	if p.Judge.Contract.Name != "external" || p.Judge.Contract.Dense || p.members != 1 {
+		t.Errorf("contract %+v, %d members", p.Judge.Contract, p.members)
+	}
+	var missing []string
+	for _, claim := range own.Judge.Claimed {
+		if !slices.Contains(p.Judge.Claimed, claim) {
+			missing = append(missing, claim)
+		}
+	}
+	if diff := cmp.Diff([]string{"CompactionHonest", "CompactedCancel", "API/ExpiredHonest"}, missing); diff != "" {
+		t.Errorf("what is not claimed (-want +got):\n%s", diff)
+	}
+	var usage *UsageError
+	if err := p.checkStore(t.Context()); !errors.As(err, &usage) || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("nobody is there: %v", err)
 	}
 }

@@ -196,12 +196,17 @@ func removeEmpty(dir string) error {
 	return nil
 }
 
+// deathBound is how long a backend may take to say that it has died, after it
+// has failed to answer.
+const deathBound = 2 * time.Second
+
 // load fills a backend and measures it until that is done, or ctx or the backend
 // ends.
 func (r *run) load(ctx context.Context, b storage.Backend, f *results.StoreFigures) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if d, ok := b.(storage.DeathNotifier); ok {
+	d, mortal := b.(storage.DeathNotifier)
+	if mortal {
 		go func() {
 			select {
 			case err := <-d.Died():
@@ -210,6 +215,20 @@ func (r *run) load(ctx context.Context, b storage.Backend, f *results.StoreFigur
 			}
 		}()
 	}
+	err := r.levels(ctx, b, f)
+	if err != nil && mortal {
+		timer := time.NewTimer(deathBound)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+	}
+	return ended(ctx, err)
+}
+
+// levels fills a backend and measures all operations.
+func (r *run) levels(ctx context.Context, b storage.Backend, f *results.StoreFigures) error {
 	c := r.config()
 	c.Endpoints = b.Endpoints()
 	c.CPU = func() time.Duration { return cpuOf(b) }
@@ -226,7 +245,7 @@ func (r *run) load(ctx context.Context, b storage.Backend, f *results.StoreFigur
 	for _, op := range r.o.Operations {
 		for _, clients := range r.o.Clients {
 			if err := r.level(ctx, bench, storebench.Operation(op), clients, c.CPU, f); err != nil {
-				return ended(ctx, err)
+				return err
 			}
 		}
 	}
