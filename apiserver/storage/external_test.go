@@ -147,8 +147,8 @@ func refused(t *testing.T, b *external) {
 // their writes taken into account it is not.
 func TestExternalHistory(t *testing.T) {
 	e, their := theirs(t)
-	log := &historyLog{}
-	b := startAs[*external](t, externalName, Options{History: log, External: External{Endpoints: e.Endpoints()}})
+	log, commits := &historyLog{}, &commitLog{}
+	b := startAs[*external](t, externalName, Options{History: log, OnCommit: commits.add, External: External{Endpoints: e.Endpoints()}})
 	watch, err := record.StartFullWatch(record.FullWatchOptions{Endpoint: b.Members()[0].Endpoint})
 	if err != nil {
 		t.Fatal(err)
@@ -183,6 +183,14 @@ func TestExternalHistory(t *testing.T) {
 	}
 	if err := b.Stop(); err != nil {
 		t.Fatal(err)
+	}
+	for _, c := range commits.commits() {
+		if !strings.HasPrefix(c.Key, "/registry/configmaps/ns/") || c.Revision <= 1 || c.Revision > revision {
+			t.Errorf("a commit of %s at revision %d is told", c.Key, c.Revision)
+		}
+	}
+	if n := len(commits.commits()); n != 61 {
+		t.Errorf("%d commits are told, want 61", n)
 	}
 	for _, test := range []struct {
 		contract checker.Contract

@@ -22,6 +22,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/planecheck/planecheck/apiserver/storage/proxy"
 )
@@ -77,12 +78,18 @@ type stream struct {
 	n *Namespace
 }
 
-// Send implements proxy.Stream.
+// Send implements proxy.Stream. What stands before the namespace may look at its
+// request again, so it is a copy that is translated.
 func (s *stream) Send(request any) error {
-	if err := s.n.request(request); err != nil {
+	m, ok := request.(proto.Message)
+	if !ok {
+		return status.Error(codes.InvalidArgument, "planecheck: a request that is broken does not get through")
+	}
+	m = proto.Clone(m)
+	if err := s.n.request(m); err != nil {
 		return err
 	}
-	return s.Stream.Send(request)
+	return s.Stream.Send(m)
 }
 
 // Recv implements proxy.Stream.
