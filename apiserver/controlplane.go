@@ -27,6 +27,11 @@ const (
 	// finishes the requests that it has, which for a LIST of everything is
 	// seconds.
 	stopBound = 15 * time.Second
+	// drainBound is how long it may take where it is to end in good order while
+	// its clients stay. Without --shutdown-watch-termination-grace-period a
+	// kube-apiserver then waits a minute for watches that nobody ends
+	// (k8s.io/apiserver/pkg/server/genericapiserver.go, ShutdownTimeout).
+	drainBound = 40 * time.Second
 )
 
 // Component is one running component, as it was started.

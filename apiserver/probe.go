@@ -47,9 +47,20 @@ func (p *prober) get(ctx context.Context, addr, path string) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %s: %s", path, response.Status, excerpt(string(body)))
+		return nil, &AnswerError{Path: path, Status: response.Status, Text: excerpt(string(body))}
 	}
 	return body, nil
+}
+
+// AnswerError is an answer of a component other than 200.
+type AnswerError struct {
+	Path   string // of the request
+	Status string // e.g. "500 Internal Server Error"
+	Text   string // the beginning of what it says
+}
+
+func (e *AnswerError) Error() string {
+	return fmt.Sprintf("%s answers %s: %s", e.Path, e.Status, e.Text)
 }
 
 func (p *prober) close() { p.http.CloseIdleConnections() }

@@ -240,6 +240,22 @@ func (p *process) stop(bound time.Duration) (killed bool, err error) {
 	return true, fmt.Errorf("stop %s: pid %d is still there %v after SIGKILL", p.name, p.pid, killBound)
 }
 
+// endWith ends the process group by a signal. That SIGKILL was needed after bound
+// is an error, and the process is gone all the same.
+func (p *process) endWith(sig syscall.Signal, bound time.Duration) error {
+	p.expect()
+	if err := p.signal(sig); err != nil {
+		return err
+	}
+	if p.wait(bound) {
+		return nil
+	}
+	if _, err := p.stop(0); err != nil {
+		return err
+	}
+	return fmt.Errorf("it had to be killed, %v after %v", bound, sig)
+}
+
 // wait waits for the end of the process, for at most bound.
 func (p *process) wait(bound time.Duration) bool {
 	timer := time.NewTimer(bound)

@@ -286,6 +286,21 @@ func TestStopKillsTheStubborn(t *testing.T) {
 	awaitGone(t, p.pid)
 }
 
+// Who asks for an end in good order is told if there was none.
+func TestEndTellsOfTheStubborn(t *testing.T) {
+	p := spawnChild(t, "stubborn")
+	awaitLog(t, p.logFile, "ignoring SIGTERM")
+	if err := p.endWith(syscall.SIGTERM, 100*time.Millisecond); err == nil || !strings.Contains(err.Error(), "had to be killed") {
+		t.Errorf("ended by SIGKILL: %v", err)
+	}
+	awaitGone(t, p.pid)
+	p = spawnChild(t, "sleep")
+	awaitLog(t, p.logFile, "sleeping")
+	if err := p.endWith(syscall.SIGTERM, testBound); err != nil {
+		t.Errorf("ended by SIGTERM: %v", err)
+	}
+}
+
 // A frozen process ends in its own way, too: it need not be killed.
 func TestStopFrozen(t *testing.T) {
 	p := spawnChild(t, "sleep")

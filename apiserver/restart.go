@@ -24,19 +24,14 @@ func (c *ControlPlane) Restart(ctx context.Context, component string, sig syscal
 }
 
 // End ends a component with the given signal, SIGTERM or SIGKILL, and returns
-// when its process is gone: one that ignores SIGTERM for too long is killed.
+// when its process is gone. One that has not ended 40 s after SIGTERM is killed,
+// which is an error: it did not end in good order.
 func (c *ControlPlane) End(component string, sig syscall.Signal) error {
 	target := c.find(component)
 	if target == nil {
 		return fmt.Errorf("end %q: there is no such component", component)
 	}
-	if err := c.Signal(component, sig); err != nil {
-		return fmt.Errorf("end %s: %w", component, err)
-	}
-	if target.process.wait(stopBound) {
-		return nil
-	}
-	if _, err := target.process.stop(0); err != nil {
+	if err := target.process.endWith(sig, drainBound); err != nil {
 		return fmt.Errorf("end %s: %w", component, err)
 	}
 	return nil
