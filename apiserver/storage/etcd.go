@@ -341,7 +341,7 @@ func (e *etcdCluster) Members() []Member {
 
 // Faults implements Backend.
 func (e *etcdCluster) Faults() []string {
-	faults := []string{FaultMemberStop, FaultMemberRestart}
+	faults := []string{FaultMemberStop, FaultMemberRestart, FaultDefragment, FaultNoSpace, FaultCompact}
 	if len(e.members) > 1 {
 		faults = append(faults, FaultLeaderMove)
 	}

@@ -16,7 +16,7 @@ import (
 func TestMemberFaults(t *testing.T) {
 	t.Parallel()
 	e := start(t, "etcd", Options{})
-	if diff := gocmp.Diff([]string{FaultMemberStop, FaultMemberRestart, FaultLeaderMove}, e.Faults()); diff != "" {
+	if diff := gocmp.Diff([]string{FaultMemberStop, FaultMemberRestart, FaultDefragment, FaultNoSpace, FaultCompact, FaultLeaderMove}, e.Faults()); diff != "" {
 		t.Errorf("faults (-want +got):\n%s", diff)
 	}
 	var backend Backend = e

@@ -26,17 +26,18 @@ const (
 	// FaultMemberFreeze stops a member with SIGSTOP: it keeps its connections
 	// and says nothing.
 	FaultMemberFreeze = "member-freeze"
-	// FaultPeerLink makes the way between two members slow, silent or cut.
+	// FaultPeerLink makes the way between two members slow or silent.
 	FaultPeerLink = "peer-link"
 	// FaultMemberRollback starts members from an older copy of their data: what
 	// is left when fsync was a lie and the machine lost its power.
 	FaultMemberRollback = "member-rollback"
-	// FaultDefragment rewrites a member's database, which serves nobody
-	// meanwhile.
+	// FaultDefragment, FaultNoSpace and FaultCompact are done by request to a
+	// member that is etcd: its database is rewritten, while it serves nobody; the
+	// alarm of a full database is raised, under which every member refuses writes;
+	// and revisions are compacted in the midst of traffic.
 	FaultDefragment = "defragment"
-	// FaultNoSpace raises the alarm of a full database, under which every
-	// member refuses writes.
-	FaultNoSpace = "no-space"
+	FaultNoSpace    = "no-space"
+	FaultCompact    = "compact"
 	// FaultMemberReplace removes a member for good and adds an empty one in
 	// its place.
 	FaultMemberReplace = "member-replace"
@@ -90,9 +91,6 @@ type PeerFaulter interface {
 	// is, so a partition is a Hold both ways, and an asymmetric one is a Hold
 	// one way.
 	SetPeer(from, to string, c link.Condition) error
-	// CutPeers resets the connections between two members and lets them make
-	// no new ones.
-	CutPeers(a, b string) error
 	// HealPeers undoes all that, between all members, and returns how many
 	// bytes had been waiting and now go on.
 	HealPeers() int64
@@ -102,12 +100,7 @@ type PeerFaulter interface {
 
 // PeerTraffic is what has gone from one member to another since the backend
 // started.
-type PeerTraffic struct {
-	link.Flow
-	// Refused and Reset are connections between the two, made by either, that
-	// CutPeers has kept from being made or has ended.
-	Refused, Reset int64
-}
+type PeerTraffic struct{ link.Flow }
 
 // MemberInspector is implemented by backends that can show a member past the
 // clients' way: what is seen is not recorded, and no fault touches it.
@@ -150,20 +143,6 @@ type Rejoined struct {
 	Had   uint64 // the entry of raft's log that it had applied before
 	Began uint64 // the last entry that it knew to be committed when it began again, by its own log; 0: it did not say
 	Panic string // why its process ended; "": it lives, and has applied Had again
-}
-
-// Defragmenter is implemented by backends that list FaultDefragment.
-type Defragmenter interface {
-	// DefragmentMember returns the size of the database before and after.
-	DefragmentMember(ctx context.Context, name string) (before, after int64, err error)
-}
-
-// SpaceAlarmer is implemented by backends that list FaultNoSpace.
-type SpaceAlarmer interface {
-	// RaiseNoSpace raises the alarm in the name of a member; it holds for all.
-	RaiseNoSpace(ctx context.Context, name string) error
-	// ClearNoSpace ends the alarms of all members.
-	ClearNoSpace(ctx context.Context) error
 }
 
 // QuotaLimiter is implemented by backends that list FaultQuota.

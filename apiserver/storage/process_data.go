@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -185,10 +186,12 @@ func (c *processCluster) replace(ctx context.Context, m *processMember) error {
 	if err := other.awaitReady(ctx); err != nil {
 		return fmt.Errorf("wait for a leader without it: %w", err)
 	}
-	err = other.reconfigure(ctx, "remove it", func(ctx context.Context, cluster pb.ClusterClient) error {
-		_, err := cluster.MemberRemove(ctx, &pb.MemberRemoveRequest{ID: id})
-		return unless(err, rpctypes.ErrMemberNotFound)
-	})
+	if id != 0 {
+		err = other.reconfigure(ctx, "remove it", func(ctx context.Context, cluster pb.ClusterClient) error {
+			_, err := cluster.MemberRemove(ctx, &pb.MemberRemoveRequest{ID: id})
+			return unless(err, rpctypes.ErrMemberNotFound)
+		})
+	}
 	if err != nil {
 		return err
 	}
@@ -211,7 +214,9 @@ func (c *processCluster) replace(ctx context.Context, m *processMember) error {
 }
 
 // ask finds another member that is up and the number that m has in the
-// cluster, which a member that is down cannot say itself.
+// cluster, which a member that is down cannot say itself. It is 0 where the others
+// do not know it: an earlier attempt to replace it was cut short. One that was
+// added by such an attempt has no name yet.
 func (c *processCluster) ask(ctx context.Context, m *processMember) (other *processMember, id uint64, err error) {
 	for _, o := range c.members {
 		if life := o.current(); o != m && life != nil && !life.frozen {
@@ -231,11 +236,11 @@ func (c *processCluster) ask(ctx context.Context, m *processMember) (other *proc
 		return nil, 0, err
 	}
 	for _, member := range list {
-		if member.GetName() == m.name {
+		if member.GetName() == m.name || slices.Contains(member.GetPeerURLs(), m.peerURL) {
 			return other, member.GetID(), nil
 		}
 	}
-	return nil, 0, errors.New("the others do not know it")
+	return other, 0, nil
 }
 
 // reconfigure asks a member for a change until it agrees. It refuses while it

@@ -268,49 +268,6 @@ func TestProcessRollbackRemembered(t *testing.T) {
 	mustAgree(t, c, "/registry/a", "last")
 }
 
-func TestProcessDefragmentAndAlarm(t *testing.T) {
-	t.Parallel()
-	c := startProcesses(t, "etcd-process", Options{})
-	ctx := bounded(t)
-	client := dial(t, c.Endpoints()...)
-	var revision int64
-	for range 20 {
-		revision = mustPut(t, client, "/registry/a", strings.Repeat("x", 500_000), revision)
-	}
-	if _, err := client.Compact(ctx, revision); err != nil {
-		t.Fatal(err)
-	}
-	// Pages of a deleted key are free for use after the next write only.
-	await(t, "pages to be freed", func() bool {
-		revision = mustPut(t, client, "/registry/a", "small", revision)
-		s := inspect(t, c, "etcd-1")
-		return s.DBUsed < s.DBSize/2
-	})
-	before, after, err := c.DefragmentMember(ctx, "etcd-1")
-	if err != nil || after >= before {
-		t.Errorf("defragmented from %d to %d bytes, %v", before, after, err)
-	}
-
-	if err := c.RaiseNoSpace(ctx, "etcd-2"); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names(c) {
-		await(t, "the alarm to be seen by "+name, func() bool { return inspect(t, c, name).NoSpace })
-	}
-	_, err = client.OptimisticPut(ctx, "/registry/a", []byte("refused"), revision, kubernetes.PutOptions{})
-	if err == nil || !strings.Contains(err.Error(), "database space exceeded") {
-		t.Errorf("a write under the alarm: %v", err)
-	}
-	if err := c.ClearNoSpace(ctx); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names(c) {
-		await(t, "the alarm to be gone from "+name, func() bool { return !inspect(t, c, name).NoSpace })
-	}
-	mustPut(t, client, "/registry/a", "taken", revision)
-	mustAgree(t, c, "/registry/a", "taken")
-}
-
 func TestProcessReplace(t *testing.T) {
 	t.Parallel()
 	c := startProcesses(t, "etcd-process", Options{})

@@ -97,17 +97,6 @@ func (c *processCluster) SetPeer(from, to string, condition link.Condition) erro
 	return nil
 }
 
-// CutPeers implements PeerFaulter.
-func (c *processCluster) CutPeers(a, b string) error {
-	one, other, err := c.between(a, b)
-	if err != nil {
-		return fmt.Errorf("cut %s off from %s: %w", a, b, err)
-	}
-	one.Cut()
-	other.Cut()
-	return nil
-}
-
 // HealPeers implements PeerFaulter.
 func (c *processCluster) HealPeers() int64 {
 	c.mu.Lock()
@@ -135,8 +124,6 @@ func (c *processCluster) PeerTraffic(from, to string) (PeerTraffic, error) {
 			Dropped: dialled.Up.Dropped + taken.Down.Dropped,
 			Waiting: dialled.Up.Waiting + taken.Down.Waiting,
 		},
-		Refused: dialled.Refused + taken.Refused,
-		Reset:   dialled.Reset + taken.Reset,
 	}, nil
 }
 
@@ -233,87 +220,6 @@ func moveLeader(ctx context.Context, from, to *processMember) error {
 	})
 	if err != nil {
 		return fmt.Errorf("move etcd's leader from %s to %s: %w", from.name, to.name, err)
-	}
-	return nil
-}
-
-// DefragmentMember implements Defragmenter.
-func (c *processCluster) DefragmentMember(ctx context.Context, name string) (before, after int64, err error) {
-	c.op.Lock()
-	defer c.op.Unlock()
-	m, err := c.findUp(name)
-	if err != nil {
-		return 0, 0, fmt.Errorf("defragment etcd member: %w", err)
-	}
-	was, err := m.status(ctx)
-	if err != nil {
-		return 0, 0, fmt.Errorf("defragment etcd member: %w", err)
-	}
-	err = m.ask(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
-		_, err := pb.NewMaintenanceClient(conn).Defragment(ctx, &pb.DefragmentRequest{})
-		return err
-	})
-	if err != nil {
-		return 0, 0, fmt.Errorf("defragment etcd member %s: %w", name, err)
-	}
-	is, err := m.status(ctx)
-	if err != nil {
-		return 0, 0, fmt.Errorf("defragment etcd member: %w", err)
-	}
-	return was.GetDbSize(), is.GetDbSize(), nil
-}
-
-// RaiseNoSpace implements SpaceAlarmer. The alarm is raised by request, not by
-// a database that has grown to its quota: what follows from it, the refusal of
-// writes by every member, is the same (etcdserver/apply/uber_applier.go,
-// restoreAlarms).
-func (c *processCluster) RaiseNoSpace(ctx context.Context, name string) error {
-	c.op.Lock()
-	defer c.op.Unlock()
-	m, err := c.findUp(name)
-	if err != nil {
-		return fmt.Errorf("raise the alarm of no space: %w", err)
-	}
-	resp, err := m.status(ctx)
-	if err != nil {
-		return fmt.Errorf("raise the alarm of no space: %w", err)
-	}
-	return m.alarm(ctx, pb.AlarmRequest_ACTIVATE, resp.GetHeader().GetMemberId())
-}
-
-// ClearNoSpace implements SpaceAlarmer. Each member's alarm is ended under its
-// own number, because any of them keeps all from writing.
-func (c *processCluster) ClearNoSpace(ctx context.Context) error {
-	c.op.Lock()
-	defer c.op.Unlock()
-	m, err := c.leader(ctx)
-	if err != nil {
-		return fmt.Errorf("clear the alarm of no space: %w", err)
-	}
-	var alarms []*pb.AlarmMember
-	err = m.ask(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
-		resp, err := pb.NewMaintenanceClient(conn).Alarm(ctx, &pb.AlarmRequest{Action: pb.AlarmRequest_GET, Alarm: pb.AlarmType_NOSPACE})
-		alarms = resp.GetAlarms()
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("clear the alarm of no space: list alarms: %w", err)
-	}
-	for _, a := range alarms {
-		if err := m.alarm(ctx, pb.AlarmRequest_DEACTIVATE, a.GetMemberID()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (m *processMember) alarm(ctx context.Context, action pb.AlarmRequest_AlarmAction, id uint64) error {
-	err := m.ask(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
-		_, err := pb.NewMaintenanceClient(conn).Alarm(ctx, &pb.AlarmRequest{Action: action, MemberID: id, Alarm: pb.AlarmType_NOSPACE})
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("%v the alarm of no space of member %x through %s: %w", action, id, m.name, err)
 	}
 	return nil
 }

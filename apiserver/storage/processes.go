@@ -301,7 +301,7 @@ func (c *processCluster) Members() []Member {
 func (c *processCluster) Faults() []string {
 	faults := []string{
 		FaultMemberStop, FaultMemberRestart, FaultMemberKill, FaultMemberFreeze,
-		FaultMemberRollback, FaultDefragment, FaultNoSpace, FaultSnapshotRestore, FaultQuota, FaultWatchFreeze,
+		FaultMemberRollback, FaultDefragment, FaultNoSpace, FaultCompact, FaultSnapshotRestore, FaultQuota, FaultWatchFreeze,
 	}
 	if !c.config.UnsafeNoFsync { // a disk that nobody waits for is not slow
 		faults = append(faults, FaultSlowDisk)

@@ -215,6 +215,8 @@ func (s *served) freeze(ctx context.Context) error {
 	}
 	s.hold(true)
 	if err := life.process.Freeze(ctx); err != nil {
+		// The signal may be on its way all the same. Thaw has a bound of its own.
+		err = errors.Join(err, life.process.Thaw(context.WithoutCancel(ctx)))
 		s.hold(false)
 		return err
 	}
