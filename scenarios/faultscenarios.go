@@ -59,7 +59,10 @@ func processOptions(o *Options) {
 }
 
 // inProcess are the faults that members inside the harness can take.
-var inProcess = []string{storage.FaultMemberStop, storage.FaultMemberRestart, storage.FaultLeaderMove}
+var inProcess = []string{
+	storage.FaultMemberStop, storage.FaultMemberRestart, storage.FaultLeaderMove,
+	storage.FaultDefragment, storage.FaultNoSpace, storage.FaultCompact,
+}
 
 // faultScenarios are one for each fault, those that take away one thing after
 // the other, and the random one.
@@ -86,12 +89,15 @@ func faultScenarios() []Scenario {
 			"long", inTurn("etcd-member-stop", "etcd-leader-stop", "etcd-majority-stop", "etcd-all-restart")),
 		scenario("ha-apiserver", "nothing is lost while one of two API servers is killed and frozen, and both are restarted in turn",
 			"long", inTurn("apiserver-kill", "apiserver-freeze", "apiserver-rolling-restart")),
-		scenario("ha-controllers", "nothing is done twice while the leading scheduler is killed, and the leading controller manager frozen past its lease and thawed",
-			"long", inTurn("scheduler-leader-kill", "kcm-leader-freeze")),
+		scenario("ha-controllers", "nothing is done twice while the leading scheduler is killed, then it and the leading controller manager at once, "+
+			"and the leading controller manager frozen past its lease and thawed",
+			"long", inTurn("scheduler-leader-kill", "leaders-kill", "kcm-leader-freeze")),
 		scenario("ha-nodes", "nothing is lost while nodes lose power and are back at once, and all kubelets list at once (relist storm)",
 			"long", inTurn("nodes-flap", "kubelets-restart")),
 		scenario("zone-failure", "a zone of nodes loses power for longer than the grace period; its pods run elsewhere, and it comes back",
 			"long", onTarget("nodes-crash", "zone")),
+		scenario("nodes-tenth", "a tenth of the nodes loses power for longer than the grace period; its pods are evicted; it comes back",
+			"long", onTarget("nodes-crash", "tenth")),
 		random,
 	}
 	for _, f := range faults.Catalogue() {

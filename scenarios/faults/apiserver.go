@@ -2,7 +2,10 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -13,6 +16,10 @@ import (
 // all stands for every instance where a fault acts on them one after the other.
 const all = "all"
 
+// drained has API servers end their watches when they stop, as upstream's do within
+// that time where the flag is set. Else they wait a minute for clients to do so.
+var drained = []string{"--shutdown-watch-termination-grace-period=5s"}
+
 func apiserverFaults() []Fault {
 	return []Fault{
 		{
@@ -22,8 +29,8 @@ func apiserverFaults() []Fault {
 		},
 		{
 			Name: "apiserver-stop", Area: APIServer, For: 3 * time.Second,
-			Does:    "an API server is stopped in good order (SIGTERM) and started anew after a while",
-			targets: apiServers, inject: endWith(syscall.SIGTERM),
+			Does:          "an API server is stopped in good order (SIGTERM) and started anew after a while",
+			APIServerArgs: drained, targets: apiServers, inject: endWith(syscall.SIGTERM),
 		},
 		{
 			Name: "apiserver-freeze", Area: APIServer, For: 5 * time.Second,
@@ -32,8 +39,9 @@ func apiserverFaults() []Fault {
 		},
 		{
 			Name: "apiserver-rolling-restart", Area: APIServer,
-			Does:    "all API servers are restarted, one after the other, as by an upgrade",
-			targets: func(s Shape) []string { return atLeast(2, s.APIServers, all) }, inject: rollingRestart,
+			Does:          "all API servers are restarted, one after the other, as by an upgrade",
+			APIServerArgs: drained,
+			targets:       func(s Shape) []string { return atLeast(2, s.APIServers, all) }, inject: rollingRestart,
 		},
 	}
 }
@@ -58,18 +66,22 @@ func atLeast(least, n int, targets ...string) []string {
 	return targets
 }
 
-// endWith ends a component by a signal. Its evidence is that the process is gone
-// and that nobody answers at its address; it heals with a new one.
+// endWith ends a component by a signal. Its evidence is that the process is gone,
+// by that signal and no other, and that nobody answers at its address; it heals
+// with a new one.
 func endWith(sig syscall.Signal) func(context.Context, *Env, string) (*Active, error) {
 	return func(ctx context.Context, e *Env, target string) (*Active, error) {
 		before, err := component(e.Plane, target)
 		if err != nil {
 			return nil, err
 		}
-		if err := e.Plane.End(target, sig); err != nil {
-			return nil, err
-		}
 		a := &Active{heal: func(ctx context.Context) (string, error) { return begin(ctx, e, target) }}
+		if err := e.Plane.End(target, sig); err != nil {
+			if errors.Is(err, os.ErrProcessDone) { // it ended of itself, which is for others to deal with
+				return nil, err
+			}
+			return nil, healed(ctx, a, err)
+		}
 		err = await(ctx, target+" to be gone", func(ctx context.Context) error {
 			if err := gone(before.PID); err != nil {
 				return err
@@ -107,29 +119,32 @@ func shown(ctx context.Context, a *Active, what string, look func(context.Contex
 	return a, nil
 }
 
-// healed undoes a fault whose evidence is missing.
+// undoBound is how long a fault may take to be undone that did not come about. A
+// component has to start for it, on a machine that may be busy.
+const undoBound = 2 * time.Minute
+
+// healed undoes a fault that failed, or whose evidence is missing, also where the
+// run ends meanwhile.
 func healed(ctx context.Context, a *Active, why error) error {
-	if _, err := a.Heal(context.WithoutCancel(ctx)); err != nil {
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), undoBound, fmt.Errorf("to be undone it had %v", undoBound))
+	defer cancel()
+	if _, err := a.Heal(ctx); err != nil {
 		return fmt.Errorf("%w; and it could not be undone: %w", why, err)
 	}
 	return why
 }
 
-// freeze stops a process. A signal that was sent is no evidence: /proc is.
+// freeze stops a process. A signal that was sent is no evidence: /proc is. It heals
+// when /proc shows that it goes on, and it answers.
 func freeze(ctx context.Context, e *Env, target string) (*Active, error) {
 	c, err := component(e.Plane, target)
 	if err != nil {
 		return nil, err
 	}
+	a := &Active{heal: func(ctx context.Context) (string, error) { return thaw(ctx, e, c) }}
 	if err := e.Plane.Signal(target, syscall.SIGSTOP); err != nil {
 		return nil, err
 	}
-	a := &Active{heal: func(context.Context) (string, error) {
-		if err := e.Plane.Signal(target, syscall.SIGCONT); err != nil {
-			return "", err
-		}
-		return fmt.Sprintf("process %d goes on", c.PID), nil
-	}}
 	err = await(ctx, target+" to stand still", func(context.Context) error { return stopped(c.PID) })
 	if err != nil {
 		return nil, healed(ctx, a, err)
@@ -138,24 +153,56 @@ func freeze(ctx context.Context, e *Env, target string) (*Active, error) {
 	return a, nil
 }
 
+// thaw lets a process go on. One that has ended meanwhile, because it saw that it
+// leads no more, goes on too, and cannot be asked.
+func thaw(ctx context.Context, e *Env, c apiserver.Component) (evidence string, err error) {
+	if err := e.Plane.Signal(c.Name, syscall.SIGCONT); err != nil {
+		return "", err
+	}
+	err = await(ctx, c.Name+" to go on", func(ctx context.Context) error {
+		state, err := processState(c.PID)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			evidence = fmt.Sprintf("process %d has gone on, to its end", c.PID)
+			return nil
+		case err != nil:
+			return err
+		case state == 'T':
+			return fmt.Errorf("process %d still stands still", c.PID)
+		}
+		ctx, cancel := context.WithTimeout(ctx, readBound)
+		defer cancel()
+		if _, err := e.Plane.Get(ctx, c.Name, "/healthz"); err != nil {
+			return err
+		}
+		evidence = fmt.Sprintf("process %d goes on and serves", c.PID)
+		return nil
+	})
+	return evidence, err
+}
+
 func rollingRestart(ctx context.Context, e *Env, _ string) (*Active, error) {
 	var evidence []string
 	for _, c := range ofKind(e.Plane, apiserver.KubeAPIServer) {
-		// Its bound is that of a start, which may be slower than a fault's effect.
-		if err := e.Plane.Restart(context.WithoutCancel(ctx), c.Name, syscall.SIGTERM); err != nil {
-			return nil, err
+		if errors.Is(ctx.Err(), context.Canceled) { // each has a bound of its own
+			return nil, context.Cause(ctx)
 		}
-		if err := gone(c.PID); err != nil {
-			return nil, err
-		}
-		after, err := component(e.Plane, c.Name)
+		seen, err := restartServer(context.WithoutCancel(ctx), e, c.Name)
 		if err != nil {
 			return nil, err
 		}
-		if e.Replaced != nil {
-			e.Replaced(c.Name, after.PID)
-		}
-		evidence = append(evidence, fmt.Sprintf("%s: process %d after %d", c.Name, after.PID, c.PID))
+		evidence = append(evidence, c.Name+": "+seen)
 	}
 	return &Active{Evidence: strings.Join(evidence, "; ")}, nil
+}
+
+func restartServer(ctx context.Context, e *Env, name string) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, undoBound, fmt.Errorf("its restart had %v", undoBound))
+	defer cancel()
+	a, err := endWith(syscall.SIGTERM)(ctx, e, name)
+	if err != nil {
+		return "", err
+	}
+	now, err := a.Heal(ctx)
+	return a.Evidence + "; " + now, err
 }

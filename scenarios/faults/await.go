@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net"
 	"os"
 	"slices"
@@ -20,6 +22,10 @@ const poll = 20 * time.Millisecond
 // dialBound is how long a connection on loopback may take. One that is refused
 // is so at once.
 const dialBound = time.Second
+
+// turnedAway is how long a connection is watched for its end by a link whose
+// target takes nobody. A busy machine that takes longer is asked again.
+const turnedAway = 20 * time.Millisecond
 
 // await waits until look returns no error. What it returned last before ctx
 // ended is why the wait was in vain.
@@ -58,27 +64,39 @@ func component(p *apiserver.ControlPlane, name string) (apiserver.Component, err
 	return apiserver.Component{}, fmt.Errorf("there is no component %q", name)
 }
 
-// gone fails while there is a process of that number. Ours are reaped as they end.
+// gone fails unless there is no process of that number. Ours are reaped as they
+// end.
 func gone(pid int) error {
-	if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
+	_, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
+	switch {
+	case err == nil:
 		return fmt.Errorf("process %d is still there", pid)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
 	}
-	return nil
+	return fmt.Errorf("see whether process %d is there: %w", pid, err)
 }
 
-// refuses fails unless nobody takes connections at an address. A dial that does
-// not end in time says nothing.
+// refuses fails unless nobody takes connections at an address, or who does turns
+// them away at once, as a link does whose target is gone. A dial that does not end
+// in time says nothing, and neither does a connection on which nothing comes.
 func refuses(ctx context.Context, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, dialBound)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-	switch {
-	case err == nil:
-		return errors.Join(fmt.Errorf("%s still takes connections", addr), conn.Close())
-	case !errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("see whether %s takes connections: %w", addr, err)
+	if err == nil {
+		defer conn.Close()
+		if err = conn.SetReadDeadline(time.Now().Add(turnedAway)); err == nil {
+			_, err = conn.Read(make([]byte, 1))
+		}
 	}
-	return nil
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF):
+		return nil
+	case err == nil, errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("%s still takes connections", addr)
+	}
+	return fmt.Errorf("see whether %s takes connections: %w", addr, err)
 }
 
 // stopped fails unless /proc shows a process as stopped by a signal (state T,

@@ -26,6 +26,8 @@ const (
 	ballastMost  = 1500 // writes
 	// ballastLook is after how many writes it is looked whether it is enough.
 	ballastLook = 20
+	// removeBound is how long its removal may take.
+	removeBound = 20 * time.Second
 )
 
 var configMaps = apiclient.Resource{Version: "v1", Plural: "configmaps"}
@@ -45,8 +47,8 @@ type ballast struct {
 // are spread over the API servers.
 func newBallast(ctx context.Context, e *Env) (*ballast, error) {
 	b := &ballast{writer: e.Layer.Client(e.Strangers[0])}
-	if err := b.put(ctx, "create"); err != nil {
-		return nil, err
+	if err := b.put(ctx, "create"); err != nil { // it may have come about all the same
+		return nil, errors.Join(err, b.remove(context.WithoutCancel(ctx)))
 	}
 	// They outlive the injection.
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -123,13 +125,21 @@ func (b *ballast) end(ctx context.Context) (string, error) {
 	for _, r := range b.readers {
 		resumed += r.opened - 1
 	}
-	_, failed := b.writer.Do(ctx, &apiclient.Request{
+	err = errors.Join(err, b.remove(context.WithoutCancel(ctx))) // the wait may have used up all its time
+	return fmt.Sprintf("%d readers have read all %d writes once, in order, and resumed %d times", len(b.readers), b.written-1, resumed), err
+}
+
+// remove takes the object away, if it is there.
+func (b *ballast) remove(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, removeBound, fmt.Errorf("it had %v", removeBound))
+	defer cancel()
+	_, err := b.writer.Do(ctx, &apiclient.Request{
 		Verb: "delete", Resource: configMaps, Namespace: metav1.NamespaceDefault, Name: ballastName,
 	})
-	if failed != nil {
-		err = errors.Join(err, fmt.Errorf("take ballast away: %w", failed))
+	if err != nil && !apiclient.IsNotFound(err) {
+		return fmt.Errorf("take ballast away: %w", err)
 	}
-	return fmt.Sprintf("%d readers have read all %d writes once, in order, and resumed %d times", len(b.readers), b.written-1, resumed), err
+	return nil
 }
 
 // ballastReader keeps a watch open and resumes it from the last version that it

@@ -29,17 +29,17 @@ const (
 func clientFaults() []Fault {
 	return []Fault{
 		{
-			Name: "connections-reset", Area: Clients,
+			Name: "connections-reset", Area: Clients, Each: true,
 			Does:    "all connections of clients to one or all API servers are reset, three times, each time that they have come back",
 			targets: clientLinked, inject: resetConnections,
 		},
 		{
-			Name: "watches-cut", Area: Clients,
+			Name: "watches-cut", Area: Clients, Each: true,
 			Does:    "the connections of watches to one or all API servers end in the middle of an event, three times; clients resume",
 			targets: clientLinked, inject: cutWatches,
 		},
 		{
-			Name: "slow-readers", Area: Clients, For: 3 * time.Second, Blocks: true,
+			Name: "slow-readers", Area: Clients, For: 3 * time.Second, Blocks: true, Each: true,
 			Does:    "events trickle to the watches of one or all API servers until these give up slow watchers, which resume",
 			targets: clientLinked, inject: slowReaders,
 		},

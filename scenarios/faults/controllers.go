@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -37,6 +38,11 @@ func controllerFaults() []Fault {
 			Name: "kcm-leader-kill", Area: Controllers, For: 2 * time.Second,
 			Does:    "the leading controller manager is killed (SIGKILL); another takes over; it is started anew",
 			targets: managers, inject: killLeading,
+		},
+		{
+			Name: "leaders-kill", Area: Controllers, For: 2 * time.Second,
+			Does:    "the leading scheduler and the leading controller manager are killed (SIGKILL) at once; others take over; both are started anew",
+			targets: func(s Shape) []string { return atLeast(2, min(s.Schedulers, s.ControllerManagers), all) }, inject: killLeaders,
 		},
 		{
 			Name: "scheduler-leader-freeze", Area: Controllers, For: 2 * time.Second,
@@ -130,31 +136,98 @@ func succession(ctx context.Context, e *Env, kind, before string) (string, error
 	return now, err
 }
 
+// reign is who leads a kind of component.
+type reign struct {
+	kind   string
+	leader apiserver.Component
+	holder string // of the lease
+}
+
+// reigning finds who leads a kind.
+func reigning(ctx context.Context, e *Env, kind string) (r reign, err error) {
+	r.kind = kind
+	if r.leader, err = leading(ctx, e, kind); err != nil {
+		return r, err
+	}
+	r.holder, err = holder(ctx, e, kind)
+	return r, err
+}
+
+// end strikes the leader and waits until another one leads.
+func (r reign) end(ctx context.Context, e *Env, strike func(context.Context, *Env, string) (*Active, error)) (*Active, error) {
+	a, err := strike(ctx, e, r.leader.Name)
+	if err != nil {
+		return nil, err
+	}
+	now, err := succession(ctx, e, r.kind, r.holder)
+	if err != nil {
+		return nil, healed(ctx, a, err)
+	}
+	a.Evidence = fmt.Sprintf("%s: %s; the lease went to %s", r.leader.Name, a.Evidence, now)
+	return a, nil
+}
+
 // depose strikes the leader of a kind and waits until another one leads.
 func depose(ctx context.Context, e *Env, kind string, strike func(context.Context, *Env, string) (*Active, error)) (apiserver.Component, *Active, error) {
-	victim, err := leading(ctx, e, kind)
+	r, err := reigning(ctx, e, kind)
 	if err != nil {
-		return victim, nil, err
+		return r.leader, nil, err
 	}
-	before, err := holder(ctx, e, kind)
-	if err != nil {
-		return victim, nil, err
-	}
-	a, err := strike(ctx, e, victim.Name)
-	if err != nil {
-		return victim, nil, err
-	}
-	now, err := succession(ctx, e, kind, before)
-	if err != nil {
-		return victim, nil, healed(ctx, a, err)
-	}
-	a.Evidence = fmt.Sprintf("%s: %s; the lease went to %s", victim.Name, a.Evidence, now)
-	return victim, a, nil
+	a, err := r.end(ctx, e, strike)
+	return r.leader, a, err
 }
 
 func killLeading(ctx context.Context, e *Env, kind string) (*Active, error) {
 	_, a, err := depose(ctx, e, kind, endWith(syscall.SIGKILL))
 	return a, err
+}
+
+// killLeaders kills the leading scheduler and the leading controller manager at
+// once, which are found before either is struck.
+func killLeaders(ctx context.Context, e *Env, _ string) (*Active, error) {
+	var reigns []reign
+	for _, kind := range []string{apiserver.KubeScheduler, apiserver.KubeControllerManager} {
+		r, err := reigning(ctx, e, kind)
+		if err != nil {
+			return nil, err
+		}
+		reigns = append(reigns, r)
+	}
+	return together(ctx, len(reigns), func(i int) (*Active, error) { return reigns[i].end(ctx, e, endWith(syscall.SIGKILL)) })
+}
+
+// together injects several faults at once, which heal at once. If one of them fails
+// the others are undone.
+func together(ctx context.Context, n int, inject func(int) (*Active, error)) (*Active, error) {
+	acting, errs := make([]*Active, n), make([]error, n)
+	var injecting sync.WaitGroup
+	for i := range n {
+		injecting.Go(func() { acting[i], errs[i] = inject(i) })
+	}
+	injecting.Wait()
+	a := &Active{heal: func(ctx context.Context) (string, error) { return healAll(ctx, acting) }}
+	if err := errors.Join(errs...); err != nil {
+		return nil, healed(ctx, a, err)
+	}
+	var evidence []string
+	for _, one := range acting {
+		evidence = append(evidence, one.Evidence)
+	}
+	a.Evidence = strings.Join(evidence, "; ")
+	return a, nil
+}
+
+// healAll heals all that act, at once; nil: that one does not.
+func healAll(ctx context.Context, acting []*Active) (string, error) {
+	evidence, errs := make([]string, len(acting)), make([]error, len(acting))
+	var healing sync.WaitGroup
+	for i, one := range acting {
+		if one != nil {
+			healing.Go(func() { evidence[i], errs[i] = one.Heal(ctx) })
+		}
+	}
+	healing.Wait()
+	return strings.Join(evidence, "; "), errors.Join(errs...)
 }
 
 // freezeLeading stops the leader for longer than its lease. Thawed, it has to
@@ -205,13 +278,10 @@ func resignation(ctx context.Context, e *Env, victim apiserver.Component, since 
 }
 
 // freezeUnfenced is freezeLeading where nothing tells the thawed leader that it
-// leads no more. The evidence is that two say that they lead. On a busy machine
-// they may do so before anything is done to them: whoever is late with its renewal
-// finds itself in the same place.
+// leads no more. The evidence is that two say that they lead once it goes on. On a
+// busy machine they may say so before: whoever is late with its renewal finds itself
+// in the same place. One of them stands still all the same.
 func freezeUnfenced(ctx context.Context, e *Env, kind string) (*Active, error) {
-	if leaders, err := allLeading(ctx, e, kind); err == nil && len(leaders) > 1 {
-		return &Active{Evidence: fmt.Sprintf("all of %v say already that they lead", leaders)}, nil
-	}
 	victim, a, err := depose(ctx, e, kind, freeze)
 	if err != nil {
 		return nil, err

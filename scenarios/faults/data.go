@@ -21,7 +21,7 @@ func dataFaults() []Fault {
 			Needs: []string{storage.FaultMemberRollback, storage.FaultMemberReplace},
 			Does: "one etcd member loses power and starts from an older copy of its data: a follower panics, because its leader knows better, " +
 				"and is replaced; a leader learns from the next one what it has lost",
-			targets: of(3, follower, leader), inject: rollbackMember,
+			targets: of(3, follower, leader), inject: rollbackMember, Each: true,
 		},
 		{
 			Name: "etcd-quota", Area: Etcd, Blocks: true, Needs: []string{storage.FaultQuota},
@@ -33,16 +33,16 @@ func dataFaults() []Fault {
 			Name: "etcd-slow-disk", Area: Etcd, Blocks: true, For: 10 * time.Second, Needs: []string{storage.FaultSlowDisk},
 			Does: "every fsync of an etcd member, or of all, takes 100 ms longer (the kernel holds the call, in place of a slow disk), " +
 				"for which the members are restarted one after the other, before and after",
-			targets: of(3, all, follower), inject: slowDisk,
+			targets: of(3, all, follower), inject: slowDisk, Each: true,
 		},
 		{
-			Name: "backup-restore", Area: Etcd, Blocks: true, Restores: true, Needs: []string{storage.FaultSnapshotRestore},
+			Name: "backup-restore", Area: Etcd, Blocks: true, Restores: true, APIServerArgs: drained, Needs: []string{storage.FaultSnapshotRestore},
 			Does: "etcd is restored from a snapshot taken under load, with the revision bump that watchers need, while the API servers are down; " +
 				"what was written after it is lost by design",
 			targets: of(1, all), inject: restore(revisionBump),
 		},
 		{
-			Name: "restore-unbumped", Area: Etcd, Blocks: true, Restores: true, Needs: []string{storage.FaultSnapshotRestore},
+			Name: "restore-unbumped", Area: Etcd, Blocks: true, Restores: true, APIServerArgs: drained, Needs: []string{storage.FaultSnapshotRestore},
 			Breaks:  []string{"Restored"},
 			Does:    "etcd is restored from a snapshot without a revision bump, so that revisions which watchers have seen are given away again",
 			targets: of(1, all), inject: restore(0),
@@ -73,19 +73,14 @@ func rollbackMember(ctx context.Context, e *Env, target string) (*Active, error)
 	if _, err := awaitRevisions(ctx, e, lostRevisions); err != nil {
 		return nil, err
 	}
+	a := &Active{heal: func(ctx context.Context) (string, error) { return replaceDown(ctx, e, replacer, victim) }}
 	seen, err := rollbacker.RollbackMember(ctx, victim.Name)
 	if err != nil {
-		return nil, err
+		return nil, healed(ctx, a, err)
 	}
 	if seen.Panic == "" {
 		return cameBack(ctx, e, victim, seen)
 	}
-	a := &Active{heal: func(ctx context.Context) (string, error) {
-		if err := replacer.ReplaceMember(ctx, victim.Name); err != nil {
-			return "", err
-		}
-		return awaitLeader(ctx, e)
-	}}
 	return shown(ctx, a, victim.Name+" to be missed", func(ctx context.Context) error {
 		evidence, err := missed(ctx, e, victims)
 		a.Evidence = fmt.Sprintf("%s began with entry %d, had applied %d, and died: %s; %s", victim.Name, seen.Began, seen.Had, seen.Panic, evidence)
@@ -131,6 +126,10 @@ func rollback(ctx context.Context, e *Env, _ string) (*Active, error) {
 	if err != nil {
 		return nil, err
 	}
+	restarter, err := as[storage.MemberRestarter](e)
+	if err != nil {
+		return nil, err
+	}
 	if err := keeper.SaveData(ctx); err != nil {
 		return nil, err
 	}
@@ -138,8 +137,9 @@ func rollback(ctx context.Context, e *Env, _ string) (*Active, error) {
 	if err != nil {
 		return nil, err
 	}
+	undo := &Active{heal: func(ctx context.Context) (string, error) { return restartMembers(ctx, e, restarter, e.Store.Members()) }}
 	if err := keeper.RollbackData(ctx); err != nil {
-		return nil, err
+		return nil, healed(ctx, undo, err)
 	}
 	var now int64
 	err = await(ctx, "an answer after the loss", func(ctx context.Context) (err error) {
@@ -147,7 +147,7 @@ func rollback(ctx context.Context, e *Env, _ string) (*Active, error) {
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, healed(ctx, undo, err)
 	}
 	if now >= lost {
 		return nil, fmt.Errorf("revision %d was lost, and the store is at %d already", lost, now)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 const (
 	leader   = "leader"
 	follower = "follower"
+	minority = "minority" // of those that do not lead
 	majority = "majority"
 )
 
@@ -56,17 +58,17 @@ func etcdFaults() []Fault {
 			targets: of(2, leader), inject: moveLeader,
 		},
 		{
-			Name: "etcd-defragment", Area: Etcd,
+			Name: "etcd-defragment", Area: Etcd, Needs: []string{storage.FaultDefragment},
 			Does:    "every etcd member is defragmented in turn, which stops its answers meanwhile",
 			targets: of(1, all), inject: defragment,
 		},
 		{
-			Name: "etcd-compaction-storm", Area: Etcd, For: 5 * time.Second,
+			Name: "etcd-compaction-storm", Area: Etcd, Needs: []string{storage.FaultCompact}, For: 5 * time.Second,
 			Does:    "etcd is compacted every 200 ms, right behind its newest revisions",
 			targets: of(1, all), inject: compactionStorm,
 		},
 		{
-			Name: "etcd-nospace", Area: Etcd, Blocks: true, For: 3 * time.Second,
+			Name: "etcd-nospace", Area: Etcd, Needs: []string{storage.FaultNoSpace}, Blocks: true, For: 3 * time.Second,
 			Does:    "etcd raises its alarm NOSPACE, refuses every write, and recovers when it is disarmed",
 			targets: of(1, leader), inject: noSpace,
 		},
@@ -94,6 +96,8 @@ func chosen(ctx context.Context, e *Env, target string) ([]storage.Member, error
 		return []storage.Member{leads}, nil
 	case follower:
 		return others[:1], nil
+	case minority:
+		return others[:(len(members)-1)/2], nil
 	case majority:
 		return append([]storage.Member{leads}, others[:len(members)/2]...), nil
 	}
@@ -108,7 +112,7 @@ func stopMembers(ctx context.Context, e *Env, target string) (*Active, error) {
 		return nil, err
 	}
 	down := namesOf(victims)
-	a := &Active{heal: func(ctx context.Context) (string, error) { return restartMembers(ctx, e, restarter, down) }}
+	a := &Active{heal: func(ctx context.Context) (string, error) { return restartMembers(ctx, e, restarter, victims) }}
 	if err := restarter.StopMembers(ctx, down...); err != nil {
 		return nil, healed(ctx, a, err)
 	}
@@ -140,24 +144,34 @@ func missed(ctx context.Context, e *Env, victims []storage.Member) (string, erro
 	if left == 0 {
 		return evidence, nil
 	}
-	leads, err := findLeader(ctx, e)
-	switch quorum := left > len(all)/2; {
-	case quorum && err != nil:
-		return "", err
-	case quorum:
-		return fmt.Sprintf("%s, %s leads", evidence, leads.Name), nil
-	case err == nil:
-		return "", fmt.Errorf("%s still leads, without a majority", leads.Name)
-	case !errors.Is(err, errNoLeader):
-		return "", err
+	if left > len(all)/2 {
+		leads, err := findLeader(ctx, e, victims...)
+		return fmt.Sprintf("%s, %s leads", evidence, leads.Name), err
 	}
-	return evidence + ", the others know no leader", nil
+	for _, m := range all {
+		if slices.Contains(names, m.Name) {
+			continue
+		}
+		// One that does not answer has not said that it knows no leader.
+		s, err := status(ctx, m)
+		if err == nil && s.Leader != 0 {
+			err = fmt.Errorf("%s still follows %x, without a majority", m.Name, s.Leader)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return evidence + ", each of the others says that it knows no leader", nil
 }
 
-func restartMembers(ctx context.Context, e *Env, restarter storage.MemberRestarter, names []string) (string, error) {
+// restartMembers starts those that are down, which after an injection that failed
+// need not be all.
+func restartMembers(ctx context.Context, e *Env, restarter storage.MemberRestarter, victims []storage.Member) (string, error) {
 	var errs []error
-	for _, name := range names {
-		errs = append(errs, restarter.RestartMember(ctx, name))
+	for _, m := range victims {
+		if refuses(ctx, hostPort(m.Endpoint)) == nil {
+			errs = append(errs, restarter.RestartMember(ctx, m.Name))
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return "", err
@@ -171,10 +185,8 @@ func awaitLeader(ctx context.Context, e *Env) (string, error) {
 	defer cancel()
 	var seen string
 	err := await(ctx, "a leader of etcd", func(ctx context.Context) error {
-		leads, err := findLeader(ctx, e)
-		if err != nil {
-			return err
-		}
+		of := map[uint64]bool{}
+		seen = ""
 		for _, m := range e.Store.Members() {
 			s, err := status(ctx, m)
 			if err != nil {
@@ -183,7 +195,16 @@ func awaitLeader(ctx context.Context, e *Env) (string, error) {
 			if s.Leader == 0 {
 				return fmt.Errorf("%s knows no leader", m.Name)
 			}
-			seen = fmt.Sprintf("%s leads in term %d", leads.Name, s.RaftTerm)
+			if s.Leader == s.Header.MemberId {
+				seen = fmt.Sprintf("%s leads in term %d", m.Name, s.RaftTerm)
+			}
+			of[s.Leader] = true
+		}
+		if len(of) > 1 {
+			return fmt.Errorf("the members follow %d leaders", len(of))
+		}
+		if seen == "" {
+			return errNoLeader
 		}
 		return nil
 	})
@@ -216,100 +237,6 @@ func moveLeader(ctx context.Context, e *Env, _ string) (*Active, error) {
 	return &Active{Evidence: fmt.Sprintf("%s leads after %s", after.Name, before.Name)}, nil
 }
 
-// defragment rewrites the database of every member. A member answers nothing
-// meanwhile; etcd's documentation asks for one after the other.
-func defragment(ctx context.Context, e *Env, _ string) (*Active, error) {
-	var evidence []string
-	for _, m := range e.Store.Members() {
-		before, err := status(ctx, m)
-		if err != nil {
-			return nil, err
-		}
-		err = ask(m, func(c *clientv3.Client) error {
-			_, err := c.Defragment(ctx, m.Endpoint)
-			return err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("defragment %s: %w", m.Name, err)
-		}
-		after, err := status(ctx, m)
-		if err != nil {
-			return nil, err
-		}
-		if free := after.DbSize - after.DbSizeInUse; free > before.DbSize-before.DbSizeInUse {
-			return nil, fmt.Errorf("%s has more free pages after it was defragmented: %d bytes", m.Name, free)
-		}
-		evidence = append(evidence, fmt.Sprintf("%s: database of %d KiB, %d before", m.Name, after.DbSize>>10, before.DbSize>>10))
-	}
-	return &Active{Evidence: strings.Join(evidence, "; ")}, nil
-}
-
-const (
-	stormInterval = 200 * time.Millisecond
-	// stormMargin is how many of the newest revisions a storm leaves: watches
-	// that are a moment behind shall live, those that are more shall not.
-	stormMargin = 20
-)
-
-// compactionStorm compacts until it is healed. Its evidence is a revision that
-// can be read no more.
-func compactionStorm(ctx context.Context, e *Env, _ string) (*Active, error) {
-	c, err := client(e.Store.Members()[0])
-	if err != nil {
-		return nil, err
-	}
-	first, err := compactOnce(ctx, c)
-	if err == nil {
-		_, err = c.Get(ctx, "planecheck", clientv3.WithRev(first-1))
-		if !errors.Is(err, rpctypes.ErrCompacted) {
-			err = fmt.Errorf("revision %d can still be read after a compaction at %d: %w", first-1, first, err)
-		} else {
-			err = nil
-		}
-	}
-	if err != nil {
-		return nil, errors.Join(err, c.Close())
-	}
-	storm, stop := context.WithCancel(context.WithoutCancel(ctx))
-	result := make(chan string, 1)
-	go func() { result <- keepCompacting(storm, c) }()
-	return &Active{
-		Evidence: fmt.Sprintf("revision %d is compacted", first-1),
-		heal: func(context.Context) (string, error) {
-			stop()
-			return <-result, c.Close()
-		},
-	}, nil
-}
-
-func keepCompacting(ctx context.Context, c *clientv3.Client) string {
-	ticker := time.NewTicker(stormInterval)
-	defer ticker.Stop()
-	done, failed := 1, 0
-	for {
-		select {
-		case <-ctx.Done():
-			return fmt.Sprintf("%d compactions, %d in vain", done, failed)
-		case <-ticker.C:
-		}
-		if _, err := compactOnce(ctx, c); err == nil {
-			done++
-		} else if ctx.Err() == nil {
-			failed++ // another one, of an API server, may have been faster
-		}
-	}
-}
-
-func compactOnce(ctx context.Context, c *clientv3.Client) (int64, error) {
-	answer, err := c.Get(ctx, "planecheck", clientv3.WithCountOnly())
-	if err != nil {
-		return 0, err
-	}
-	rev := answer.Header.Revision - stormMargin
-	_, err = c.Compact(ctx, rev)
-	return rev, err
-}
-
 // noSpace raises the alarm as a member does that is out of its quota
 // (server/etcdserver/server.go, applyV3.Alarm): it counts for the whole cluster.
 // The evidence is a write through the API that is refused.
@@ -318,15 +245,15 @@ func noSpace(ctx context.Context, e *Env, target string) (*Active, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := alarm(ctx, victims[0], pb.AlarmRequest_ACTIVATE); err != nil {
-		return nil, err
-	}
 	a := &Active{heal: func(ctx context.Context) (string, error) {
 		if err := alarm(ctx, victims[0], pb.AlarmRequest_DEACTIVATE); err != nil {
 			return "", err
 		}
 		return "a write is taken", await(ctx, "a write to be taken", func(ctx context.Context) error { return tryWrite(ctx, e) })
 	}}
+	if err := alarm(ctx, victims[0], pb.AlarmRequest_ACTIVATE); err != nil {
+		return nil, healed(ctx, a, err)
+	}
 	var refusal error
 	err = await(ctx, "a write to be refused", func(ctx context.Context) error {
 		if refusal = tryWrite(ctx, e); refusal == nil {

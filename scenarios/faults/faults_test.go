@@ -3,15 +3,18 @@ package faults
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/planecheck/planecheck/apiserver/link"
 	"github.com/planecheck/planecheck/apiserver/storage"
 )
 
@@ -41,6 +44,12 @@ func TestCatalogue(t *testing.T) {
 		if targets := f.Targets(small); len(targets) > 0 {
 			t.Errorf("%s would take the only one there is: %q", name, targets)
 		}
+	}
+	few, _ := Find("etcd-kill")
+	five := large
+	five.Members = 5
+	if got := append(few.Targets(large), few.Targets(five)...); !slices.Equal(got, []string{leader, follower, leader, follower, minority}) {
+		t.Errorf("targets of %s among three and five members: %q", few.Name, got)
 	}
 	if _, ok := Find("etcd-explode"); ok {
 		t.Error("a fault was found that there is not")
@@ -102,6 +111,14 @@ func TestRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := listener.Addr().String()
+	way, err := link.New("127.0.0.1:0", addr) // as before an etcd member
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer way.Close()
+	if refuses(t.Context(), way.Addr()) == nil {
+		t.Error("a link to an open port reads as refusing")
+	}
 	if refuses(t.Context(), addr) == nil {
 		t.Error("an open port reads as refusing")
 	}
@@ -109,6 +126,12 @@ func TestRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := refuses(t.Context(), addr); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), testBound)
+	defer cancel()
+	err = await(ctx, "the link to turn clients away", func(ctx context.Context) error { return refuses(ctx, way.Addr()) })
+	if err != nil {
 		t.Error(err)
 	}
 }
@@ -123,6 +146,51 @@ func TestHealed(t *testing.T) {
 	stuck := errors.New("stuck")
 	if err := healed(t.Context(), &Active{heal: func(context.Context) (string, error) { return "", stuck }}, why); !errors.Is(err, why) || !errors.Is(err, stuck) {
 		t.Error(err)
+	}
+}
+
+// A fault is undone also where the run has ended, and within a time.
+func TestHealedAfterTheEnd(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	why := errors.New("interrupted")
+	err := healed(ctx, &Active{heal: func(ctx context.Context) (string, error) {
+		if _, bounded := ctx.Deadline(); !bounded || ctx.Err() != nil {
+			t.Errorf("bounded: %v, %v", bounded, ctx.Err())
+		}
+		return "", nil
+	}}, why)
+	if !errors.Is(err, why) {
+		t.Error(err)
+	}
+}
+
+// Where one of several faults fails, those that act are undone; else all act, and
+// all are healed.
+func TestTogether(t *testing.T) {
+	why := errors.New("it does not show")
+	var mended atomic.Int64
+	inject := func(fails int) func(int) (*Active, error) {
+		return func(i int) (*Active, error) {
+			if i == fails {
+				return nil, why
+			}
+			return &Active{Evidence: fmt.Sprint("e", i), heal: func(context.Context) (string, error) {
+				mended.Add(1)
+				return fmt.Sprint("h", i), nil
+			}}, nil
+		}
+	}
+	if _, err := together(t.Context(), 3, inject(1)); !errors.Is(err, why) || mended.Load() != 2 {
+		t.Errorf("%v, %d of 2 are mended", err, mended.Load())
+	}
+	mended.Store(0)
+	a, err := together(t.Context(), 2, inject(-1))
+	if err != nil || a.Evidence != "e0; e1" || mended.Load() != 0 {
+		t.Fatalf("%+v, %v, %d are mended", a, err, mended.Load())
+	}
+	if evidence, err := a.Heal(t.Context()); err != nil || evidence != "h0; h1" || mended.Load() != 2 {
+		t.Errorf("%q, %v, %d are mended", evidence, err, mended.Load())
 	}
 }
 

@@ -18,15 +18,22 @@ import (
 // canary names what is written to see whether watches are fresh.
 const canary = "planecheck-canary"
 
-// freshBound is how long a write may take to come out of a watch.
-const freshBound = 2 * time.Second
+const (
+	// freshBound is how long a write may take to come out of a watch once it is
+	// acknowledged. It leaves some of the two seconds that a client of Env.Client
+	// keeps a watch open.
+	freshBound = time.Second
+	// askBound is how long the requests for that may take, and the watch live.
+	askBound = 5 * time.Second
+)
 
 // errStale says that a watch was opened, that a write was acknowledged after
 // that, and that nothing came out of the watch.
 var errStale = errors.New("a write did not come out of the watch")
 
 // Fresh writes a ConfigMap of its own through an API server, opens a watch there,
-// deletes it, and waits for the event, all within two seconds.
+// deletes it, and waits for the event, which has to come within a second of the
+// answer to that.
 func Fresh(ctx context.Context, api kubernetes.Interface, server string) error {
 	return configMap(canary+"-"+server).fresh(ctx, api)
 }
@@ -92,21 +99,23 @@ func pod(namespace, name string) subject {
 	}
 }
 
-// fresh writes, opens a watch from there, writes again, and waits for an event.
+// fresh writes, opens a watch from there, writes again, and waits for an event for
+// freshBound from the acknowledgement on. Only that wait, in full, makes a watch stale:
+// neither a request that takes long, nor the end of ctx, nor that of the watch does.
 func (s subject) fresh(ctx context.Context, api kubernetes.Interface) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, freshBound, fmt.Errorf("it had %v", freshBound))
-	defer cancel()
 	written := false
 	defer func() { // also after an attempt of unknown fate; what is left, the next look undoes
 		if !written {
-			_ = s.write(context.WithoutCancel(ctx), api)
+			_ = s.write(context.WithoutCancel(ctx), api) // the client has a bound of its own
 		}
 	}()
-	version, err := s.prepare(ctx, api)
+	asking, cancel := context.WithTimeoutCause(ctx, askBound, fmt.Errorf("it had %v", askBound))
+	defer cancel()
+	version, err := s.prepare(asking, api)
 	if err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
-	w, err := s.watch(ctx, api, metav1.ListOptions{
+	w, err := s.watch(asking, api, metav1.ListOptions{
 		FieldSelector:   fields.OneTermEqualSelector(metav1.ObjectNameField, s.name).String(),
 		ResourceVersion: version,
 	})
@@ -114,22 +123,29 @@ func (s subject) fresh(ctx context.Context, api kubernetes.Interface) error {
 		return fmt.Errorf("watch: %w", err)
 	}
 	defer w.Stop()
-	if err := s.write(ctx, api); err != nil {
+	if err := s.write(asking, api); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	written = true
+	return comesOut(ctx, w)
+}
+
+// comesOut waits for the first event of a watch.
+func comesOut(ctx context.Context, w watch.Interface) error {
+	timer := time.NewTimer(freshBound)
+	defer timer.Stop()
 	select {
 	case e, open := <-w.ResultChan():
 		switch {
-		case ctx.Err() != nil && (!open || e.Type == watch.Error): // ctx has ended it
-			return fmt.Errorf("%w: %w", errStale, context.Cause(ctx))
 		case !open:
 			return errors.New("the watch was closed")
 		case e.Type == watch.Error:
 			return fmt.Errorf("the watch ended: %w", apierrors.FromObject(e.Object))
 		}
 		return nil
+	case <-timer.C:
+		return fmt.Errorf("%w: it had %v", errStale, freshBound)
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", errStale, context.Cause(ctx))
+		return context.Cause(ctx)
 	}
 }

@@ -17,17 +17,17 @@ const orphanName = "planecheck-orphan"
 // endManagers ends all controller managers, and leaves work that only they do.
 // Nothing mends that: the cluster has to be seen broken in the end.
 func endManagers(ctx context.Context, e *Env, kind string) (*Active, error) {
-	for _, name := range instances(kind, 1, count(e.Plane, kind)) {
-		if _, err := endWith(syscall.SIGTERM)(ctx, e, name); err != nil {
-			return nil, err
-		}
-	}
-	pod, err := deletePod(ctx, e)
+	names := instances(kind, 1, count(e.Plane, kind))
+	ended, err := together(ctx, len(names), func(i int) (*Active, error) { return endWith(syscall.SIGTERM)(ctx, e, names[i]) })
 	if err != nil {
 		return nil, err
 	}
-	if err := orphan(ctx, e); err != nil {
-		return nil, err
+	pod, err := deletePod(ctx, e)
+	if err == nil {
+		err = orphan(ctx, e)
+	}
+	if err != nil {
+		return nil, healed(ctx, ended, err)
 	}
 	return &Active{Evidence: fmt.Sprintf("all of %s are gone, pod %s too; %s has no owner", kind, pod, orphanName)}, nil
 }

@@ -19,6 +19,14 @@ import (
 // from another continent.
 const storeDelay = 50 * time.Millisecond
 
+// readyzBound is how long an API server may take to say whether it is ready: its
+// check of the store gives up after 2 s (k8s.io/apiserver/pkg/server/options/etcd.go,
+// --etcd-readycheck-timeout).
+const readyzBound = 5 * time.Second
+
+// readBound is how long a read may take until it counts as one without an answer.
+const readBound = 2 * time.Second
+
 // linkFaults act on what one API server and the store tell each other.
 func linkFaults() []Fault {
 	return []Fault{
@@ -104,7 +112,7 @@ func (l *linked) active(within time.Duration) *Active {
 	return &Active{heal: func(ctx context.Context) (evidence string, err error) {
 		waited := l.links.heal()
 		err = await(ctx, l.name+" to reach the store again", func(ctx context.Context) error {
-			if _, err := l.env.Plane.Get(ctx, l.name, "/readyz"); err != nil {
+			if err := l.ready(ctx); err != nil {
 				return err
 			}
 			took, err := l.read(ctx)
@@ -118,6 +126,28 @@ func (l *linked) active(within time.Duration) *Active {
 	}}
 }
 
+// ready asks the server whether it is.
+func (l *linked) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyzBound)
+	defer cancel()
+	_, err := l.env.Plane.Get(ctx, l.name, "/readyz")
+	return err
+}
+
+// unready fails unless the server answers that it is not ready, and returns what it
+// answers. One that says nothing has not said that.
+func (l *linked) unready(ctx context.Context) (answer string, err error) {
+	err = l.ready(ctx)
+	status, ok := errors.AsType[*apiserver.AnswerError](err)
+	switch {
+	case err == nil:
+		return "", fmt.Errorf("%s is still ready", l.name)
+	case !ok:
+		return "", err
+	}
+	return status.Status, nil
+}
+
 // read reads through the server from the store's quorum, and returns how long
 // that took.
 func (l *linked) read(ctx context.Context) (time.Duration, error) {
@@ -125,7 +155,7 @@ func (l *linked) read(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, freshBound)
+	ctx, cancel := context.WithTimeout(ctx, readBound)
 	defer cancel()
 	began := time.Now()
 	// Without a resource version a GET passes by the watch cache
@@ -218,11 +248,12 @@ func cutStore(ctx context.Context, e *Env, target string) (*Active, error) {
 		if err != nil {
 			return err
 		}
-		if _, err := e.Plane.Get(ctx, target, "/readyz"); err == nil {
-			return fmt.Errorf("%s is still ready", target)
+		answer, err := l.unready(ctx)
+		if err != nil {
+			return err
 		}
 		serve, err := l.others(ctx)
-		a.Evidence = fmt.Sprintf("%d connections were reset and %d refused, %s is not ready, a read fails: %v; %s", resets, refused, target, failure, serve)
+		a.Evidence = fmt.Sprintf("%d connections were reset and %d refused, %s is not ready, it says %s, a read fails: %v; %s", resets, refused, target, answer, failure, serve)
 		return err
 	})
 }

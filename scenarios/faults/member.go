@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -15,6 +16,14 @@ import (
 
 // errNoLeader says that no member that answers leads.
 var errNoLeader = errors.New("no etcd member leads")
+
+func namesOf(members []storage.Member) []string {
+	var names []string
+	for _, m := range members {
+		names = append(names, m.Name)
+	}
+	return names
+}
 
 func hostPort(endpoint string) string {
 	_, rest, _ := strings.Cut(endpoint, "://")
@@ -60,10 +69,14 @@ func status(ctx context.Context, m storage.Member) (s *clientv3.StatusResponse, 
 	return s, nil
 }
 
-// findLeader asks every member whether it leads. One that does not answer does
-// not count.
-func findLeader(ctx context.Context, e *Env) (storage.Member, error) {
+// findLeader asks every member whether it leads, but for some: a leader that is
+// cut off may not know it yet. One that does not answer does not count.
+func findLeader(ctx context.Context, e *Env, but ...storage.Member) (storage.Member, error) {
+	apart := namesOf(but)
 	for _, m := range e.Store.Members() {
+		if slices.Contains(apart, m.Name) {
+			continue
+		}
 		if s, err := status(ctx, m); err == nil && s.Leader == s.Header.MemberId {
 			return m, nil
 		}

@@ -31,7 +31,8 @@ func nodeFaults() []Fault {
 	return []Fault{
 		{
 			Name: "nodes-crash", Area: Nodes, For: 10 * time.Second,
-			Does:    "a node, a tenth of them, or a zone loses power for longer than the grace period; its pods are evicted; it comes back",
+			Does: "a node (a tenth of them: faults/nodes-tenth, a zone: faults/zone-failure) loses power for longer than the grace period; " +
+				"its pods are evicted; it comes back",
 			targets: of(10, oneNode, tenth, oneZone), inject: crashNodes,
 		},
 		{
@@ -80,11 +81,11 @@ func crashNodes(ctx context.Context, e *Env, target string) (*Active, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := e.Nodes.Crash(names...); err != nil {
-		return nil, err
-	}
-	e.forget(names)
 	a := &Active{heal: func(ctx context.Context) (string, error) { return bootNodes(ctx, e, names) }}
+	e.forget(names)
+	if err := e.Nodes.Crash(names...); err != nil {
+		return nil, healed(ctx, a, err)
+	}
 	err = await(ctx, fmt.Sprintf("%d nodes to be given up", len(names)), func(ctx context.Context) error {
 		return readyNodes(ctx, e, names, false)
 	})
@@ -143,38 +144,52 @@ func NodeReady(node *corev1.Node) bool {
 }
 
 // flapNodes is over before the control plane gives nodes up. The evidence is that
-// each has another boot ID.
+// each shows another boot ID every time.
 func flapNodes(ctx context.Context, e *Env, target string) (*Active, error) {
 	names, err := someNodes(e, target)
 	if err != nil {
 		return nil, err
 	}
-	before, err := bootIDs(ctx, e)
+	undo := &Active{heal: func(ctx context.Context) (string, error) { return bootNodes(ctx, e, names) }}
+	seen, err := bootIDs(ctx, e)
 	if err != nil {
 		return nil, err
 	}
 	for range flaps {
-		if err := e.Nodes.Crash(names...); err != nil {
-			return nil, err
-		}
 		e.forget(names)
-		if err := e.Nodes.Boot(names...); err != nil {
-			return nil, err
+		if seen, err = flapOnce(ctx, e, names, seen); err != nil {
+			return nil, healed(ctx, undo, err)
 		}
 	}
-	err = await(ctx, "another boot ID of every node", func(ctx context.Context) error {
-		after, err := bootIDs(ctx, e)
-		for _, name := range names {
-			if err == nil && after[name] == before[name] {
-				err = fmt.Errorf("node %s shows %s", name, after[name])
-			}
-		}
-		return err
-	})
-	if err != nil {
+	return &Active{Evidence: fmt.Sprintf("%d nodes from %s on have shown another boot ID %d times", len(names), names[0], flaps)}, nil
+}
+
+// flapOnce takes power from nodes, gives it back, and waits until each shows a boot
+// ID that it had not before. It returns those of now.
+func flapOnce(ctx context.Context, e *Env, names []string, before map[string]string) (after map[string]string, err error) {
+	if err := e.Nodes.Crash(names...); err != nil {
 		return nil, err
 	}
-	return &Active{Evidence: fmt.Sprintf("%d nodes from %s on show another boot ID", len(names), names[0])}, nil
+	if err := e.Nodes.Boot(names...); err != nil {
+		return nil, err
+	}
+	err = await(ctx, "another boot ID of every node", func(ctx context.Context) (err error) {
+		if after, err = bootIDs(ctx, e); err != nil {
+			return err
+		}
+		return rebooted(names, before, after)
+	})
+	return after, err
+}
+
+// rebooted fails unless each node shows another boot ID than before.
+func rebooted(names []string, before, after map[string]string) error {
+	for _, name := range names {
+		if after[name] == "" || after[name] == before[name] {
+			return fmt.Errorf("node %s shows boot ID %q", name, after[name])
+		}
+	}
+	return nil
 }
 
 func bootIDs(ctx context.Context, e *Env) (map[string]string, error) {
@@ -190,81 +205,75 @@ func bootIDs(ctx context.Context, e *Env) (map[string]string, error) {
 }
 
 // restartKubelets makes every kubelet list its pods. The evidence is what the API
-// servers count in the flow schema of kubelets, apart from heartbeats: at least
-// one request more of each node.
+// servers count of kubelets: for each node at least a watch more, which one that
+// goes on opens every few minutes only, and a request beside it, the list; and
+// lists of pods, of whomever. One that is not seen soon is no storm.
 func restartKubelets(ctx context.Context, e *Env, target string) (*Active, error) {
 	names, err := someNodes(e, target)
 	if err != nil {
 		return nil, err
 	}
-	before, err := kubeletRequests(ctx, e)
+	before, err := countKubelets(ctx, e)
 	if err != nil {
 		return nil, err
 	}
+	undo := &Active{heal: func(context.Context) (string, error) { return "", e.Nodes.RestartKubelets(names...) }}
 	if err := e.Nodes.RestartKubelets(names...); err != nil {
-		return nil, err
+		return nil, healed(ctx, undo, err)
 	}
-	var more float64
+	ctx, cancel := context.WithTimeoutCause(ctx, stormBound, fmt.Errorf("it had %v", stormBound))
+	defer cancel()
+	var more kubeletCounts
 	err = await(ctx, "the lists of all kubelets", func(ctx context.Context) error {
-		now, err := kubeletRequests(ctx, e)
-		if more = now - before; err == nil && more < float64(len(names)) {
-			err = fmt.Errorf("%g requests", more)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &Active{Evidence: fmt.Sprintf("the API servers count %g requests of %d kubelets", more, len(names))}, nil
-}
-
-// kubeletRequests is how many requests of kubelets all API servers have let
-// through, but for heartbeats, which have a flow schema of their own
-// (k8s.io/apiserver/pkg/apis/flowcontrol/bootstrap).
-func kubeletRequests(ctx context.Context, e *Env) (sum float64, err error) {
-	for _, c := range ofKind(e.Plane, apiserver.KubeAPIServer) {
-		metrics, err := e.Plane.Metrics(ctx, c.Name)
-		if err != nil {
-			return 0, err
-		}
-		sum += sumOf(string(metrics), "apiserver_flowcontrol_dispatched_requests_total", `flow_schema="system-nodes"`)
-	}
-	return sum, nil
-}
-
-// skewClock sets the clock of one kubelet back. The evidence is a lease that was
-// renewed in the past; that the node stays Ready is for the run to show, since a
-// controller tells time by its own clock (pkg/controller/nodelifecycle).
-func skewClock(ctx context.Context, e *Env, target string) (*Active, error) {
-	names, err := someNodes(e, target)
-	if err != nil {
-		return nil, err
-	}
-	if err := e.Nodes.SetClock(names[0], clockOffset); err != nil {
-		return nil, err
-	}
-	a := &Active{heal: func(ctx context.Context) (string, error) {
-		if err := e.Nodes.SetClock(names[0], 0); err != nil {
-			return "", err
-		}
-		if err := readyNodes(ctx, e, names, true); err != nil {
-			return "", fmt.Errorf("while its clock was off: %w", err)
-		}
-		return names[0] + " was Ready all the same", nil
-	}}
-	err = await(ctx, "a lease of the past", func(ctx context.Context) error {
-		lease, err := e.API.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, names[0], metav1.GetOptions{})
+		now, err := countKubelets(ctx, e)
 		if err != nil {
 			return err
 		}
-		if r := lease.Spec.RenewTime; r == nil || time.Since(r.Time) < -clockOffset {
-			return fmt.Errorf("renewed %v", r)
-		}
-		return nil
+		more = now.since(before)
+		return more.storm(len(names))
 	})
 	if err != nil {
-		return nil, healed(ctx, a, err)
+		return nil, err
 	}
-	a.Evidence = fmt.Sprintf("the lease of %s says that it was renewed %v ago", names[0], -clockOffset)
-	return a, nil
+	return &Active{Evidence: fmt.Sprintf("%v of %d kubelets", more, len(names))}, nil
+}
+
+// stormBound is how long kubelets may take to be back, on a machine that may be
+// busy.
+const stormBound = 20 * time.Second
+
+// kubeletCounts is what API servers count so far: what they executed of kubelets,
+// apart from heartbeats, which have a flow schema of their own
+// (k8s.io/apiserver/pkg/apis/flowcontrol/bootstrap), and lists of pods.
+type kubeletCounts struct{ watches, requests, lists float64 }
+
+func (k kubeletCounts) String() string {
+	return fmt.Sprintf("the API servers count %g watches and %g other requests", k.watches, k.requests)
+}
+
+func (k kubeletCounts) since(before kubeletCounts) kubeletCounts {
+	return kubeletCounts{k.watches - before.watches, k.requests - before.requests, k.lists - before.lists}
+}
+
+// storm fails unless each of n kubelets may have listed and watched anew.
+func (k kubeletCounts) storm(n int) error {
+	if least := float64(n); k.watches < least || k.requests < least || k.lists < least {
+		return fmt.Errorf("%v of %d kubelets, and %g lists of pods", k, n, k.lists)
+	}
+	return nil
+}
+
+func countKubelets(ctx context.Context, e *Env) (sum kubeletCounts, err error) {
+	const executed = "apiserver_flowcontrol_request_execution_seconds_count"
+	for _, c := range ofKind(e.Plane, apiserver.KubeAPIServer) {
+		metrics, err := e.Plane.Metrics(ctx, c.Name)
+		if err != nil {
+			return sum, err
+		}
+		text := string(metrics)
+		sum.watches += sumOf(text, executed, `flow_schema="system-nodes"`, `type="watch"`)
+		sum.requests += sumOf(text, executed, `flow_schema="system-nodes"`, `type="regular"`)
+		sum.lists += sumOf(text, "apiserver_request_total", `resource="pods"`, `verb="LIST"`)
+	}
+	return sum, nil
 }

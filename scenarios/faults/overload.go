@@ -73,8 +73,8 @@ func overload(level string) func(context.Context, *Env, string) (*Active, error)
 			return nil, err
 		}
 		if level != levelAnybody {
-			if err := prefer(ctx, e, level); err != nil {
-				return nil, err
+			if err := prefer(ctx, e, level); err != nil { // it may have come about all the same
+				return nil, errors.Join(err, unprefer(context.WithoutCancel(ctx), e))
 			}
 		}
 		f, err := startFlood(ctx, e, servers, floodSenders, true)

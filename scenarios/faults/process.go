@@ -2,13 +2,11 @@ package faults
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"time"
 
-	"github.com/planecheck/planecheck/apiserver/link"
 	"github.com/planecheck/planecheck/apiserver/storage"
 )
 
@@ -20,24 +18,25 @@ func processFaults() []Fault {
 	killable := []string{storage.FaultMemberKill, storage.FaultMemberRestart}
 	return []Fault{
 		{
-			Name: "etcd-kill", Area: Etcd, Needs: killable, For: 5 * time.Second,
-			Does:    "an etcd member, follower or leader, is killed (SIGKILL), and started again with its data",
-			targets: of(3, leader, follower), inject: killMembers,
+			Name: "etcd-kill", Area: Etcd, Needs: killable, For: 5 * time.Second, Each: true,
+			Does:    "an etcd member, follower or leader, or a minority where that is more than one, is killed (SIGKILL), and started again with its data",
+			targets: fewMembers, inject: killMembers,
 		},
 		{
-			Name: "etcd-majority-kill", Area: Etcd, Needs: killable, Blocks: true, For: 5 * time.Second,
+			Name: "etcd-majority-kill", Area: Etcd, Needs: killable, Blocks: true, For: 5 * time.Second, Each: true,
 			Does:    "a majority of the etcd members, or all, is killed (SIGKILL) at once, and started again with its data",
 			targets: of(3, majority, all), inject: killMembers,
 		},
 		{
-			Name: "etcd-freeze", Area: Etcd, Needs: []string{storage.FaultMemberFreeze}, For: 8 * time.Second,
+			Name: "etcd-freeze", Area: Etcd, Needs: []string{storage.FaultMemberFreeze}, For: 8 * time.Second, Each: true,
 			Does:    "an etcd member, leader or follower, stands still (SIGSTOP) with its connections open, and goes on",
 			targets: of(3, leader, follower), inject: freezeMember,
 		},
 		{
-			Name: "etcd-partition", Area: Etcd, Needs: []string{storage.FaultPeerLink}, For: 8 * time.Second,
-			Does:    "an etcd member, leader or follower, is cut off from its peers, but not from its clients, and comes back",
-			targets: of(3, leader, follower), inject: partition(true, true),
+			Name: "etcd-partition", Area: Etcd, Needs: []string{storage.FaultPeerLink}, For: 8 * time.Second, Each: true,
+			Does: "an etcd member, leader or follower, or a minority where that is more than one, is cut off from its peers, " +
+				"but not from its clients, and comes back",
+			targets: fewMembers, inject: partition(true, true),
 		},
 		{
 			Name: "etcd-deaf", Area: Etcd, Needs: []string{storage.FaultPeerLink}, For: 8 * time.Second,
@@ -67,6 +66,13 @@ func processFaults() []Fault {
 	}
 }
 
+// fewMembers are the targets that a cluster goes on without. A minority is one of
+// its own where it is more than one member, so from five on.
+func fewMembers(s Shape) []string {
+	targets := atLeast(3, s.Members, leader, follower)
+	return append(targets, atLeast(5, s.Members, minority)...)
+}
+
 // as finds what a backend can do, by an interface of package storage.
 func as[T any](e *Env) (T, error) {
 	t, ok := e.Store.(T)
@@ -84,14 +90,6 @@ func on[T any](ctx context.Context, e *Env, target string) (t T, victims []stora
 	return t, victims, err
 }
 
-func namesOf(members []storage.Member) []string {
-	var names []string
-	for _, m := range members {
-		names = append(names, m.Name)
-	}
-	return names
-}
-
 // killMembers ends members at once. Their evidence is that of stopMembers.
 func killMembers(ctx context.Context, e *Env, target string) (*Active, error) {
 	killer, err := as[storage.MemberKiller](e)
@@ -103,10 +101,10 @@ func killMembers(ctx context.Context, e *Env, target string) (*Active, error) {
 		return nil, err
 	}
 	names := namesOf(victims)
+	a := &Active{heal: func(ctx context.Context) (string, error) { return restartMembers(ctx, e, restarter, victims) }}
 	if err := killer.KillMembers(ctx, names...); err != nil {
-		return nil, err
+		return nil, healed(ctx, a, err)
 	}
-	a := &Active{heal: func(ctx context.Context) (string, error) { return restartMembers(ctx, e, restarter, names) }}
 	return shown(ctx, a, strings.Join(names, ", ")+" to be missed", func(ctx context.Context) (err error) {
 		a.Evidence, err = missed(ctx, e, victims)
 		return err
@@ -125,15 +123,15 @@ func freezeMember(ctx context.Context, e *Env, target string) (*Active, error) {
 		return nil, err
 	}
 	name := victims[0].Name
-	if err := freezer.FreezeMember(ctx, name); err != nil {
-		return nil, err
-	}
 	a := &Active{heal: func(ctx context.Context) (string, error) {
 		if err := freezer.ThawMember(ctx, name); err != nil {
 			return "", err
 		}
 		return awaitLeader(ctx, e)
 	}}
+	if err := freezer.FreezeMember(ctx, name); err != nil {
+		return nil, healed(ctx, a, err)
+	}
 	return shown(ctx, a, name+" to stand still and be missed", func(ctx context.Context) error {
 		state, err := inspector.InspectMember(ctx, name)
 		if err == nil && state.Process != "T" {
@@ -142,128 +140,8 @@ func freezeMember(ctx context.Context, e *Env, target string) (*Active, error) {
 		if err != nil {
 			return err
 		}
-		leads, err := findLeader(ctx, e)
+		leads, err := findLeader(ctx, e, victims...)
 		a.Evidence = fmt.Sprintf("%s is in state T, %s leads", name, leads.Name)
-		return err
-	})
-}
-
-// partition holds what a member should hear from its peers, what they should
-// hear from it, or both. TCP loses nothing, so it is held and arrives later. The
-// evidence is what the links hold, and another leader, or none at that member.
-func partition(deaf, mute bool) func(context.Context, *Env, string) (*Active, error) {
-	return func(ctx context.Context, e *Env, target string) (*Active, error) {
-		peers, victims, err := on[storage.PeerFaulter](ctx, e, target)
-		if err != nil {
-			return nil, err
-		}
-		name := victims[0].Name
-		a := &Active{heal: func(ctx context.Context) (string, error) { return reconnect(ctx, e, peers) }}
-		for _, m := range e.Store.Members() {
-			if m.Name == name {
-				continue
-			}
-			var errs []error
-			if deaf {
-				errs = append(errs, peers.SetPeer(m.Name, name, link.Condition{Hold: true}))
-			}
-			if mute {
-				errs = append(errs, peers.SetPeer(name, m.Name, link.Condition{Hold: true}))
-			}
-			if err := errors.Join(errs...); err != nil {
-				return nil, healed(ctx, a, err)
-			}
-		}
-		return shown(ctx, a, name+" to be missed", func(ctx context.Context) (err error) {
-			a.Evidence, err = apart(ctx, e, peers, name, deaf, mute, target == leader)
-			return err
-		})
-	}
-}
-
-// apart looks whether a member is cut off: bytes wait on the links, and where it
-// led, another one does.
-func apart(ctx context.Context, e *Env, peers storage.PeerFaulter, name string, deaf, mute, led bool) (string, error) {
-	var waiting int64
-	for _, m := range e.Store.Members() {
-		if m.Name == name {
-			continue
-		}
-		for _, way := range []struct {
-			held     bool
-			from, to string
-		}{{deaf, m.Name, name}, {mute, name, m.Name}} {
-			traffic, err := peers.PeerTraffic(way.from, way.to)
-			if err != nil {
-				return "", err
-			}
-			if way.held {
-				waiting += traffic.Held
-			}
-		}
-	}
-	if waiting == 0 {
-		return "", fmt.Errorf("nothing waits on the links of %s", name)
-	}
-	leads, err := findLeaderBut(ctx, e, name)
-	if err != nil {
-		return "", err
-	}
-	if !led && leads.Name == "" {
-		return "", errNoLeader
-	}
-	return fmt.Sprintf("%d bytes from or to %s were held, %s leads", waiting, name, leads.Name), nil
-}
-
-// findLeaderBut finds who leads among the others: a leader that is cut off may
-// not know it yet.
-func findLeaderBut(ctx context.Context, e *Env, name string) (storage.Member, error) {
-	for _, m := range e.Store.Members() {
-		if m.Name == name {
-			continue
-		}
-		if s, err := status(ctx, m); err == nil && s.Leader == s.Header.MemberId {
-			return m, nil
-		}
-	}
-	return storage.Member{}, errNoLeader
-}
-
-func reconnect(ctx context.Context, e *Env, peers storage.PeerFaulter) (string, error) {
-	bytes := peers.HealPeers()
-	seen, err := awaitLeader(ctx, e)
-	return fmt.Sprintf("%d bytes go on, %s", bytes, seen), err
-}
-
-// distance delays everything that members tell each other. The evidence is what
-// the links delayed.
-func distance(ctx context.Context, e *Env, target string) (*Active, error) {
-	delay, err := time.ParseDuration(target)
-	if err != nil {
-		return nil, fmt.Errorf("%q is no distance", target)
-	}
-	peers, err := as[storage.PeerFaulter](e)
-	if err != nil {
-		return nil, err
-	}
-	a := &Active{heal: func(ctx context.Context) (string, error) { return reconnect(ctx, e, peers) }}
-	members := e.Store.Members()
-	for _, from := range members {
-		for _, to := range members {
-			if from.Name == to.Name {
-				continue
-			}
-			if err := peers.SetPeer(from.Name, to.Name, link.Condition{Delay: delay}); err != nil {
-				return nil, healed(ctx, a, err)
-			}
-		}
-	}
-	return shown(ctx, a, "delayed bytes", func(context.Context) error {
-		traffic, err := peers.PeerTraffic(members[0].Name, members[1].Name)
-		if err == nil && traffic.Delayed == 0 {
-			err = errors.New("none was delayed")
-		}
-		a.Evidence = fmt.Sprintf("%d bytes from %s to %s were delayed by %v", traffic.Delayed, members[0].Name, members[1].Name, delay)
 		return err
 	})
 }
@@ -279,8 +157,9 @@ func replaceMember(ctx context.Context, e *Env, target string) (*Active, error) 
 	if err != nil {
 		return nil, err
 	}
+	undo := &Active{heal: func(ctx context.Context) (string, error) { return replaceDown(ctx, e, replacer, victims[0]) }}
 	if err := replacer.ReplaceMember(ctx, victims[0].Name); err != nil {
-		return nil, err
+		return nil, healed(ctx, undo, err)
 	}
 	a := &Active{}
 	err = await(ctx, "another member of that name", func(ctx context.Context) error {
@@ -294,7 +173,18 @@ func replaceMember(ctx context.Context, e *Env, target string) (*Active, error) 
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, healed(ctx, undo, err)
 	}
 	return a, nil
+}
+
+// replaceDown replaces a member by an empty one if it is down, whatever has become
+// of its data and of its place among the others.
+func replaceDown(ctx context.Context, e *Env, replacer storage.MemberReplacer, m storage.Member) (string, error) {
+	if refuses(ctx, hostPort(m.Endpoint)) == nil {
+		if err := replacer.ReplaceMember(ctx, m.Name); err != nil {
+			return "", err
+		}
+	}
+	return awaitLeader(ctx, e)
 }

@@ -116,8 +116,19 @@ func noSpaceAlarms(ctx context.Context, m storage.Member) (alarms []*pb.AlarmMem
 
 // makeRoom recovers as etcd's documentation says (op-guide/maintenance, space
 // quota): it removes what was written, compacts, defragments, disarms. Then the
-// members get their own quota back.
+// members get their own quota back, also where that went wrong.
 func makeRoom(ctx context.Context, e *Env, limiter storage.QuotaLimiter) (string, error) {
+	evidence, err := recoverSpace(ctx, e)
+	if err = errors.Join(err, limiter.LimitQuota(ctx, 0)); err != nil {
+		return "", err
+	}
+	leads, err := awaitLeader(ctx, e)
+	return fmt.Sprintf("a write is taken; %s; %s", evidence, leads), err
+}
+
+func recoverSpace(ctx context.Context, e *Env) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, effectBound, fmt.Errorf("it had %v", effectBound)) // the quota needs time, too
+	defer cancel()
 	if _, err := awaitLeader(ctx, e); err != nil {
 		return "", err
 	}
@@ -142,14 +153,7 @@ func makeRoom(ctx context.Context, e *Env, limiter storage.QuotaLimiter) (string
 	if err := disarm(ctx, m); err != nil {
 		return "", err
 	}
-	if err := await(ctx, "a write to be taken", func(ctx context.Context) error { return tryWrite(ctx, e) }); err != nil {
-		return "", err
-	}
-	if err := limiter.LimitQuota(ctx, 0); err != nil {
-		return "", err
-	}
-	leads, err := awaitLeader(ctx, e)
-	return fmt.Sprintf("a write is taken; %s; %s", a.Evidence, leads), err
+	return a.Evidence, await(ctx, "a write to be taken", func(ctx context.Context) error { return tryWrite(ctx, e) })
 }
 
 // disarm ends the alarms of all members: each has raised its own.

@@ -89,6 +89,9 @@ func restoreQuietly(ctx context.Context, e *Env, restorer storage.SnapshotRestor
 	if e.Recording != nil {
 		e.Recording.GoOn(r.Bumped)
 	}
+	// Cut short it would leave a store that nobody can bring back.
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), undoBound, fmt.Errorf("it had %v", undoBound))
+	defer cancel()
 	if r.At, err = restorer.RestoreSnapshot(ctx, file, uint64(r.Bumped-r.Kept)); err != nil {
 		return err
 	}
@@ -116,21 +119,19 @@ func endComponents(ctx context.Context, e *Env) (down []string, err error) {
 	return down, errors.Join(errs...)
 }
 
-// beginAll starts components again, and kubelets anew.
+// beginAll starts components again, and kubelets anew. One that cannot be started
+// does not keep the others down.
 func beginAll(ctx context.Context, e *Env, names []string) (string, error) {
 	var evidence string
+	var errs []error
 	for _, name := range names {
 		seen, err := begin(ctx, e, name)
-		if err != nil {
-			return "", err
-		}
+		errs = append(errs, err)
 		evidence += name + ": " + seen + "; "
 	}
-	if err := e.Nodes.RestartKubelets(e.Nodes.Nodes()...); err != nil {
-		return "", err
-	}
+	errs = append(errs, e.Nodes.RestartKubelets(e.Nodes.Nodes()...))
 	leads, err := awaitLeader(ctx, e)
-	return evidence + leads, err
+	return evidence + leads, errors.Join(append(errs, err)...)
 }
 
 // restored looks whether the store is what the snapshot was. With a bump a watcher

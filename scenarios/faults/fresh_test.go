@@ -1,0 +1,33 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// Only a watch that stays open and says nothing for as long as it may take is stale.
+func TestComesOut(t *testing.T) {
+	f := func(name string, ok, stale bool, do func(*watch.FakeWatcher, context.CancelFunc)) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), testBound)
+		defer cancel()
+		w := watch.NewFakeWithChanSize(1, false)
+		do(w, cancel)
+		began := time.Now()
+		if err := comesOut(ctx, w); (err == nil) != ok || errors.Is(err, errStale) != stale {
+			t.Errorf("%s: %v", name, err)
+		} else if took := time.Since(began); stale && took < freshBound {
+			t.Errorf("%s: stale after %v", name, took)
+		}
+	}
+	f("an event", true, false, func(w *watch.FakeWatcher, _ context.CancelFunc) { w.Delete(&corev1.ConfigMap{}) })
+	f("silence", false, true, func(*watch.FakeWatcher, context.CancelFunc) {})
+	f("the end of the watch", false, false, func(w *watch.FakeWatcher, _ context.CancelFunc) { w.Stop() })
+	f("an error", false, false, func(w *watch.FakeWatcher, _ context.CancelFunc) { w.Error(&corev1.ConfigMap{}) })
+	f("the end of the run", false, false, func(_ *watch.FakeWatcher, end context.CancelFunc) { end() })
+}
