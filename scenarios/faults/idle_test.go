@@ -2,8 +2,10 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -80,6 +82,14 @@ func TestFaultThatDoesNothing(t *testing.T) {
 		}
 	}
 	all.Wait()
+	for _, one := range aimedAt(t, 3, "etcd-mute") {
+		disbelieved(t, one, &Env{Store: &brief{whole: store.(whole)}})
+	}
+	for _, one := range aimedAt(t, 3, "etcd-majority-kill") {
+		if one.target == majority {
+			disbelieved(t, one, &Env{Store: silent{store.(whole)}})
+		}
+	}
 	stop()
 	if n := <-writing; n == 0 {
 		t.Error("there were no writes, for which some faults wait")
@@ -106,6 +116,7 @@ type whole interface {
 	cluster
 	storage.MemberKiller
 	storage.MemberRestarter
+	storage.MemberFreezer
 }
 
 // half is a store that strikes but the first of several members, and cuts them off
@@ -122,6 +133,53 @@ func (h half) SetPeer(from, to string, c link.Condition) error {
 		return err
 	}
 	return h.whole.SetPeer(from, to, c)
+}
+
+// brief is a store that holds what one member says for no longer than the first
+// bytes take to be held, which nobody elects a leader for.
+type brief struct {
+	whole
+	held []func() bool
+}
+
+func (b *brief) SetPeer(from, to string, c link.Condition) error {
+	before, err := b.whole.PeerTraffic(from, to)
+	b.held = append(b.held, func() bool {
+		now, err := b.whole.PeerTraffic(from, to)
+		return err == nil && now.Held > before.Held
+	})
+	return errors.Join(err, b.whole.SetPeer(from, to, c))
+}
+
+func (b *brief) PeerTraffic(from, to string) (storage.PeerTraffic, error) {
+	if len(b.held) > 0 && !slices.ContainsFunc(b.held, func(held func() bool) bool { return !held() }) {
+		b.whole.HealPeers()
+	}
+	return b.whole.PeerTraffic(from, to)
+}
+
+// silent is a store whose survivors say nothing, which is not that they know no
+// leader.
+type silent struct{ whole }
+
+func (s silent) KillMembers(ctx context.Context, names ...string) error {
+	err := s.whole.KillMembers(ctx, names...)
+	for _, m := range s.whole.Members() {
+		if !slices.Contains(names, m.Name) {
+			err = errors.Join(err, s.whole.FreezeMember(ctx, m.Name))
+		}
+	}
+	return err
+}
+
+func (s silent) RestartMember(ctx context.Context, name string) error {
+	err := s.whole.RestartMember(ctx, name)
+	for _, m := range s.whole.Members() {
+		if m.PID != 0 { // it is up, and need not be frozen
+			err = errors.Join(err, s.whole.ThawMember(ctx, m.Name))
+		}
+	}
+	return err
 }
 
 // startStore starts a store that ends with the test.
