@@ -127,6 +127,7 @@ func SplitSpecs(list string) []string {
 	var specs []string
 	for field := range strings.SplitSeq(list, ",") {
 		last := len(specs) - 1
+		field = strings.TrimSpace(field)
 		option := strings.Contains(field, "=") && !strings.Contains(field, ":")
 		if option && last >= 0 && strings.Contains(specs[last], ":") {
 			specs[last] += "," + field

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/results/compare"
 	"github.com/planecheck/planecheck/scenarios"
 )
@@ -18,8 +19,12 @@ const plain = "plain"
 // API servers ("json:storage-media-type=application/json"; all of one name are
 // one variant). Its errors are usage errors.
 func Variants(backends, variants, settings []string) ([]compare.Variant, error) {
+	var specs []string
+	for _, list := range backends {
+		specs = append(specs, storage.SplitSpecs(list)...)
+	}
 	l := &list{}
-	for _, spec := range splitSpecs(backends) {
+	for _, spec := range specs {
 		if spec == "" {
 			return nil, scenarios.Usagef("--backends names an empty backend")
 		}
@@ -50,21 +55,6 @@ func Variants(backends, variants, settings []string) ([]compare.Variant, error) 
 		return nil, scenarios.Usagef("there is nothing to compare: name two backends or more (--backends a,b), or --variant, or --set")
 	}
 	return l.all, nil
-}
-
-// splitSpecs splits at commas, except those between the options of a spec:
-// "etcd:members=1,fsync=off,memory" is two backends.
-func splitSpecs(lists []string) (specs []string) {
-	for _, text := range lists {
-		for i, part := range strings.Split(text, ",") {
-			if i > 0 && strings.Contains(part, "=") && !strings.Contains(part, ":") {
-				specs[len(specs)-1] += "," + part
-				continue
-			}
-			specs = append(specs, strings.TrimSpace(part))
-		}
-	}
-	return specs
 }
 
 // list is the variants so far.
