@@ -86,6 +86,17 @@ func TestStoreBenchSaysThatOthersWereBusy(t *testing.T) {
 	}
 }
 
+// What etcd is said to give is compared with whatever write was measured.
+func TestStoreBenchClaims(t *testing.T) {
+	b := exampleStoreBench()
+	f := &b.Backends[0]
+	f.Measures = f.Measures[2:4] // update of 100 clients, get of 1
+	f.Measures[0].Clients = 1
+	if text := b.claims(); !strings.Contains(text, "20.0ms    300µs        1") {
+		t.Errorf("no update among the light load:\n%s", text)
+	}
+}
+
 func TestStoreBenchIsKept(t *testing.T) {
 	d, err := Create(t.TempDir(), "bench-storage")
 	if err != nil {

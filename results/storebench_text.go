@@ -189,10 +189,10 @@ func (b *StoreBench) claims() string {
 	for _, f := range b.Backends {
 		light, write, read := f.lightest(), f.best(writeOperations), f.best(readOperations)
 		lightWrite, lightRead, clients := missing, missing, missing
-		if m := f.find("create", light); m != nil {
+		if m := f.find(writeOperations, light); m != nil {
 			lightWrite, clients = m.Latency.P50.String(), number(int64(light))
 		}
-		if m := f.find("get", light); m != nil {
+		if m := f.find(readOperations, light); m != nil {
 			lightRead, clients = m.Latency.P50.String(), number(int64(light))
 		}
 		t.row(f.Backend, lightWrite, lightRead, clients, bestRate(write), bestClients(write), bestRate(read), bestClients(read))
@@ -211,10 +211,11 @@ func (f *StoreFigures) lightest() int {
 	return least
 }
 
-// find returns a measurement that has latencies, nil if there is none.
-func (f *StoreFigures) find(operation string, clients int) *StoreMeasure {
+// find returns the first measurement of some operations that has latencies, nil if
+// there is none.
+func (f *StoreFigures) find(operations []string, clients int) *StoreMeasure {
 	for i, m := range f.Measures {
-		if m.Operation == operation && m.Clients == clients && m.Latency.Count > 0 {
+		if slices.Contains(operations, m.Operation) && m.Clients == clients && m.Latency.Count > 0 {
 			return &f.Measures[i]
 		}
 	}
