@@ -137,8 +137,12 @@ func inTurn(names ...string) func(Options, Ground) []Intervention {
 // onEach injects one fault on each of its targets in turn.
 func onEach(f faults.Fault) func(Options, Ground) []Intervention {
 	return func(o Options, g Ground) []Intervention {
+		targets := f.Targets(g.Shape)
+		if len(targets) == 0 { // a plan without the fault would pass; this one is refused
+			return inTurn(f.Name)(o, g)
+		}
 		var list []Intervention
-		for _, target := range f.Targets(g.Shape) {
+		for _, target := range targets {
 			list = append(list, onTarget(f.Name, target)(o, g)...)
 		}
 		return list

@@ -1,7 +1,9 @@
 package scenarios
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/planecheck/planecheck/scenarios/faults"
@@ -101,6 +103,27 @@ func TestImpossibleFaults(t *testing.T) {
 	f("etcd-leader-move", "leader")
 	f("apiserver-kill", "kube-apiserver-0")
 	f("scheduler-freeze", "kube-scheduler-1")
+}
+
+// What only etcd can do is refused of a store that is none, before anything starts.
+func TestFaultsOfEtcdAlone(t *testing.T) {
+	for _, f := range faults.Catalogue() {
+		found, err := Find("faults/" + f.Name)
+		if f.Area != faults.Etcd || err != nil || len(found) == 0 {
+			continue // those that no control plane survives are of another name
+		}
+		o := DefaultOptions()
+		o.World.Backend = "memory"
+		if _, err := NewPlan(found[0], o, testHost()); err == nil {
+			t.Errorf("%s is planned with %s", found[0].Name, o.World.Backend)
+		}
+		var said strings.Builder
+		var usage *UsageError
+		o.RunsDir = t.TempDir()
+		if _, err := (&Runner{Out: &said}).Run(t.Context(), found[0], o); !errors.As(err, &usage) || said.Len() > 0 {
+			t.Errorf("%s says %q before it ends with %v", found[0].Name, said.String(), err)
+		}
+	}
 }
 
 // A run that restores its store is judged when it has ended, not on its way.

@@ -45,6 +45,9 @@ func (r *Runner) Run(ctx context.Context, s Scenario, o Options) (*Report, error
 	report := &Report{Scenario: s.Name, Seed: o.Seed}
 	var ends *twins
 	if s.Twin {
+		if _, err := prepare(s, o); err != nil { // the twin has no faults, and may run where they cannot
+			return report, err
+		}
 		ends = &twins{}
 		ends.want, ends.err = r.runTwin(ctx, s, o)
 		var usage *UsageError
