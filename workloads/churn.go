@@ -101,7 +101,7 @@ func (d *Density) roll(ctx context.Context, r *rollouts, planned PlannedDeployme
 	}
 	resp, err := d.sender.send(ctx, client.Request{
 		Verb: "patch", Resource: deploymentResource, Namespace: planned.Namespace, Name: planned.Name, Due: due,
-		Body: rollBody(revision), ContentType: "application/merge-patch+json",
+		Body: rollBody(revision, ""), ContentType: "application/merge-patch+json",
 		Query: url.Values{"fieldManager": {"planecheck"}},
 	}, never)
 	if err != nil {

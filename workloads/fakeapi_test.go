@@ -252,6 +252,11 @@ func (a *fakeAPI) deployment(r *http.Request, verb, namespace, name string) (bod
 	} else if verb != "create" {
 		return nil, 404, "NotFound"
 	}
+	if _, uid, ok := strings.Cut(string(sent), `"uid":"`); ok && old != nil {
+		if uid, _, _ = strings.Cut(uid, `"`); uid != string(old.UID) {
+			return nil, 409, "Conflict"
+		}
+	}
 	switch verb {
 	case "create":
 		_, _, raw, err := wire.Unwrap(sent)

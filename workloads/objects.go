@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/planecheck/planecheck/apiserver/client"
@@ -120,7 +121,12 @@ func containers(cfg DensityConfig) []corev1.Container {
 	return list
 }
 
-// rollBody is the merge patch that starts a rolling update.
-func rollBody(revision int) []byte {
-	return fmt.Appendf(nil, `{"spec":{"template":{"metadata":{"annotations":{%q:"%d"}}}}}`, revisionAnnotation, revision)
+// rollBody is the merge patch that starts a rolling update, of the Deployment of
+// that UID alone; "": of any.
+func rollBody(revision int, uid types.UID) []byte {
+	only := ""
+	if uid != "" {
+		only = fmt.Sprintf(`"metadata":{"uid":%q},`, uid)
+	}
+	return fmt.Appendf(nil, `{%s"spec":{"template":{"metadata":{"annotations":{%q:"%d"}}}}}`, only, revisionAnnotation, revision)
 }

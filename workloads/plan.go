@@ -48,6 +48,11 @@ type DensityConfig struct {
 	// ChurnRate is the pace of the churn in pods/s; default 20, the most for
 	// which the official SLOs hold.
 	ChurnRate float64 `json:"churnRate"`
+
+	// TurnoverRate is how many pods per second a turnover replaces, and
+	// TurnoverMost how long it may last. 0: there is none.
+	TurnoverRate float64       `json:"turnoverRate,omitempty"`
+	TurnoverMost time.Duration `json:"turnoverMost,omitempty"`
 }
 
 // withDefaults fills in what is left out.
@@ -92,6 +97,8 @@ func (c DensityConfig) Validate() error {
 	atLeast("hold", c.Hold.Seconds(), 0)
 	atLeast("churn pods", float64(c.ChurnPods), 0)
 	atLeast("churn rate", c.ChurnRate, 0.1)
+	atLeast("turnover rate", c.TurnoverRate, 0)
+	atLeast("turnover bound", c.TurnoverMost.Seconds(), 0)
 	return errors.Join(errs...)
 }
 
@@ -128,6 +135,8 @@ type DensityPlan struct {
 	// Service of the same name.
 	Services []int            `json:"services,omitempty"`
 	Churn    []ChurnOperation `json:"churn"`
+	// Turnover are the operations of the longest turnover.
+	Turnover []ChurnOperation `json:"turnover,omitempty"`
 	Drain    []int            `json:"drain"` // order of deletion, as indexes of Deployments
 }
 
@@ -156,6 +165,7 @@ func PlanDensity(cfg DensityConfig, seed uint64) DensityPlan {
 	}
 	p.Churn = planChurn(cfg, p.Deployments, rng)
 	p.Drain = rng.Perm(len(p.Deployments))
+	p.Turnover = planTurnover(cfg, p.Deployments, rng)
 	return p
 }
 

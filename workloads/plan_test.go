@@ -175,8 +175,8 @@ func TestDeploymentBody(t *testing.T) {
 
 func TestRollBody(t *testing.T) {
 	var patch appsv1.Deployment
-	if err := json.Unmarshal(rollBody(17), &patch); err != nil || patch.Spec.Template.Annotations[revisionAnnotation] != "17" {
-		t.Errorf("%s: %v", rollBody(17), err)
+	if err := json.Unmarshal(rollBody(17, ""), &patch); err != nil || patch.Spec.Template.Annotations[revisionAnnotation] != "17" {
+		t.Errorf("%s: %v", rollBody(17, ""), err)
 	}
 }
 

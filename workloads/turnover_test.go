@@ -1,0 +1,114 @@
+package workloads
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+)
+
+// turning is a filled cluster and the configuration of a turnover of it.
+func turning(t *testing.T) (*fakeAPI, *Density) {
+	t.Helper()
+	a := newFakeAPI(t)
+	d := a.density(t, DensityConfig{
+		Pods: 40, PodsPerDeployment: 10, Rate: Rate{PodsPerSecond: MaxPace}, TurnoverRate: 2000, TurnoverMost: 100 * time.Millisecond,
+	}, nil)
+	if _, err := d.Fill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return a, d
+}
+
+// revisions are those of the Deployments that are there.
+func (a *fakeAPI) revisions() map[string]string {
+	found := map[string]string{}
+	a.locked(func() {
+		for key, o := range a.objects["deployments"] {
+			found[key] = o.(*appsv1.Deployment).Spec.Template.Annotations[revisionAnnotation]
+		}
+	})
+	return found
+}
+
+// all waits until every planned operation has begun.
+func (t *Turnover) all(ctx context.Context) error {
+	for int(t.Began()) < len(t.d.plan.Turnover) {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return errors.New("not all operations begin")
+		}
+	}
+	return nil
+}
+
+// However far a turnover has come, and whatever became of its last writes, in the
+// end the Deployments are what they were.
+func TestTurnover(t *testing.T) {
+	a, d := turning(t)
+	if n := len(d.plan.Turnover); n != 20 {
+		t.Fatalf("%d operations are planned", n)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), testPatience)
+	defer cancel()
+	turn := d.Turn(ctx)
+	if err := errors.Join(turn.all(ctx), turn.End(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	a.locked(func() {
+		if deleted, rolled := a.served["delete deployments"], a.served["patch deployments"]; deleted != 10 || rolled != 10 {
+			t.Errorf("%d deletions and %d rolls", deleted, rolled)
+		}
+		// What a store that went back in time has left.
+		gone, late := d.plan.Deployments[0], d.plan.Deployments[1]
+		delete(a.objects["deployments"], gone.Namespace+"/"+gone.Name)
+		a.objects["deployments"][late.Namespace+"/"+late.Name].(*appsv1.Deployment).Spec.Template.Annotations[revisionAnnotation] = "77"
+	})
+	if err := turn.Settle(ctx); err != nil {
+		t.Fatal(err)
+	}
+	found := a.revisions()
+	for _, p := range d.plan.Deployments {
+		if got := found[p.Namespace+"/"+p.Name]; got != "0" {
+			t.Errorf("%s is of revision %q", p.Name, got)
+		}
+	}
+}
+
+// A write that comes too late meets another Deployment and must do nothing.
+func TestTurnoverComesLate(t *testing.T) {
+	a, d := turning(t)
+	op := ChurnOperation{Kind: RollingUpdate, Revision: 5}
+	if err := errors.Join(d.removeExactly(t.Context(), 0, "another", 0), d.rollExactly(t.Context(), op, "another", 0)); err != nil {
+		t.Error(err)
+	}
+	for name, revision := range a.revisions() {
+		if revision != "0" {
+			t.Errorf("%s is of revision %s", name, revision)
+		}
+	}
+	if n := len(a.revisions()); n != 4 {
+		t.Errorf("%d Deployments are left", n)
+	}
+}
+
+// What is refused for good ends neither the turnover nor the run, and is told.
+func TestTurnoverRefused(t *testing.T) {
+	a, d := turning(t)
+	a.locked(func() { a.refuse = []refusal{{verb: "delete", resource: "deployments", code: 403}} })
+	ctx, cancel := context.WithTimeout(t.Context(), testPatience)
+	defer cancel()
+	turn := d.Turn(ctx)
+	if err := turn.all(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := turn.End(ctx); err == nil {
+		t.Error("nobody is told of the refusal")
+	}
+	if err := turn.Settle(ctx); err != nil {
+		t.Error(err)
+	}
+}
