@@ -3,6 +3,7 @@ package workloads
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -58,12 +59,16 @@ func TestTurnover(t *testing.T) {
 	if err := errors.Join(turn.all(ctx), turn.End(ctx)); err != nil {
 		t.Fatal(err)
 	}
+	same := slices.IndexFunc([]int{0, 1, 2, 3}, func(i int) bool { return !turn.wasRolled(i) })
+	if same < 0 {
+		t.Fatal("every Deployment was rolled last")
+	}
 	a.locked(func() {
 		if deleted, rolled := a.served["delete deployments"], a.served["patch deployments"]; deleted != 10 || rolled != 10 {
 			t.Errorf("%d deletions and %d rolls", deleted, rolled)
 		}
 		// What a store that went back in time has left.
-		gone, late := d.plan.Deployments[0], d.plan.Deployments[1]
+		gone, late := d.plan.Deployments[(same+1)%4], d.plan.Deployments[same]
 		delete(a.objects["deployments"], gone.Namespace+"/"+gone.Name)
 		a.objects["deployments"][late.Namespace+"/"+late.Name].(*appsv1.Deployment).Spec.Template.Annotations[revisionAnnotation] = "77"
 	})

@@ -95,19 +95,34 @@ func whoLeads(ctx context.Context, e *Env, kind string) (apiserver.Component, er
 	return component(e.Plane, leaders[0])
 }
 
-// allLeading are the names of those of a kind that say they lead. An error is of
-// those that could not be asked.
-func allLeading(ctx context.Context, e *Env, kind string) (leaders []string, err error) {
+// allLeading are the names of those of a kind that say they lead. One that is
+// dead or stands still cannot say so and is not asked. An error is of those that
+// did not answer.
+func allLeading(ctx context.Context, e *Env, kind string) ([]string, error) {
 	want := fmt.Sprintf("leader_election_master_status{name=%q} 1", kind)
-	for _, c := range ofKind(e.Plane, kind) {
-		metrics, failed := e.Plane.Metrics(ctx, c.Name)
-		if failed != nil {
-			err = errors.Join(err, failed)
-		} else if strings.Contains("\n"+string(metrics), "\n"+want) {
+	all := ofKind(e.Plane, kind)
+	leads, errs := make([]bool, len(all)), make([]error, len(all))
+	ctx, cancel := context.WithTimeoutCause(ctx, claimBound, fmt.Errorf("it had %v", claimBound))
+	defer cancel()
+	var asking sync.WaitGroup
+	for i, c := range all {
+		if !acts(c.PID) {
+			continue
+		}
+		asking.Go(func() {
+			metrics, err := e.Plane.Metrics(ctx, c.Name)
+			errs[i] = err
+			leads[i] = err == nil && strings.Contains("\n"+string(metrics), "\n"+want)
+		})
+	}
+	asking.Wait()
+	var leaders []string
+	for i, c := range all {
+		if leads[i] {
 			leaders = append(leaders, c.Name)
 		}
 	}
-	return leaders, err
+	return leaders, errors.Join(errs...)
 }
 
 // holder is who holds the Lease of a kind of component.

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -16,34 +17,56 @@ import (
 // election takes.
 const leaderPoll = 100 * time.Millisecond
 
-// leaderBound is how long a member may take to answer: one that takes longer
-// leads nobody.
+// leaderBound is how long a member, or the API, may take to answer: one that takes
+// longer leads nobody.
 const leaderBound = 500 * time.Millisecond
+
+// claimBound is how long a component may take to say whether it leads. What it
+// says is the least part of all its metrics.
+const claimBound = time.Second
+
+// namelessBound is how long it may take to find out who holds a lease. One that
+// does not say so for longer does nothing.
+const namelessBound = 2 * claimBound
 
 // Leaders tells who leads the store and, where there are standbys, schedulers and
 // controller managers, until ctx ends: the name of the member or the component,
 // "" for nobody. A leader that is dead or stands still does not lead, whatever
-// its lease says.
+// its lease says. Each is sampled by itself, so that one which does not answer
+// takes no samples of the others.
 func Leaders(ctx context.Context, e *Env, tell func(of, who string, at history.Time)) {
-	watched := []*elected{}
+	var sampling sync.WaitGroup
 	for _, kind := range []string{apiserver.KubeScheduler, apiserver.KubeControllerManager} {
-		if n := count(e.Plane, kind); n > 1 {
-			watched = append(watched, &elected{kind: kind})
+		if len(ofKind(e.Plane, kind)) < 2 {
+			continue
 		}
+		k := electedOf(e, kind)
+		sampling.Go(func() {
+			sample(ctx, func() {
+				if who, at, ok := k.leader(ctx); ok {
+					tell(kind, who, at)
+				}
+			})
+		})
 	}
 	members := openMembers(e.Store.Members())
 	defer members.close()
+	sampling.Go(func() {
+		sample(ctx, func() {
+			if who := members.leader(ctx); ctx.Err() == nil {
+				tell(e.Store.Name(), who, history.Now())
+			}
+		})
+	})
+	sampling.Wait()
+}
+
+// sample looks again and again until ctx ends.
+func sample(ctx context.Context, look func()) {
 	ticker := time.NewTicker(leaderPoll)
 	defer ticker.Stop()
 	for {
-		if who := members.leader(ctx); ctx.Err() == nil {
-			tell(e.Store.Name(), who, history.Now())
-		}
-		for _, k := range watched {
-			if who, ok := k.leader(ctx, e); ok {
-				tell(k.kind, who, history.Now())
-			}
-		}
+		look()
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -56,28 +79,81 @@ func count(p *apiserver.ControlPlane, kind string) int { return len(ofKind(p, ki
 
 // elected is a kind of component that elects a leader.
 type elected struct {
-	kind   string
-	holder string // of the lease, when leads was found
-	leads  apiserver.Component
+	lease  func(context.Context) (holder string, err error)
+	claims func(context.Context) []apiserver.Component // those that say they lead
+	acts   func(pid int) bool
+
+	known  bool                // there was a leader
+	holder string              // of the lease, when leads was found
+	leads  apiserver.Component // the last that was found
+	next   string              // holds the lease since, and it is not known yet who that is
+	since  history.Time
+}
+
+func electedOf(e *Env, kind string) *elected {
+	return &elected{
+		acts: acts,
+		lease: func(ctx context.Context) (string, error) {
+			ctx, cancel := context.WithTimeout(ctx, leaderBound)
+			defer cancel()
+			lease, err := e.API.CoordinationV1().Leases(metav1.NamespaceSystem).Get(ctx, kind, metav1.GetOptions{})
+			if err != nil || lease.Spec.HolderIdentity == nil {
+				return "", err
+			}
+			return *lease.Spec.HolderIdentity, nil
+		},
+		claims: func(ctx context.Context) (found []apiserver.Component) {
+			names, _ := allLeading(ctx, e, kind) // who does not answer does not count
+			for _, name := range names {
+				if c, err := component(e.Plane, name); err == nil {
+					found = append(found, c)
+				}
+			}
+			return found
+		},
+	}
 }
 
 // leader asks for the lease, and the components themselves only when it has
-// changed hands. While nobody can be asked, it is who led last, if that one
-// still acts. ok is false before anybody could say.
-func (k *elected) leader(ctx context.Context, e *Env) (who string, ok bool) {
-	lease, err := e.API.CoordinationV1().Leases(metav1.NamespaceSystem).Get(ctx, k.kind, metav1.GetOptions{})
-	if err == nil && lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity != k.holder {
-		if leads, err := whoLeads(ctx, e, k.kind); err == nil {
-			k.holder, k.leads = *lease.Spec.HolderIdentity, leads
+// changed hands; until one says that it leads, nothing is known, and then it is
+// since it has the lease. While nobody can be asked, it is who led last, if that one still acts. ok
+// is false where there is nothing to tell.
+func (k *elected) leader(ctx context.Context) (who string, at history.Time, ok bool) {
+	now := history.Now()
+	holder, err := k.lease(ctx)
+	if err == nil && holder != "" && holder != k.holder {
+		if holder != k.next {
+			k.next, k.since = holder, history.Now()
 		}
+		leads, found := k.successor(k.claims(ctx))
+		if !found {
+			if since := k.since; now.Sub(since) > namelessBound {
+				k.since = now
+				return "", since, true
+			}
+			return "", now, false
+		}
+		k.known, k.holder, k.leads, k.next = true, holder, leads, ""
+		now = k.since
 	}
 	switch {
-	case k.holder == "":
-		return "", false
-	case !acts(k.leads.PID):
-		return "", true
+	case !k.known:
+		return "", now, false
+	case err == nil && holder == "", !k.acts(k.leads.PID):
+		return "", now, true
 	}
-	return k.leads.Name, true
+	return k.leads.Name, now, true
+}
+
+// successor is the one that leads now, among those that say they do: the process
+// that led before may not have noticed yet.
+func (k *elected) successor(claims []apiserver.Component) (apiserver.Component, bool) {
+	for _, c := range claims {
+		if c.PID != k.leads.PID {
+			return c, true
+		}
+	}
+	return apiserver.Component{}, false
 }
 
 // acts says whether a process runs, and is not stopped.
