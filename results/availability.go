@@ -44,6 +44,7 @@ type FaultWindow struct {
 	healed          history.Time // zero: not yet
 	evicted         int64
 	evictionsJudged bool
+	bound           *PodsBound
 }
 
 // leadership says who led something from a time on.
@@ -83,14 +84,21 @@ func (f *FaultWindow) Healed(at history.Time) {
 	f.of.event(at, "heal", f.String())
 }
 
-// Evicted adds pods that were evicted or deleted though the plan did not ask
-// for it. A fault for which it is never called, be it with 0, was not judged by
+// Evicted adds pods that were evicted wrongly: their node had power and kept its
+// Lease. A fault for which it is never called, be it with 0, was not judged by
 // its evictions.
 func (f *FaultWindow) Evicted(pods int64) {
 	f.of.mu.Lock()
 	defer f.of.mu.Unlock()
 	f.evicted += pods
 	f.evictionsJudged = true
+}
+
+// Bound says how many pods were bound while the fault acted, and after it.
+func (f *FaultWindow) Bound(during, after int64) {
+	f.of.mu.Lock()
+	defer f.of.mu.Unlock()
+	f.bound = &PodsBound{During: during, After: after}
 }
 
 // String is "etcd-leader-stop of etcd-1".

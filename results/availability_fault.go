@@ -51,6 +51,7 @@ func (a *Availability) fault(s *faultSpan, end history.Time) FaultFigures {
 		evicted := s.evicted
 		f.Evicted = &evicted
 	}
+	f.Bound = s.bound
 	return f
 }
 

@@ -38,9 +38,18 @@ type FaultFigures struct {
 	// Leaderless is how long nobody led, by what there is to lead. What was
 	// never looked at is not in it.
 	Leaderless map[string]Seconds `json:"leaderless_seconds,omitempty"`
-	// Evicted are pods that were evicted or deleted though the plan did not ask
-	// for it; nil: nobody counted them.
+	// Evicted are pods that were evicted wrongly, from a node that had power and
+	// kept its Lease; nil: nobody counted them.
 	Evicted *int64 `json:"pods_evicted,omitempty"`
+	// Bound are pods that got a node; nil: nobody counted them.
+	Bound *PodsBound `json:"pods_bound,omitempty"`
+}
+
+// PodsBound counts pods that the scheduler put on a node while a fault acted, and
+// from its heal to the next fault or the end of the recovery.
+type PodsBound struct {
+	During int64 `json:"during"`
+	After  int64 `json:"after"`
 }
 
 // ServiceFigures are one kind of calls around a fault.

@@ -32,7 +32,8 @@ func renderAvailability(r *Run) string {
 
 const legend = "served, shed, p99: while the fault acted; gap: the longest time that calls waited and none was served; " +
 	"back: from the injection to the first success after the first failure (-: none failed); healed: from the heal " +
-	"to the first success; well: from the heal until all was as good as before; late: heartbeats later than %s"
+	"to the first success; well: from the heal until all was as good as before; late: heartbeats later than %s; " +
+	"evicted: pods, from nodes that had power and kept their Lease"
 
 // faultCells are the two lines of a fault.
 func faultCells(f *FaultFigures) (upper, lower []string) {
@@ -113,6 +114,9 @@ func faultNotes(f *FaultFigures) string {
 	}
 	if len(f.With) > 0 {
 		text += note(name + ": its figures hold the work of " + strings.Join(f.With, ", ") + ", too")
+	}
+	if b := f.Bound; b != nil && b.During+b.After > 0 {
+		text += note(fmt.Sprintf("%s: %s pods were bound while it acted, %s after it", name, number(b.During), number(b.After)))
 	}
 	var leaders []string
 	for _, of := range sorted(f.Leaderless, strings.Compare) {

@@ -40,7 +40,7 @@ const registering = 4
 func atOnce(name string) func(Options, Ground) []Intervention {
 	return func(o Options, g Ground) []Intervention {
 		list := inTurn(name)(o, g)
-		list[0].AfterRunning, list[0].AfterWrites = 0, int64(registering*o.World.Nodes)
+		list[0].Phase, list[0].AfterRunning, list[0].AfterWrites = "", 0, int64(registering*o.World.Nodes)
 		return list
 	}
 }
@@ -55,6 +55,7 @@ const crowdedNodes = 100
 // which would refuse it (OutOfpods), sees it after the binding.
 func crowdedOptions(o *Options) {
 	faultOptions(o)
+	o.Turnover = 0 // the race is for all pods at once
 	w := &o.World
 	w.PodsPerNode = 1
 	w.Nodes = max(w.Nodes, crowdedNodes)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/planecheck/planecheck/apiserver"
@@ -47,6 +48,9 @@ type execution struct {
 	// interrupted is set when a person or a fault of ours cut the run short.
 	interrupted bool
 	acts        interventions
+	// turnover replaces pods through the hold; nil: it has not begun, or there is
+	// none.
+	turnover atomic.Pointer[workloads.Turnover]
 	// recovered is how the cluster came back after its faults; nil: it had none,
 	// or they are not over.
 	recovered *recovery
@@ -117,7 +121,7 @@ func (x *execution) execute(parent context.Context) (err error) {
 		return err
 	}
 	go x.intervene(ctx)
-	defer func() { cancel(nil); <-x.acts.over }() // a fault must not meet a world that ends
+	defer func() { cancel(nil); err = errors.Join(err, x.awaitEnds(endsBound)) }() // a fault must not meet a world that ends
 	for _, name := range x.plan.Phases {
 		if storePhase(name) {
 			continue // it is over
@@ -292,6 +296,7 @@ func (x *execution) stop(ctx context.Context) error {
 	}
 	x.run.Peak = &peak
 	if a := x.m.availability; a != nil {
+		x.sumUpStrikes()
 		x.run.Availability = a.Figures(history.Now())
 	}
 	x.run.Restore = x.recording.restored()

@@ -23,19 +23,28 @@ const (
 	// gracePeriod is how long a node may be silent before it counts as not Ready:
 	// two renewals of its lease (upstream: 50 s); and tolerated is how long its
 	// pods bear that (upstream: 300 s).
-	gracePeriod = "22s"
+	gracePeriod = 22 * time.Second
 	tolerated   = "5"
+	// evictionRate is how many nodes a second get the taint that evicts their pods
+	// (upstream: one in 10 s, so that most of a zone would be back before).
+	evictionRate = "10"
 	// faultWrites come before a fault, so that it meets traffic.
 	faultWrites = 200
+	// turnoverRate is how many pods a second are replaced while faults act, and
+	// turnoverShare which part of them belongs to one Deployment.
+	turnoverRate  = 5.0
+	turnoverShare = 10
 )
 
-// faultOptions make a cluster with standbys under contract traffic.
+// faultOptions make a cluster with standbys under contract traffic, whose load is
+// replaced while faults act: there are pods to make, to bind and to run then.
 func faultOptions(o *Options) {
 	w := &o.World
 	w.APIServers, w.Schedulers, w.ControllerManagers = max(w.APIServers, 2), max(w.Schedulers, 2), max(w.ControllerManagers, 2)
 	w.APIServerArgs = append(w.APIServerArgs, "--etcd-compaction-interval=5s",
 		"--default-not-ready-toleration-seconds="+tolerated, "--default-unreachable-toleration-seconds="+tolerated)
-	w.KCMArgs = append(w.KCMArgs, "--node-monitor-grace-period="+gracePeriod, "--node-monitor-period=2s")
+	w.KCMArgs = append(w.KCMArgs, "--node-monitor-grace-period="+gracePeriod.String(), "--node-monitor-period=2s",
+		"--node-eviction-rate="+evictionRate)
 	w.LeaderLease, w.Supervised = faultLease, true
 	w.ClientLinks, w.StoreLinks = true, true
 	if w.Nodes == 0 {
@@ -46,6 +55,7 @@ func faultOptions(o *Options) {
 	}
 	o.Contract = max(o.Contract, contractRate)
 	o.Hold = max(o.Hold, faultHold)
+	o.PodsPerDeployment, o.Turnover = min(o.PodsPerDeployment, max(o.Pods/turnoverShare, 1)), turnoverRate
 	o.Drain = false
 }
 
@@ -124,7 +134,7 @@ func inTurn(names ...string) func(Options, Ground) []Intervention {
 		var list []Intervention
 		for _, name := range names {
 			f, _ := faults.Find(name)
-			i := Intervention{Fault: name, AfterRunning: int64(o.Pods), AfterWrites: faultWrites, For: Duration(f.For)}
+			i := Intervention{Fault: name, Phase: phaseHold, AfterRunning: int64(o.Pods), AfterWrites: faultWrites, For: Duration(f.For)}
 			if targets := f.Targets(g.Shape); len(targets) > 0 {
 				i.Target = targets[0]
 			}
@@ -199,14 +209,29 @@ func swarm(o Options, g Ground) []Intervention {
 	for i, f := range possible[:n] {
 		targets := f.Targets(g.Shape)
 		act := Intervention{
-			Fault: f.Name, Target: targets[r.IntN(len(targets))],
-			AfterRunning: int64(o.Pods), AfterWrites: 50 + r.Int64N(350),
+			Fault: f.Name, Target: targets[r.IntN(len(targets))], Phase: phaseHold, AfterRunning: int64(o.Pods),
 			For: Duration((f.For * time.Duration(5+r.IntN(11)) / 10).Round(100 * time.Millisecond)),
 		}
+		trigger(&act, r, i == 0 && !f.Restores, o)
 		if i > 0 && r.IntN(2) == 0 {
 			act.Overlap = f.Meets(possible[i-1]) && !list[i-1].Overlap
 		}
 		list = append(list, act)
 	}
 	return list
+}
+
+// trigger draws by what progress a fault begins: at a revision, after so many
+// writes in the hold, or, where it may, while the load is still being made. What
+// a store that was brought back in time has lost of that, nobody would make again.
+func trigger(act *Intervention, r *rand.Rand, early bool, o Options) {
+	kind := r.IntN(3)
+	switch {
+	case kind == 0 && early:
+		act.Phase, act.AfterRunning = phaseFill, r.Int64N(int64(o.Pods))
+	case kind == 1: // a pod costs about ten writes, with all that comes with it
+		act.AtRevision = int64(10*(o.World.Nodes+o.Pods)) + r.Int64N(int64(20*o.Pods))
+	default:
+		act.AfterWrites = 50 + r.Int64N(350)
+	}
 }

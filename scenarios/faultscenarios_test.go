@@ -24,6 +24,7 @@ func TestFaultPlans(t *testing.T) {
 		t.Fatal(err)
 	}
 	drawn, overlaps := map[string]int{}, 0
+	var early, revisions, writes int
 	for seed := range uint64(200) {
 		o := DefaultOptions()
 		o.Seed = seed
@@ -36,6 +37,17 @@ func TestFaultPlans(t *testing.T) {
 		}
 		for i, act := range acts {
 			drawn[act.Fault]++
+			f, _ := faults.Find(act.Fault)
+			switch {
+			case act.Phase == phaseFill && (i > 0 || f.Restores):
+				t.Errorf("seed %d: %s comes in the fill", seed, act)
+			case act.Phase == phaseFill:
+				early++
+			case act.AtRevision > 0:
+				revisions++
+			case act.AfterWrites > 0:
+				writes++
+			}
 			if act.Overlap {
 				overlaps++
 				a, _ := faults.Find(acts[i-1].Fault)
@@ -53,6 +65,9 @@ func TestFaultPlans(t *testing.T) {
 	}
 	if overlaps == 0 {
 		t.Error("no two faults ever meet")
+	}
+	if early == 0 || revisions == 0 || writes == 0 {
+		t.Errorf("%d faults come in the fill, %d at a revision, %d after writes", early, revisions, writes)
 	}
 }
 
@@ -103,6 +118,13 @@ func TestImpossibleFaults(t *testing.T) {
 	f("etcd-leader-move", "leader")
 	f("apiserver-kill", "kube-apiserver-0")
 	f("scheduler-freeze", "kube-scheduler-1")
+	for _, act := range []Intervention{{Phase: phaseDrain}, {AtRevision: -1}} {
+		act.Fault, act.Target = "scheduler-freeze", "kube-scheduler-0"
+		s := Scenario{Name: "t", Fix: faultOptions, Interventions: func(Options, Ground) []Intervention { return []Intervention{act} }}
+		if _, err := NewPlan(s, DefaultOptions(), testHost()); err == nil {
+			t.Errorf("%s is planned", act)
+		}
+	}
 }
 
 // What only etcd can do is refused of a store that is none, before anything starts.

@@ -33,11 +33,12 @@ const (
 
 // interventions are the plan's, as far as they have come.
 type interventions struct {
-	over   chan struct{} // closed when nothing more is done
-	mu     sync.Mutex
-	done   int
-	failed []string
-	judged []checkers.Verdict // of the faults themselves
+	over    chan struct{} // closed when nothing more is done
+	mu      sync.Mutex
+	done    int
+	failed  []string
+	judged  []checkers.Verdict // of the faults themselves
+	strikes []*strike
 }
 
 // intervene does what the plan does to the cluster, when its time has come.
@@ -100,12 +101,8 @@ func (x *execution) interveneOnce(ctx context.Context, env *faults.Env, i Interv
 	if !ok { // NewPlan has looked
 		return fmt.Errorf("there is no fault %q", i.Fault)
 	}
-	deleted := x.m.collector.Pods.Counts().Deleted
-	window := x.m.availability.Begin(i.Fault, i.Target, history.Now())
-	defer func() { // no plan deletes pods under faults
-		window.Healed(history.Now())
-		window.Evicted(x.m.collector.Pods.Counts().Deleted - deleted)
-	}()
+	s := x.strike(f, i.Target)
+	defer x.mend(s)
 	x.tellFault("inject", i, "")
 	active, err := f.Inject(ctx, env, i.Target)
 	if err != nil {
@@ -116,13 +113,14 @@ func (x *execution) interveneOnce(ctx context.Context, env *faults.Env, i Interv
 	healing, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), healBound, fmt.Errorf("it had %v", healBound))
 	defer cancel()
 	x.tellFault("heal", i, "")
-	window.Healed(history.Now())
+	x.mend(s)
 	evidence, err := active.Heal(healing)
 	if err != nil {
 		return fmt.Errorf("heal %s of %s: %w", i.Fault, i.Target, err)
 	}
 	x.tellFault("healed", i, evidence)
 	x.acts.judge(active.Verdict)
+	x.acts.close(s)
 	return nil
 }
 
@@ -141,7 +139,11 @@ func (x *execution) faultEnv() (*faults.Env, error) {
 	env := &faults.Env{
 		Plane: x.cluster.plane, Store: x.cluster.backend, Nodes: x.cluster.nodes, API: api, Client: x.probeClient,
 		Links: x.cluster.links, Layer: x.cluster.layer, Strangers: strangerIdentities(x.plan.Seed), LeasesMissed: x.leasesMissed,
-		Replaced: x.m.collector.Sampler.Set, Forget: x.m.collector.Leases.Forget,
+		Replaced: x.m.collector.Sampler.Set,
+		Forget: func(node string) {
+			x.m.collector.Leases.Forget(node)
+			x.m.evictions.struck(node)
+		},
 	}
 	if x.recording != nil { // else it would be a nil in an interface, which is none
 		env.Recording = x.recording
@@ -217,7 +219,10 @@ func (x *execution) awaitTrigger(ctx context.Context, i Intervention) error {
 		}
 		return nil
 	}
-	if err := next(func() bool { return x.m.collector.Pods.Counts().Running >= i.AfterRunning }); err != nil {
+	if err := next(func() bool {
+		return (i.Phase == "" || x.m.hasBegun(i.Phase)) && x.m.collector.Pods.Counts().Running >= i.AfterRunning &&
+			x.m.revision.Load() >= i.AtRevision
+	}); err != nil {
 		return err
 	}
 	from := x.m.commits.Load()
@@ -247,7 +252,8 @@ func (x *execution) judgeInterventions() checkers.Verdict {
 	defer x.acts.mu.Unlock()
 	planned := len(x.plan.Interventions)
 	v := checkers.Verdict{
-		Guarantee: "Intervened", Statement: "every fault of the plan took effect and was healed, as seen from outside",
+		Guarantee: "Intervened", Statement: "every fault of the plan took effect and was healed, as seen from outside; " +
+			"those of schedulers and controller managers while there was work for them",
 		Checked: fmt.Sprintf("%d of %d faults", x.acts.done, planned),
 		Outcome: checkers.Pass,
 	}
@@ -256,6 +262,12 @@ func (x *execution) judgeInterventions() checkers.Verdict {
 		v.Outcome, v.Detail = checkers.Invalid, x.acts.failed[0]
 	case x.acts.done < planned:
 		v.Outcome, v.Detail = checkers.Invalid, "the run ended before its time had come"
+	default:
+		for _, s := range x.acts.strikes {
+			if why := s.idle(); why != "" && x.plan.turns() {
+				v.Outcome, v.Detail = checkers.Invalid, why
+			}
+		}
 	}
 	return v
 }

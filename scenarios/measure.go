@@ -34,20 +34,24 @@ type measurement struct {
 	collector *results.Collector
 	log       *slog.Logger
 
-	// availability is nil in a run without faults.
+	// availability and evictions are nil in a run without faults.
 	availability *results.Availability
+	evictions    *evictions
 
 	cluster atomic.Pointer[cluster] // set once it is up
 	commits atomic.Int64            // keys written
+	// revision is the last that a write is known to have made.
+	revision atomic.Int64
 
 	mu    sync.Mutex
 	pace  float64 // pods/s; negative: no pacer at work
 	phase string
+	began map[string]bool // phases
 	rates rateMeter
 }
 
 func newMeasurement(dir *results.Dir, plan *Plan, log *slog.Logger) (*measurement, error) {
-	m := &measurement{dir: dir, started: history.Now(), log: log, pace: -1}
+	m := &measurement{dir: dir, started: history.Now(), log: log, pace: -1, began: map[string]bool{}}
 	var err error
 	if m.series, err = results.CreateSeries(dir.File("series.jsonl"), m.started); err != nil {
 		return nil, err
@@ -60,6 +64,7 @@ func newMeasurement(dir *results.Dir, plan *Plan, log *slog.Logger) (*measuremen
 	}
 	if len(plan.Interventions) > 0 {
 		m.availability = results.NewAvailability(m.started, heartbeatLate)
+		m.evictions = newEvictions()
 	}
 	return m, nil
 }
@@ -70,6 +75,7 @@ func (m *measurement) hooks() hooks {
 		observer: m.collector.Recorder,
 		commit: func(c history.Commit) {
 			m.commits.Add(1)
+			m.reached(c.Revision)
 			if !ofContract(c.Key) {
 				m.collector.Pods.Commit(c)
 			}
@@ -82,6 +88,11 @@ func (m *measurement) hooks() hooks {
 		h.lease = func(l history.Lease) {
 			m.collector.Leases.Lease(l)
 			a.Lease(l)
+		}
+		pods := h.commit
+		h.commit = func(c history.Commit) {
+			pods(c)
+			m.evictions.commit(c)
 		}
 	}
 	if operators := m.collector.Operators; operators != nil {
@@ -200,6 +211,29 @@ func (m *measurement) setPhase(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.phase, m.pace = name, -1
+}
+
+// begin notes that the work of a phase begins.
+func (m *measurement) begin(phase string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.began[phase] = true
+}
+
+func (m *measurement) hasBegun(phase string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.began[phase]
+}
+
+// reached keeps the highest revision: reports may overtake each other.
+func (m *measurement) reached(revision int64) {
+	for {
+		last := m.revision.Load()
+		if revision <= last || m.revision.CompareAndSwap(last, revision) {
+			return
+		}
+	}
 }
 
 // close ends the time series.

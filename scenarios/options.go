@@ -25,7 +25,10 @@ type Options struct {
 	// Hold is how long the full cluster is watched at rest.
 	Hold  Duration
 	Churn Churn
-	Drain bool
+	// Turnover is how many pods a second are replaced through the hold, until the
+	// plan's faults are over; 0: none.
+	Turnover float64
+	Drain    bool
 	// Contract is the rate, in requests per second, of the traffic that puts the
 	// promises of the API to the test; 0: there is none.
 	Contract float64

@@ -83,6 +83,7 @@ func (x *execution) markWindows(ctx context.Context) {
 func (x *execution) work(ctx context.Context, name string) (*workloads.PhaseResult, error) {
 	var result workloads.PhaseResult
 	var err error
+	x.m.begin(name)
 	switch name {
 	case phaseShapes:
 		return nil, x.compareStore(ctx)
@@ -99,24 +100,7 @@ func (x *execution) work(ctx context.Context, name string) (*workloads.PhaseResu
 		if x.density == nil {
 			return nil, x.holdManifest(ctx)
 		}
-		result, err = x.density.Hold(ctx)
-		x.expectRunning(ctx, name)
-		if err == nil {
-			err = x.awaitInterventions(ctx)
-		}
-		if err == nil && len(x.plan.Interventions) > 0 {
-			x.recover(ctx)
-		}
-		if err == nil && x.ends != nil {
-			x.captureEnd(ctx)
-		}
-		if err == nil {
-			x.run.Settled = x.recording.seen()
-		}
-		// Through faults pods may come and go: then it counts what they come back to.
-		if planned := int64(x.plan.pods()); err == nil && result.RunningLeast < planned && len(x.plan.Interventions) == 0 {
-			x.shortfall(name, "only %d of %d pods were Running at some moment", result.RunningLeast, planned)
-		}
+		result, err = x.hold(ctx)
 	case phaseChurn:
 		result, err = x.density.Churn(ctx)
 		x.expectRunning(ctx, name)

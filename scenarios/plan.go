@@ -89,6 +89,9 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 		o.World.ConsistencyPeriod = consistencyPeriod
 	}
 	p := &Plan{Scenario: s.Name, Seed: o.Seed, World: o.World, FailFast: o.FailFast, members: len(backend.Members())}
+	if len(s.Breaks) > 0 {
+		o.Turnover = 0 // what is broken shows without it, and may not get over it
+	}
 	if err := p.addLoad(o); err != nil {
 		return nil, err
 	}
@@ -108,7 +111,7 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 		return nil, Usagef("%s restores its store from a snapshot: it cannot be judged before it has ended, so --fail-fast is not for it", s.Name)
 	}
 	for _, i := range p.Interventions {
-		if err := i.validate(p.shape(), backend.Faults()); err != nil {
+		if err := i.validate(p.shape(), backend.Faults(), p.Phases); err != nil {
 			return nil, Usagef("%s: %v", s.Name, err)
 		}
 	}
@@ -214,6 +217,9 @@ func (p *Plan) addDensity(o Options) error {
 		Rate: rate, Hold: time.Duration(o.Hold),
 		ChurnPods: o.Churn.Pods, ChurnRate: o.Churn.Rate,
 	}
+	if o.Turnover > 0 {
+		cfg.TurnoverRate, cfg.TurnoverMost = o.Turnover, time.Duration(o.Hold)+interventionsBound
+	}
 	if err := cfg.Validate(); err != nil {
 		return Usagef("density load: %v", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
@@ -305,6 +311,9 @@ func (p *Plan) pods() int {
 	return p.Density.Config.Pods
 }
 
+// turns says whether the load is replaced while faults act.
+func (p *Plan) turns() bool { return p.Density != nil && len(p.Density.Turnover) > 0 }
+
 // demand is what the plan asks of the machine.
 func (p *Plan) demand() results.Demand {
 	watches := map[string]int{"lean": 1, "kubelet": 4}
@@ -341,6 +350,9 @@ func (p *Plan) String() string {
 		if n := len(d.Churn); n > 0 {
 			fmt.Fprintf(&b, "; churn of %d pods in %d operations at %g pods/s", d.Config.ChurnPods, n, d.Config.ChurnRate)
 		}
+		if len(d.Turnover) > 0 {
+			fmt.Fprintf(&b, "; %g pods/s replaced until the faults are over", d.Config.TurnoverRate)
+		}
 		b.WriteByte('\n')
 	}
 	p.describeStorage(&b)
@@ -353,6 +365,17 @@ func (p *Plan) String() string {
 	}
 	if m := p.Manifest; m != nil {
 		fmt.Fprintf(&b, "  manifest %s, %d objects, %d copies\n", m.File, m.Objects, m.Copies)
+	}
+	for _, flags := range []struct {
+		of   string
+		args []string
+	}{{"kube-apiserver", w.APIServerArgs}, {"kube-controller-manager", w.KCMArgs}} {
+		if len(flags.args) > 0 {
+			fmt.Fprintf(&b, "  %s %s\n", flags.of, strings.Join(flags.args, " "))
+		}
+	}
+	if w.LeaderLease > 0 {
+		fmt.Fprintf(&b, "  leases of leaders last %s (upstream: 15s)\n", w.LeaderLease)
 	}
 	for _, i := range p.Interventions {
 		fmt.Fprintf(&b, "  %s\n", i)

@@ -50,10 +50,13 @@ type Ground struct {
 type Intervention struct {
 	Fault  string `json:"fault"`  // name in faults.Catalogue
 	Target string `json:"target"` // one of the fault's targets
-	// AfterRunning is the number of pods that have become Running when it may
-	// begin, and AfterWrites how many keys have to be written after that.
-	AfterRunning int64 `json:"afterRunning"`
-	AfterWrites  int64 `json:"afterWrites,omitempty"`
+	// It may begin when all of this is so: the Phase has begun, AfterRunning pods
+	// have become Running, and the store is AtRevision. Then AfterWrites keys have
+	// to be written.
+	Phase        string `json:"phase,omitempty"` // "": any
+	AfterRunning int64  `json:"afterRunning"`
+	AtRevision   int64  `json:"atRevision,omitempty"`
+	AfterWrites  int64  `json:"afterWrites,omitempty"`
 	// Overlap lets it begin while those before it still act. Otherwise it waits
 	// until they are healed.
 	Overlap bool `json:"overlap,omitempty"`
@@ -171,6 +174,12 @@ func (i Intervention) String() string {
 		text += fmt.Sprintf(" for %s", i.For)
 	}
 	text = fmt.Sprintf("%s once %d pods run", text, i.AfterRunning)
+	if i.Phase != "" {
+		text += ", in phase " + i.Phase
+	}
+	if i.AtRevision > 0 {
+		text += fmt.Sprintf(", from revision %d on", i.AtRevision)
+	}
 	if i.AfterWrites > 0 {
 		text += fmt.Sprintf(", %d writes later", i.AfterWrites)
 	}
@@ -182,7 +191,7 @@ func (i Intervention) String() string {
 
 // validate catches what would make a run meaningless before it starts: a fault
 // that the cluster cannot suffer or the store cannot take.
-func (i Intervention) validate(shape faults.Shape, store []string) error {
+func (i Intervention) validate(shape faults.Shape, store, phases []string) error {
 	f, ok := faults.Find(i.Fault)
 	switch {
 	case !ok:
@@ -191,8 +200,10 @@ func (i Intervention) validate(shape faults.Shape, store []string) error {
 		return fmt.Errorf("fault %s needs a store that takes %s", i.Fault, strings.Join(f.Needs, ", "))
 	case !slices.Contains(f.Targets(shape), i.Target):
 		return fmt.Errorf("fault %s cannot act on %q in a cluster of %+v", i.Fault, i.Target, shape)
-	case i.For < 0 || i.AfterWrites < 0:
-		return fmt.Errorf("fault %s comes %d writes later and lasts %s", i.Fault, i.AfterWrites, i.For)
+	case i.For < 0 || i.AfterWrites < 0 || i.AtRevision < 0:
+		return fmt.Errorf("fault %s comes at revision %d, %d writes later, and lasts %s", i.Fault, i.AtRevision, i.AfterWrites, i.For)
+	case i.Phase != "" && !slices.Contains(phases, i.Phase):
+		return fmt.Errorf("fault %s comes in phase %q, which there is not", i.Fault, i.Phase)
 	}
 	return nil
 }

@@ -192,6 +192,16 @@ func (t *Turnover) settle(ctx context.Context, i int) error {
 	return fmt.Errorf("deployment %s/%s was made anew", t.d.plan.Deployments[i].Namespace, t.d.plan.Deployments[i].Name)
 }
 
+// Whole fails unless exactly the planned pods are there and all are Running, as
+// the measuring watch sees it.
+func (d *Density) Whole() error {
+	c, want := d.deps.Pods.Counts(), int64(d.plan.Config.Pods)
+	if c.Running != want || c.Pods != want {
+		return fmt.Errorf("%d of %d pods are Running, %d exist", c.Running, want, c.Pods)
+	}
+	return nil
+}
+
 // deployed reads the i-th Deployment; nil: there is none.
 func (d *Density) deployed(ctx context.Context, i int) (*appsv1.Deployment, error) {
 	planned := d.plan.Deployments[i]

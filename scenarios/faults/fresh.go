@@ -10,7 +10,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 )
@@ -69,32 +68,6 @@ func configMap(name string) subject {
 		},
 		write: func(ctx context.Context, api kubernetes.Interface) error {
 			return api.CoreV1().ConfigMaps(metav1.NamespaceDefault).Delete(ctx, name, metav1.DeleteOptions{})
-		},
-	}
-}
-
-// pod is one that there is, with an annotation while it is looked for: another
-// pod would count as one that was evicted.
-func pod(namespace, name string) subject {
-	annotate := func(ctx context.Context, api kubernetes.Interface, value string) (string, error) {
-		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%s}}}`, canary, value)
-		p, err := api.CoreV1().Pods(namespace).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
-		if err != nil {
-			return "", err
-		}
-		return p.ResourceVersion, nil
-	}
-	return subject{
-		name: name,
-		prepare: func(ctx context.Context, api kubernetes.Interface) (string, error) {
-			return annotate(ctx, api, `"here"`)
-		},
-		watch: func(ctx context.Context, api kubernetes.Interface, o metav1.ListOptions) (watch.Interface, error) {
-			return api.CoreV1().Pods(namespace).Watch(ctx, o)
-		},
-		write: func(ctx context.Context, api kubernetes.Interface) error {
-			_, err := annotate(ctx, api, "null")
-			return err
 		},
 	}
 }

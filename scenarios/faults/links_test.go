@@ -7,9 +7,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/planecheck/planecheck/apiserver/link"
 )
 
@@ -119,27 +116,5 @@ func TestLinkTargets(t *testing.T) {
 				t.Errorf("%s acts on %q of %+v", f.Name, got, s)
 			}
 		}
-	}
-}
-
-// TestLasting chooses pods that nobody else is about to write.
-func TestLasting(t *testing.T) {
-	yes := true
-	owned := []metav1.OwnerReference{{Name: "rs", Controller: &yes}}
-	running := corev1.PodStatus{Phase: corev1.PodRunning}
-	list := []corev1.Pod{
-		{ObjectMeta: metav1.ObjectMeta{Name: "pending", OwnerReferences: owned}},
-		{ObjectMeta: metav1.ObjectMeta{Name: "alone"}, Status: running},
-		{ObjectMeta: metav1.ObjectMeta{Name: "leaving", OwnerReferences: owned, DeletionTimestamp: &metav1.Time{}}, Status: running},
-		{ObjectMeta: metav1.ObjectMeta{Name: "first", OwnerReferences: owned}, Status: running},
-		{ObjectMeta: metav1.ObjectMeta{Name: "second", OwnerReferences: owned}, Status: running},
-	}
-	for n, want := range []string{"first", "second"} {
-		if p, err := lasting(list, n); err != nil || p.Name != want {
-			t.Errorf("pod %d is %v, %v, want %s", n, p, err, want)
-		}
-	}
-	if p, err := lasting(list, 2); err == nil {
-		t.Errorf("%s is a third one", p.Name)
 	}
 }

@@ -3,6 +3,8 @@ package faults
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -75,7 +77,8 @@ func someNodes(e *Env, target string) ([]string, error) {
 }
 
 // crashNodes takes nodes away until the control plane has noticed. The evidence
-// is what it says of them: not Ready, tainted, and none of their pods left.
+// is what it says of them: not Ready, tainted NoExecute, and each of their pods
+// deleted, so that others have to take their place.
 func crashNodes(ctx context.Context, e *Env, target string) (*Active, error) {
 	names, err := someNodes(e, target)
 	if err != nil {
@@ -86,14 +89,51 @@ func crashNodes(ctx context.Context, e *Env, target string) (*Active, error) {
 	if err := e.Nodes.Crash(names...); err != nil {
 		return nil, healed(ctx, a, err)
 	}
-	err = await(ctx, fmt.Sprintf("%d nodes to be given up", len(names)), func(ctx context.Context) error {
-		return readyNodes(ctx, e, names, false)
+	evicted := 0
+	a, err = shown(ctx, a, fmt.Sprintf("%d nodes to be given up, and their pods", len(names)), func(ctx context.Context) error {
+		if err := readyNodes(ctx, e, names, false); err != nil {
+			return err
+		}
+		nodes, err := e.API.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		pods, err := e.API.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		evicted, err = givenUp(names, nodes.Items, pods.Items)
+		return err
 	})
 	if err != nil {
-		return nil, healed(ctx, a, err)
+		return nil, err
 	}
-	a.Evidence = fmt.Sprintf("%d nodes from %s on are not Ready", len(names), names[0])
+	a.Evidence = fmt.Sprintf("%d nodes from %s on are not Ready and tainted NoExecute, their last %d pods are being deleted", len(names), names[0], evicted)
 	return a, nil
+}
+
+// givenUp fails unless every one of the nodes is tainted NoExecute, and every pod
+// on them is being deleted. Pods of the contract traffic come and go, and may
+// tolerate anything. evicted counts those that are not gone.
+func givenUp(names []string, nodes []corev1.Node, pods []corev1.Pod) (evicted int, err error) {
+	for i := range nodes {
+		n := &nodes[i]
+		tainted := slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Effect == corev1.TaintEffectNoExecute })
+		if slices.Contains(names, n.Name) && !tainted {
+			return 0, fmt.Errorf("node %s has no taint NoExecute", n.Name)
+		}
+	}
+	for i := range pods {
+		p := &pods[i]
+		if !slices.Contains(names, p.Spec.NodeName) || strings.HasPrefix(p.Namespace, "contract-") {
+			continue
+		}
+		if p.DeletionTimestamp == nil {
+			return 0, fmt.Errorf("pod %s/%s stays on node %s", p.Namespace, p.Name, p.Spec.NodeName)
+		}
+		evicted++
+	}
+	return evicted, nil
 }
 
 func bootNodes(ctx context.Context, e *Env, names []string) (string, error) {

@@ -8,9 +8,6 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/planecheck/planecheck/apiserver/storage"
 )
 
@@ -51,10 +48,7 @@ func freezeWatches(thaw bool) func(context.Context, *Env, string) (*Active, erro
 		if err != nil {
 			return nil, err
 		}
-		look, err := witnesses(ctx, e, prefix)
-		if err != nil {
-			return nil, err
-		}
+		look := witnesses(e, prefix)
 		freezer.FreezeWatches(prefix)
 		a := &Active{heal: func(ctx context.Context) (string, error) {
 			freezer.ThawWatches()
@@ -97,41 +91,14 @@ func freezeWatches(thaw bool) func(context.Context, *Env, string) (*Active, erro
 type witness map[string]subject
 
 // witnesses chooses them before anything stands still.
-func witnesses(ctx context.Context, e *Env, prefix string) (witness, error) {
+func witnesses(e *Env, prefix string) witness {
 	all := witness{}
 	for _, server := range servers(e.Plane) {
-		all[server] = configMap(canary + "-" + server)
-	}
-	if prefix != podKeys {
-		return all, nil
-	}
-	list, err := e.API.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("list pods: %w", err)
-	}
-	for i, server := range servers(e.Plane) {
-		p, err := lasting(list.Items, i)
-		if err != nil {
-			return nil, err
-		}
-		all[server] = pod(p.Namespace, p.Name)
-	}
-	return all, nil
-}
-
-// lasting is the n-th pod that runs and belongs to a controller, so that nobody
-// else writes or deletes it soon.
-func lasting(list []corev1.Pod, n int) (*corev1.Pod, error) {
-	for i := range list {
-		p := &list[i]
-		if p.Status.Phase != corev1.PodRunning || metav1.GetControllerOf(p) == nil || p.DeletionTimestamp != nil {
-			continue
-		}
-		if n--; n < 0 {
-			return p, nil
+		if all[server] = configMap(canary + "-" + server); prefix == podKeys {
+			all[server] = waitingPod(canary + "-" + server)
 		}
 	}
-	return nil, errors.New("too few pods run")
+	return all
 }
 
 // fresh looks at all API servers at once.

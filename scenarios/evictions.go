@@ -1,0 +1,162 @@
+package scenarios
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/history/object"
+	"github.com/planecheck/planecheck/scenarios/faults"
+)
+
+const (
+	nodeLeases = "/registry/leases/kube-node-lease/"
+	podKeys    = "/registry/pods/"
+	// evictionLag is how long after a node was silent, or a fault was healed, its
+	// pods may still be evicted for it: what they tolerate, and the time of a
+	// controller manager that has other things to do.
+	evictionLag = 30 * time.Second
+)
+
+// evictions are the pods that the control plane itself marked for deletion, with
+// the condition DisruptionTarget, as it does before an eviction
+// (https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions),
+// and what each node did to deserve it. What the load deletes has no such
+// condition; pods of the contract traffic are evicted on purpose.
+type evictions struct {
+	mu sync.Mutex
+	// renewed is when the Lease of a node was last written, and silent when it was
+	// last seen to have been older than the grace period.
+	renewed, silent map[string]history.Time
+	away            map[string]bool // nodes that a fault struck
+	seen            map[string]bool // pods, by key
+	list            []eviction
+}
+
+// eviction is one pod.
+type eviction struct {
+	key, node, reason string
+	at                history.Time
+	deserved          bool // by its node
+}
+
+func newEvictions() *evictions {
+	return &evictions{
+		renewed: map[string]history.Time{}, silent: map[string]history.Time{}, away: map[string]bool{}, seen: map[string]bool{},
+	}
+}
+
+// commit takes every committed change of the store.
+func (e *evictions) commit(c history.Commit) {
+	if node, ok := strings.CutPrefix(c.Key, nodeLeases); ok {
+		e.renew(node, c.Returned)
+		return
+	}
+	if c.Delete || !strings.HasPrefix(c.Key, podKeys) || ofContract(c.Key) {
+		return
+	}
+	pod := object.Stored(c.Key, c.Value)
+	if reason := pod.Field(object.FieldDisruption); reason != "" {
+		e.evicted(c.Key, pod.Field("spec.nodeName"), reason, c.Returned)
+	}
+}
+
+func (e *evictions) renew(node string, at history.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hush(node, at)
+	e.renewed[node] = at
+}
+
+// hush notes a node that has been silent for longer than the grace period. The
+// caller holds the lock.
+func (e *evictions) hush(node string, at history.Time) {
+	if last, ok := e.renewed[node]; ok && at.Sub(last) > gracePeriod {
+		e.silent[node] = at
+	}
+}
+
+// struck notes a node that a fault took away or restarted: its pods may go.
+func (e *evictions) struck(node string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.away[node] = true
+}
+
+func (e *evictions) evicted(key, node, reason string, at history.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.seen[key] {
+		return
+	}
+	e.seen[key] = true
+	e.hush(node, at)
+	silent, ok := e.silent[node]
+	e.list = append(e.list, eviction{
+		key: strings.TrimPrefix(key, podKeys), node: node, reason: reason, at: at,
+		deserved: e.away[node] || ok && at.Sub(silent) <= evictionLag,
+	})
+}
+
+// wrong are the evictions that no node has deserved, in [from, to).
+func (e *evictions) wrong(from, to history.Time) (found []eviction) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, v := range e.list {
+		if !v.deserved && from <= v.at && v.at < to {
+			found = append(found, v)
+		}
+	}
+	return found
+}
+
+func (e *evictions) count() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.list)
+}
+
+// judge demands that none is wrong, but for those while, or soon after, a part of
+// the control plane was away for longer than the grace period.
+func (e *evictions) judge(strikes []*strike) checkers.Verdict {
+	v := checkers.Verdict{
+		Guarantee: "NoWrongEviction",
+		Statement: fmt.Sprintf("no pod was evicted (condition DisruptionTarget) from a node that had power and wrote its Lease at least every %v, "+
+			"unless a part of the control plane was away for longer than that", gracePeriod),
+	}
+	wrong := e.wrong(0, math.MaxInt64)
+	var shown []eviction
+	for _, w := range wrong {
+		if !excused(w, strikes) {
+			shown = append(shown, w)
+		}
+	}
+	v.Checked = fmt.Sprintf("%d evictions, %d of them from nodes that were silent or had no power", e.count(), e.count()-len(wrong))
+	switch {
+	case len(shown) > 0:
+		w := shown[0]
+		v.Outcome = checkers.Fail
+		v.Detail = fmt.Sprintf("%d pods were evicted wrongly, the first %s from %s (%s)", len(shown), w.key, w.node, w.reason)
+	case len(wrong) > 0:
+		v.Outcome = checkers.NotExercised
+		v.Detail = fmt.Sprintf("%d pods were evicted while or after a part of the control plane was away for longer than %v", len(wrong), gracePeriod)
+	default:
+		v.Outcome = checkers.Pass
+	}
+	return v
+}
+
+// excused says whether a fault lasted so long that nodes had to count as lost. One
+// of nodes strikes those that it names, and no others.
+func excused(w eviction, strikes []*strike) bool {
+	for _, s := range strikes {
+		if s.area != faults.Nodes && s.ended().Sub(s.injected) > gracePeriod && s.injected <= w.at && w.at <= s.ended().Add(evictionLag) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,86 @@
+package scenarios
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/scenarios/faults"
+)
+
+// doomed is a pod as an API server stores it, with the condition that the control
+// plane sets before it evicts one.
+func doomed(t *testing.T, namespace, name, node string, status corev1.ConditionStatus) history.Commit {
+	t.Helper()
+	p := &corev1.Pod{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: "u"},
+		Spec:   corev1.PodSpec{NodeName: node},
+		Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: status, Reason: "DeletionByTaintManager"}}},
+	}
+	info, _ := runtime.SerializerInfoForMediaType(scheme.Codecs.SupportedMediaTypes(), runtime.ContentTypeProtobuf)
+	value, err := runtime.Encode(scheme.Codecs.EncoderForVersion(info.Serializer, corev1.SchemeGroupVersion), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return history.Commit{Key: podKeys + namespace + "/" + name, Value: value}
+}
+
+// An eviction is wrong where the node was there all the time, whatever became of
+// the control plane; only where that was away for longer than the grace period is
+// nothing said.
+func TestEvictions(t *testing.T) {
+	second := func(n int) history.Time { return history.Time(time.Duration(n) * time.Second) }
+	f := func(what string, want checkers.Outcome, wrong int, tell func(*evictions, func(at int, namespace, name, node string)), strikes ...*strike) {
+		t.Helper()
+		e := newEvictions()
+		tell(e, func(at int, namespace, name, node string) {
+			c := doomed(t, namespace, name, node, corev1.ConditionTrue)
+			c.Returned = second(at)
+			e.commit(c)
+		})
+		if v := e.judge(strikes); v.Outcome != want || len(e.wrong(0, second(1000))) != wrong {
+			t.Errorf("%s: %s, %d wrong; want %s, %d", what, v, len(e.wrong(0, second(1000))), want, wrong)
+		}
+	}
+	beats := func(e *evictions, node string, seconds ...int) {
+		for _, at := range seconds {
+			e.commit(history.Commit{Key: nodeLeases + node, Returned: second(at)})
+		}
+	}
+	type evict = func(at int, namespace, name, node string)
+	alive := func(e *evictions, evict evict) {
+		beats(e, "n", 1, 11, 21, 31)
+		evict(35, "density-000", "p", "n")
+		evict(36, "density-000", "p", "n") // it is told of again
+	}
+	f("none", checkers.Pass, 0, func(e *evictions, _ evict) { beats(e, "n", 1, 11) })
+	f("a node that was there", checkers.Fail, 1, alive)
+	f("under a short fault", checkers.Fail, 1, alive, &strike{area: faults.APIServer, injected: second(20), healed: second(30)})
+	f("under a long fault", checkers.NotExercised, 1, alive, &strike{area: faults.Etcd, injected: second(2), healed: second(30)})
+	f("long after a long fault", checkers.Fail, 1, func(e *evictions, evict evict) {
+		beats(e, "n", 60, 70, 80, 90)
+		evict(95, "density-000", "p", "n")
+	}, &strike{area: faults.Etcd, injected: second(2), healed: second(30)})
+	f("other nodes are away", checkers.Fail, 1, alive, &strike{area: faults.Nodes, injected: second(2), healed: second(30)})
+	f("this node is away", checkers.Pass, 0, func(e *evictions, evict evict) { e.struck("n"); alive(e, evict) })
+	f("a node that is silent", checkers.Pass, 0, func(e *evictions, evict evict) {
+		beats(e, "n", 1, 11)
+		evict(40, "density-000", "p", "n")
+	})
+	f("a node that was silent", checkers.Pass, 0, func(e *evictions, evict evict) {
+		beats(e, "n", 1, 11, 40)
+		evict(45, "density-000", "p", "n")
+	})
+	f("a node that was silent once", checkers.Fail, 1, func(e *evictions, evict evict) {
+		beats(e, "n", 1, 11, 40, 50, 60, 70, 80)
+		evict(85, "density-000", "p", "n")
+	})
+	f("contract traffic", checkers.Pass, 0, func(_ *evictions, evict evict) { evict(5, "contract-0", "p", "n") })
+	f("the condition is not so", checkers.Pass, 0, func(e *evictions, _ evict) { e.commit(doomed(t, "density-000", "p", "n", corev1.ConditionFalse)) })
+}

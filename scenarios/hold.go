@@ -1,0 +1,97 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/workloads"
+)
+
+// hold keeps the full cluster for the plan's time and until all was done to it
+// that the plan says, and looks what it has come back to. With a turnover its
+// pods are replaced meanwhile, in the run with faults and in its twin.
+func (x *execution) hold(ctx context.Context) (workloads.PhaseResult, error) {
+	if len(x.plan.Density.Turnover) > 0 {
+		t := x.density.Turn(ctx)
+		x.turnover.Store(t)
+		defer func() { // it has ended, unless the phase was cut short
+			ended, cancel := context.WithCancel(context.Background())
+			cancel()
+			_ = t.End(ended)
+		}()
+	}
+	result, err := x.density.Hold(ctx)
+	if err != nil {
+		return result, err
+	}
+	if len(x.plan.Interventions) == 0 && x.turnover.Load() == nil {
+		x.expectRunning(ctx, phaseHold)
+	}
+	if err := x.awaitInterventions(ctx); err != nil {
+		return result, err
+	}
+	switch {
+	case len(x.plan.Interventions) > 0:
+		x.recover(ctx)
+		x.expectRunning(ctx, phaseHold)
+	case x.turnover.Load() != nil:
+		if err := x.comeToRest(ctx); err != nil {
+			x.shortfall(phaseHold, "%v", err)
+		}
+	}
+	if x.ends != nil {
+		x.captureEnd(ctx)
+	}
+	x.run.Settled = x.recording.seen()
+	// Where pods come and go it counts what they come back to.
+	planned := int64(x.plan.pods())
+	if result.RunningLeast < planned && len(x.plan.Interventions) == 0 && x.turnover.Load() == nil {
+		x.shortfall(phaseHold, "only %d of %d pods were Running at some moment", result.RunningLeast, planned)
+	}
+	return result, nil
+}
+
+// comeToRest ends a turnover without faults and waits for its last pods.
+func (x *execution) comeToRest(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, recoveryBound, fmt.Errorf("it had %v", recoveryBound))
+	defer cancel()
+	if err := x.endTurnover(ctx); err != nil {
+		return err
+	}
+	return untilNil(ctx, func(context.Context) error { return x.density.Whole() })
+}
+
+// endTurnover ends the turnover, if there is one, and makes the load what the
+// plan wants it to be.
+func (x *execution) endTurnover(ctx context.Context) error {
+	t := x.turnover.Load()
+	if t == nil {
+		return nil
+	}
+	failed := t.End(ctx)
+	x.m.series.Event(history.Now(), "turnover ends", "", map[string]float64{"operations": float64(t.Began())})
+	if err := t.Settle(ctx); err != nil {
+		return errors.Join(failed, err)
+	}
+	return nil
+}
+
+// untilNil looks again and again until nothing is missing, or ctx ends.
+func untilNil(ctx context.Context, look func(context.Context) error) error {
+	ticker := time.NewTicker(recoveryPoll)
+	defer ticker.Stop()
+	for {
+		err := look(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%w (%w)", err, context.Cause(ctx))
+		}
+	}
+}
