@@ -52,8 +52,9 @@ unit: ## the tests without a control plane, most with the race detector
 suite: build ## the tests with a real control plane (long ones: make long)
 	go test -ldflags "$(K8S_LDFLAGS)" -v -timeout 20m ./scenarios -ginkgo.label-filter '!long'
 
-long: build ## the long specs too
-	go test -ldflags "$(K8S_LDFLAGS)" -v -timeout 120m ./scenarios
+long: build ## the long specs too (6 h and more); a part: LABELS='long && nodes' (etcd apiserver controllers nodes clients interrupt power), FOCUS=faults/ha-etcd
+	go test -ldflags "$(K8S_LDFLAGS)" -v -timeout 0 ./scenarios -ginkgo.timeout 24h \
+		$(if $(LABELS),-ginkgo.label-filter '$(LABELS)') $(if $(FOCUS),-ginkgo.focus '$(FOCUS)')
 
 matrix: build ## guarantees by backends, into the README (3 minutes a backend); BACKENDS= separated by blanks
 	rm -rf build/matrix && mkdir -p build/matrix
@@ -79,8 +80,8 @@ power: build ## what the checkers see: lies in histories, and live before etcd a
 	bin/planecheck run 'contract/(api|faults)' --count $(if $(QUICK),1,5) --nodes 20 --pods 100 --runs build/power-runs
 	PLANECHECK_POWER_TABLE=$(CURDIR)/build/power-api.md PLANECHECK_POWER_RUNS=$$(echo $(CURDIR)/build/power-runs/* | tr ' ' ':') \
 		PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),20,200)) go test -count=1 -v -timeout 60m ./checkers/power/api -run TestPower
-	PLANECHECK_LIES_TABLE=$(CURDIR)/build/api-lies.md PLANECHECK_BROKEN_TABLE=$(CURDIR)/build/broken.md go test -ldflags "$(K8S_LDFLAGS)" -count=1 -v -timeout 120m ./scenarios \
-		-ginkgo.label-filter 'power$(if $(QUICK), && !long)'
+	PLANECHECK_LIES_TABLE=$(CURDIR)/build/api-lies.md PLANECHECK_BROKEN_TABLE=$(CURDIR)/build/broken.md go test -ldflags "$(K8S_LDFLAGS)" -count=1 -v -timeout 0 ./scenarios \
+		-ginkgo.timeout 6h -ginkgo.label-filter 'power$(if $(QUICK), && !long)'
 	@$(MAKE) --no-print-directory power-page > $(if $(QUICK),build,docs)/power.md
 	@echo "see $(if $(QUICK),build,docs)/power.md"
 

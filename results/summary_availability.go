@@ -27,7 +27,7 @@ func renderAvailability(r *Run) string {
 		notes.WriteString(faultNotes(f))
 	}
 	return t.String() + note(fmt.Sprintf(legend, r.Availability.LateAfter)) + notes.String() +
-		uncountedText(r.Availability.Uncounted)
+		uncountedText(r.Availability.Uncounted) + renderDistance(r.Availability.Faults)
 }
 
 const legend = "served, shed, p99: while the fault acted; gap: the longest time that calls waited and none was served; " +

@@ -11,6 +11,9 @@ import (
 // to stay on them (cluster.Options.Heal, a minute, and what they tolerate).
 const unhealed = Duration(80 * time.Second)
 
+// hastyGrace is less than the 10 s from one renewal of a node's lease to the next.
+const hastyGrace = "6s"
+
 // setup is how a control plane is set up wrongly that a fault of the same name
 // acts on, and without which it would break nothing.
 type setup struct {
@@ -70,15 +73,15 @@ func brokenScenarios() []Scenario {
 	}
 	return []Scenario{
 		{
-			Name: "broken/pod-rebound", Labels: []string{"long"}, Fix: lying("pod-rebound"), Breaks: []string{guarantees.NoDoubleBind},
+			Name: "broken/pod-rebound", Labels: []string{"long", "etcd"}, Fix: lying("pod-rebound"), Breaks: []string{guarantees.NoDoubleBind},
 			Proves: "a store puts pods on other nodes than the scheduler did, which ends itself when it sees that",
 		},
 		{
-			Name: "broken/uid-again", Labels: []string{"long"}, Fix: lying("uid-again"), Breaks: []string{writes.UIDUnique},
+			Name: "broken/uid-again", Labels: []string{"long", "etcd"}, Fix: lying("uid-again"), Breaks: []string{writes.UIDUnique},
 			Proves: "a store gives new objects the uids of others",
 		},
 		{
-			Name: "broken/no-eviction", Labels: []string{"long"}, Breaks: []string{guarantees.NodeFailureHeals},
+			Name: "broken/no-eviction", Labels: []string{"long", "nodes"}, Breaks: []string{guarantees.NodeFailureHeals},
 			Proves: "a controller manager without the controller taint-eviction-controller, and nodes that fail",
 			Fix: func(o *Options) {
 				faultOptions(o)
@@ -94,7 +97,20 @@ func brokenScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "faults/full-nodes", Labels: []string{"long"}, Fix: crowdedOptions, Interventions: atOnce("two-schedulers"),
+			Name: "broken/hasty-eviction", Labels: []string{"long", "nodes"}, Breaks: []string{"NoWrongEviction"},
+			Proves: "a controller manager that gives nodes up between two renewals of their leases",
+			Fix: func(o *Options) {
+				faultOptions(o)
+				// Of the same flags the last one counts. Without the threshold nothing would
+				// be evicted, as it is most of the nodes that are given up.
+				o.World.APIServerArgs = append(o.World.APIServerArgs, "--default-unreachable-toleration-seconds=0")
+				o.World.KCMArgs = append(o.World.KCMArgs, "--node-monitor-grace-period="+hastyGrace, "--node-monitor-period=1s",
+					"--unhealthy-zone-threshold=1")
+			},
+			Interventions: inTurn("scheduler-leader-kill"),
+		},
+		{
+			Name: "faults/full-nodes", Labels: []string{"long", "controllers"}, Fix: crowdedOptions, Interventions: atOnce("two-schedulers"),
 			Proves: "two schedulers fill nodes that have room for one pod each, and none gets two, " +
 				"because they elect a leader (without: broken/two-schedulers)",
 		},

@@ -31,7 +31,7 @@ const (
 	// faultWrites come before a fault, so that it meets traffic.
 	faultWrites = 200
 	// turnoverRate is how many pods a second are replaced while faults act, and
-	// turnoverShare which part of them belongs to one Deployment.
+	// there are turnoverShare Deployments, which take their turns.
 	turnoverRate  = 5.0
 	turnoverShare = 10
 )
@@ -101,13 +101,13 @@ func faultScenarios() []Scenario {
 			"long", inTurn("apiserver-kill", "apiserver-freeze", "apiserver-rolling-restart")),
 		scenario("ha-controllers", "nothing is done twice while the leading scheduler is killed, then it and the leading controller manager at once, "+
 			"and the leading controller manager frozen past its lease and thawed",
-			"long", inTurn("scheduler-leader-kill", "leaders-kill", "kcm-leader-freeze")),
+			"long", inTurn("scheduler-leader-kill", "leaders-kill", "kcm-leader-freeze")).testing("scheduler-leader-kill"),
 		scenario("ha-nodes", "nothing is lost while nodes lose power and are back at once, and all kubelets list at once (relist storm)",
 			"long", inTurn("nodes-flap", "kubelets-restart")),
 		scenario("zone-failure", "a zone of nodes loses power for longer than the grace period; its pods run elsewhere, and it comes back",
-			"long", onTarget("nodes-crash", "zone")),
+			"long", onTarget("nodes-crash", "zone")).testing("nodes-crash"),
 		scenario("nodes-tenth", "a tenth of the nodes loses power for longer than the grace period; its pods are evicted; it comes back",
-			"long", onTarget("nodes-crash", "tenth")),
+			"long", onTarget("nodes-crash", "tenth")).testing("nodes-crash"),
 		random,
 	}
 	for _, f := range faults.Catalogue() {
@@ -115,7 +115,8 @@ func faultScenarios() []Scenario {
 		if f.Each {
 			acts = onEach(f)
 		}
-		s := scenario(f.Name, f.Does+": nothing is lost, and the cluster comes back", "long", acts)
+		s := scenario(f.Name, f.Does+": nothing is lost, and the cluster comes back", "long", acts).testing(f.Name)
+		s.Labels = append(s.Labels, string(f.Area))
 		if !f.Possible(inProcess) {
 			s = onProcesses(s)
 		}
@@ -126,6 +127,13 @@ func faultScenarios() []Scenario {
 		list = append(list, s)
 	}
 	return list
+}
+
+// testing claims what a fault puts to the test.
+func (s Scenario) testing(fault string) Scenario {
+	f, _ := faults.Find(fault)
+	s.Tests = f.Tests
+	return s
 }
 
 // inTurn injects faults one after the other.

@@ -24,10 +24,10 @@ const patience = 6 * time.Minute
 // Ctrl-C may come at any moment of any fault: it is healed, nothing is left
 // running, and what was measured can be judged. Of one area:
 //
-//	go test ./scenarios -ginkgo.focus 'Ctrl-C in a fault of nodes'
+//	make long LABELS='interrupt && nodes'
 var _ = Describe("Ctrl-C in a fault", Label("long"), func() {
 	for _, f := range faults.Catalogue() {
-		It("of "+string(f.Area)+" heals it: "+f.Name, func() {
+		It("of "+string(f.Area)+" heals it: "+f.Name, Label("interrupt", string(f.Area)), func() {
 			scenario := "faults/" + f.Name
 			if len(f.Breaks) > 0 {
 				scenario = "broken/" + f.Name

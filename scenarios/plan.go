@@ -104,7 +104,7 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	}
 	p.leaveOthersAlone(backend.Name())
 	p.Judge = judge.Options{
-		Claimed: p.claims(o.Contradict), Large: p.pods() > largePods, Faultless: len(p.Interventions) == 0,
+		Claimed: append(p.claims(o.Contradict), s.Tests...), Large: p.pods() > largePods, Faultless: len(p.Interventions) == 0,
 		Contract: contractOf(backend.Name()),
 	}
 	if p.Judge.Restores = p.restores(); p.Judge.Restores && p.FailFast {

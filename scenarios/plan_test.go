@@ -206,3 +206,27 @@ func TestPlanLeavesAnExternalStoreAlone(t *testing.T) {
 		t.Errorf("nobody is there: %v", err)
 	}
 }
+
+// A scenario that tests a guarantee claims it, and its twin, which has no fault to
+// test it by, does not.
+func TestScenarioClaims(t *testing.T) {
+	for name, want := range map[string]string{
+		"faults/nodes-crash": "cluster/NodeFailureHeals", "faults/zone-failure": "cluster/NodeFailureHeals",
+		"faults/kcm-leader-kill": "cluster/OneLeader", "faults/ha-controllers": "cluster/OneLeader",
+		"faults/etcd-compaction-storm": "CompactionHonest", "faults/apiserver-kill": "",
+	} {
+		found, err := Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := mustPlan(t, found[0], DefaultOptions())
+		for _, g := range []string{"cluster/NodeFailureHeals", "cluster/OneLeader", "CompactionHonest"} {
+			if slices.Contains(p.Judge.Claimed, g) != (g == want) {
+				t.Errorf("%s claims %v", name, p.Judge.Claimed)
+			}
+		}
+	}
+	if p := mustPlan(t, Scenario{Name: "t"}, DefaultOptions()); p.Judge.Claimed == nil {
+		t.Error("a plan that claims nothing claims all")
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/planecheck/planecheck/apiserver"
 	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/results"
 	"github.com/planecheck/planecheck/results/live"
 )
@@ -36,6 +37,9 @@ type Report struct {
 	Outcome checkers.Outcome
 	Dir     string // the run directory, empty if there is none
 	Run     *results.Run
+	// Took is how long the run took, with its judgement, and Twin how long its
+	// twin did before it; 0: it had none.
+	Took, Twin time.Duration
 }
 
 // Run plans a scenario, checks that it fits, runs it, and prints the summary.
@@ -49,13 +53,17 @@ func (r *Runner) Run(ctx context.Context, s Scenario, o Options) (*Report, error
 			return report, err
 		}
 		ends = &twins{}
+		began := history.Now()
 		ends.want, ends.err = r.runTwin(ctx, s, o)
+		report.Twin = history.Since(began)
 		var usage *UsageError
 		if errors.As(ends.err, &usage) || errors.Is(ends.err, ErrInterrupted) {
 			return report, ends.err
 		}
 	}
+	began := history.Now()
 	x, err := r.run(ctx, s, o, ends)
+	report.Took = history.Since(began)
 	if x != nil {
 		report.Dir, report.Run, report.Outcome = x.dir.Path, x.run, x.run.Verdict.Outcome
 	}
@@ -220,9 +228,13 @@ func worst(reports []*Report) checkers.Outcome {
 }
 
 func (r *Runner) sumUp(reports []*Report) {
-	fmt.Fprintf(r.Out, "\n%-28s %6s  %-8s %s\n", "SCENARIO", "SEED", "OUTCOME", "RUN DIRECTORY")
+	fmt.Fprintf(r.Out, "\n%-28s %6s  %-8s %7s %7s  %s\n", "SCENARIO", "SEED", "OUTCOME", "SECONDS", "TWIN", "RUN DIRECTORY")
 	for _, report := range reports {
-		fmt.Fprintf(r.Out, "%-28s %6d  %-8s %s\n", report.Scenario, report.Seed, report.Outcome, report.Dir)
+		twin := "-"
+		if report.Twin > 0 {
+			twin = fmt.Sprintf("%.0f", report.Twin.Seconds())
+		}
+		fmt.Fprintf(r.Out, "%-28s %6d  %-8s %7.0f %7s  %s\n", report.Scenario, report.Seed, report.Outcome, report.Took.Seconds(), twin, report.Dir)
 	}
 	var runs []*results.Run
 	for _, report := range reports {

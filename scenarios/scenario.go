@@ -33,6 +33,9 @@ type Scenario struct {
 	// Interventions are what the plan does to the cluster while it works. It
 	// may be nil.
 	Interventions func(Options, Ground) []Intervention
+	// Tests are guarantees, as judge.Claim names them, that it puts to the test for
+	// sure: without evidence for them a run is Invalid.
+	Tests []string
 	// Twin runs the plan without its faults first; with them it must end in the
 	// same state.
 	Twin bool

@@ -128,7 +128,7 @@ func describeDifferences(list []endstate.Difference) string {
 // runTwin runs the plan of a scenario without its faults, for its end state.
 func (r *Runner) runTwin(ctx context.Context, s Scenario, o Options) (*endstate.State, error) {
 	s.Name += "-twin"
-	s.Proves, s.Interventions, s.Twin = "", nil, false
+	s.Proves, s.Tests, s.Interventions, s.Twin = "", nil, nil, false
 	fmt.Fprintf(r.Out, "first its twin without faults\n")
 	twin := *r
 	twin.brief = true

@@ -31,10 +31,23 @@ const (
 )
 
 // planTurnover plans as many operations, each like one of a churn, as the longest
-// turnover has.
+// turnover has. They are on a random half of the Deployments: the others are at
+// rest all the time, so that it can be judged what has become of them.
 func planTurnover(cfg DensityConfig, deployments []PlannedDeployment, rng *rand.Rand) []ChurnOperation {
 	cfg.ChurnPods, cfg.ChurnRate = int(cfg.TurnoverRate*cfg.TurnoverMost.Seconds()), cfg.TurnoverRate
-	return planChurn(cfg, deployments, rng)
+	if cfg.ChurnPods == 0 {
+		return nil
+	}
+	half := rng.Perm(len(deployments))[:(len(deployments)+1)/2]
+	turned := make([]PlannedDeployment, len(half))
+	for i, d := range half {
+		turned[i] = deployments[d]
+	}
+	ops := planChurn(cfg, turned, rng)
+	for i := range ops {
+		ops[i].Deployment = half[ops[i].Deployment]
+	}
+	return ops
 }
 
 // Turnover keeps replacing pods, so that there is always something to bind and

@@ -55,6 +55,13 @@ func TestTurnover(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), testPatience)
 	defer cancel()
+	turned := map[int]bool{}
+	for _, op := range d.plan.Turnover {
+		turned[op.Deployment] = true
+	}
+	if len(turned) != 2 {
+		t.Errorf("%v of 4 Deployments are replaced", turned)
+	}
 	turn := d.Turn(ctx)
 	if err := errors.Join(turn.all(ctx), turn.End(ctx)); err != nil {
 		t.Fatal(err)

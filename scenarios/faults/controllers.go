@@ -15,6 +15,9 @@ import (
 	"github.com/planecheck/planecheck/checkers/history"
 )
 
+// oneLeader is put to the test by all that make another one lead.
+const oneLeader = "cluster/OneLeader"
+
 func controllerFaults() []Fault {
 	schedulers := func(s Shape) []string { return atLeast(2, s.Schedulers, apiserver.KubeScheduler) }
 	managers := func(s Shape) []string { return atLeast(2, s.ControllerManagers, apiserver.KubeControllerManager) }
@@ -30,27 +33,27 @@ func controllerFaults() []Fault {
 			targets: func(s Shape) []string { return instances(apiserver.KubeControllerManager, 1, s.ControllerManagers) }, inject: freeze,
 		},
 		{
-			Name: "scheduler-leader-kill", Area: Controllers, For: 2 * time.Second,
+			Name: "scheduler-leader-kill", Area: Controllers, For: 2 * time.Second, Tests: []string{oneLeader},
 			Does:    "the leading scheduler is killed (SIGKILL); another takes over; it is started anew",
 			targets: schedulers, inject: killLeading,
 		},
 		{
-			Name: "kcm-leader-kill", Area: Controllers, For: 2 * time.Second,
+			Name: "kcm-leader-kill", Area: Controllers, For: 2 * time.Second, Tests: []string{oneLeader},
 			Does:    "the leading controller manager is killed (SIGKILL); another takes over; it is started anew",
 			targets: managers, inject: killLeading,
 		},
 		{
-			Name: "leaders-kill", Area: Controllers, For: 2 * time.Second,
+			Name: "leaders-kill", Area: Controllers, For: 2 * time.Second, Tests: []string{oneLeader},
 			Does:    "the leading scheduler and the leading controller manager are killed (SIGKILL) at once; others take over; both are started anew",
 			targets: func(s Shape) []string { return atLeast(2, min(s.Schedulers, s.ControllerManagers), all) }, inject: killLeaders,
 		},
 		{
-			Name: "scheduler-leader-freeze", Area: Controllers, For: 2 * time.Second,
+			Name: "scheduler-leader-freeze", Area: Controllers, For: 2 * time.Second, Tests: []string{oneLeader},
 			Does:    "the leading scheduler stands still (SIGSTOP) until another has taken over; thawed, it must not act and gives up",
 			targets: schedulers, inject: freezeLeading,
 		},
 		{
-			Name: "kcm-leader-freeze", Area: Controllers, For: 2 * time.Second,
+			Name: "kcm-leader-freeze", Area: Controllers, For: 2 * time.Second, Tests: []string{oneLeader},
 			Does:    "the leading controller manager stands still (SIGSTOP) until another has taken over; thawed, it must not act and gives up",
 			targets: managers, inject: freezeLeading,
 		},

@@ -63,7 +63,7 @@ func etcdFaults() []Fault {
 			targets: of(1, all), inject: defragment,
 		},
 		{
-			Name: "etcd-compaction-storm", Area: Etcd, Needs: []string{storage.FaultCompact}, For: 5 * time.Second,
+			Name: "etcd-compaction-storm", Area: Etcd, Needs: []string{storage.FaultCompact}, Tests: []string{"CompactionHonest"}, For: 5 * time.Second,
 			Does:    "etcd is compacted every 200 ms, right behind its newest revisions",
 			targets: of(1, all), inject: compactionStorm,
 		},

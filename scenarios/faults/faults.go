@@ -87,6 +87,9 @@ type Fault struct {
 	// Breaks are the guarantees that it takes from a control plane which keeps all
 	// others: no correct one survives it, and a run with it has to fail by them.
 	Breaks []string
+	// Tests are the guarantees, as judge.Claim names them, that it puts to the test
+	// for sure: a run of its scenario without evidence for them is Invalid.
+	Tests []string
 	// Each says that every target shows something of its own: its scenario acts on
 	// all of them in turn.
 	Each bool

@@ -32,7 +32,7 @@ func nodeFaults() []Fault {
 	}
 	return []Fault{
 		{
-			Name: "nodes-crash", Area: Nodes, For: 10 * time.Second,
+			Name: "nodes-crash", Area: Nodes, For: 10 * time.Second, Tests: []string{"cluster/NodeFailureHeals"},
 			Does: "a node (a tenth of them: faults/nodes-tenth, a zone: faults/zone-failure) loses power for longer than the grace period; " +
 				"its pods are evicted; it comes back",
 			targets: of(10, oneNode, tenth, oneZone), inject: crashNodes,
