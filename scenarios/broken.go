@@ -102,10 +102,11 @@ func brokenScenarios() []Scenario {
 			Fix: func(o *Options) {
 				faultOptions(o)
 				// Of the same flags the last one counts. Without the threshold nothing would
-				// be evicted, as it is most of the nodes that are given up.
+				// be evicted, as it is most of the nodes that are given up; one in 50 s, so
+				// that there is a load at all.
 				o.World.APIServerArgs = append(o.World.APIServerArgs, "--default-unreachable-toleration-seconds=0")
 				o.World.KCMArgs = append(o.World.KCMArgs, "--node-monitor-grace-period="+hastyGrace, "--node-monitor-period=1s",
-					"--unhealthy-zone-threshold=1")
+					"--unhealthy-zone-threshold=1", "--node-eviction-rate=0.02")
 			},
 			Interventions: inTurn("scheduler-leader-kill"),
 		},

@@ -120,6 +120,13 @@ func (e *evictions) count() int {
 	return len(e.list)
 }
 
+// judgeEvictions judges those of the run.
+func (x *execution) judgeEvictions() checkers.Verdict {
+	x.acts.mu.Lock()
+	defer x.acts.mu.Unlock()
+	return x.m.evictions.judge(x.acts.strikes)
+}
+
 // judge demands that none is wrong, but for those while, or soon after, a part of
 // the control plane was away for longer than the grace period.
 func (e *evictions) judge(strikes []*strike) checkers.Verdict {

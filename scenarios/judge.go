@@ -24,7 +24,7 @@ func (x *execution) judge(ctx context.Context, runErr error) {
 		verdicts = append(verdicts, x.judgePods())
 	}
 	if len(x.plan.Interventions) > 0 {
-		verdicts = append(verdicts, x.judgeInterventions(), x.judgeRecovery(), x.m.evictions.judge(x.acts.strikes))
+		verdicts = append(verdicts, x.judgeInterventions(), x.judgeRecovery(), x.judgeEvictions())
 		verdicts = append(verdicts, x.acts.judged...) // nothing acts any more
 	}
 	if x.ends != nil && len(x.plan.Interventions) > 0 {
