@@ -97,8 +97,9 @@ power-page:
 seeds: build ## clean runs under contradicting clients, half of them with faults: nothing may fail (70 min); SEEDS= of each half
 	bin/planecheck run 'contract/(api|faults)' --nodes 20 --pods 100 --count $(or $(SEEDS),25) --runs build/seeds
 
-known: ## known bugs of released etcd, bad version and good; KNOWN= repetitions
+known: ## known bugs of released etcd, bad version and good, and of two versions of kine; KNOWN= repetitions
 	PLANECHECK_KNOWN=$(or $(KNOWN),6) go test -count=1 -v -timeout 20m ./apiserver/storage/known
+	PLANECHECK_KNOWN=1 go test -count=1 -v -timeout 60m -run TestKine ./apiserver/storage
 
 fidelity: ## compare a simulated node with a hollow kubelet (links the kubelet)
 	cd sim/fidelity && go test -ldflags "$(K8S_LDFLAGS)" -timeout 10m ./...
