@@ -280,7 +280,7 @@ func restartKubelets(ctx context.Context, e *Env, target string) (*Active, error
 
 // stormBound is how long kubelets may take to be back, on a machine that may be
 // busy.
-const stormBound = 20 * time.Second
+const stormBound = 30 * time.Second
 
 // kubeletCounts is what API servers count so far: what they executed of kubelets,
 // apart from heartbeats, which have a flow schema of their own
