@@ -72,8 +72,6 @@ func (w *watches) close() {
 	}
 }
 
-func (w *watches) none() bool { return len(w.live) == 0 }
-
 func (w *watches) listen() error {
 	for i, s := range w.servers {
 		if w.streams[i] != nil {
