@@ -15,7 +15,8 @@ type APIFigures struct {
 	Watches  []WatchFigures   `json:"watches,omitempty"`
 	// Reads and Writes are all that was answered with success, whoever sent it and
 	// whatever it was about, contract traffic with its versions of the past too.
-	// Watches are neither.
+	// Watches are neither. They count from when they were due, those of contract
+	// traffic from when they were sent.
 	Reads  Latency `json:"reads,omitzero"`
 	Writes Latency `json:"writes,omitzero"`
 }

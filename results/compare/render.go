@@ -247,8 +247,9 @@ func (c *Comparison) renderLegend() string {
 		"  (Mann-Whitney U, p < 0.05; fewer than 4 trials cannot show it; each row is tested by itself, so of equal",
 		"  variants one row in twenty has a star); ≈: no difference shown",
 		"(in brackets): a trial did not pass, so the variant is not ranked",
-		"writes, reads: from when the request was due until its successful answer, exact, of all clients of ours;",
-		"  a p99 rests on at least 100 requests. watch delivery: from the commit until a client has read the event",
+		"writes, reads: from when the request was due (of contract traffic: sent) until its successful answer, of all",
+		"  clients of ours; a p99 rests on at least 100 requests",
+		"watch delivery: from the commit until a client has read the event",
 		"CPU, store: its processes, or its share of the harness by CPU profile; peak RSS has no such share",
 	}
 	if !c.ranked(first) {
