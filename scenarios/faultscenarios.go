@@ -101,7 +101,7 @@ func faultScenarios() []Scenario {
 			"long", inTurn("apiserver-kill", "apiserver-freeze", "apiserver-rolling-restart")),
 		scenario("ha-controllers", "nothing is done twice while the leading scheduler is killed, then it and the leading controller manager at once, "+
 			"and the leading controller manager frozen past its lease and thawed",
-			"long", inTurn("scheduler-leader-kill", "leaders-kill", "kcm-leader-freeze")).testing("scheduler-leader-kill"),
+			"long", inTurn("scheduler-leader-kill", "leaders-kill", "kcm-leader-freeze")).testing("leaders-kill"),
 		scenario("ha-nodes", "nothing is lost while nodes lose power and are back at once, and all kubelets list at once (relist storm)",
 			"long", inTurn("nodes-flap", "kubelets-restart")),
 		scenario("zone-failure", "a zone of nodes loses power for longer than the grace period; its pods run elsewhere, and it comes back",

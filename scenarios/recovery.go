@@ -11,6 +11,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
@@ -99,10 +100,12 @@ func stays(ctx context.Context, look func(context.Context) error, long, every ti
 	}
 }
 
-// unanswered says that a question had no answer in time.
+// unanswered says that a question had no answer in time, or that a server says so
+// of its own.
 func unanswered(err error) bool {
 	var network net.Error
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout()
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout() ||
+		apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err)
 }
 
 // staysStale says whether the plan keeps watches from being fresh to its end:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/planecheck/planecheck/checkers"
@@ -51,6 +52,7 @@ func TestStays(t *testing.T) {
 	f(nil, nil)
 	f(broken, nil, nil, broken, nil)
 	f(nil, nil, late, late, nil)
+	f(nil, nil, apierrors.NewTimeoutError("it took too long", 1), nil)
 	f(broken, nil, late, broken)
 	f(broken, nil, fmt.Errorf("%w: %w", broken, errors.New("it had 2s")))
 }

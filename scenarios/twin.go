@@ -16,8 +16,9 @@ import (
 
 const (
 	// endBound is how long the end state may take to be what it should be, after
-	// the cluster is whole.
-	endBound = time.Minute
+	// the cluster is whole: on a busy machine it takes a while to write all status,
+	// and to look at all of it.
+	endBound = 2 * time.Minute
 	// endPoll is the pause between two looks at it.
 	endPoll = time.Second
 	// shownDifferences are told in the verdict; all are in the run's log.

@@ -82,7 +82,7 @@ func (s subject) fresh(ctx context.Context, api kubernetes.Interface) error {
 			_ = s.write(context.WithoutCancel(ctx), api) // the client has a bound of its own
 		}
 	}()
-	asking, cancel := context.WithTimeoutCause(ctx, askBound, fmt.Errorf("it had %v", askBound))
+	asking, cancel := context.WithTimeoutCause(ctx, askBound, fmt.Errorf("it had %v: %w", askBound, context.DeadlineExceeded))
 	defer cancel()
 	version, err := s.prepare(asking, api)
 	if err != nil {
@@ -100,7 +100,11 @@ func (s subject) fresh(ctx context.Context, api kubernetes.Interface) error {
 		return fmt.Errorf("write: %w", err)
 	}
 	written = true
-	return comesOut(ctx, w)
+	err = comesOut(ctx, w)
+	if err != nil && asking.Err() != nil && !errors.Is(err, errStale) { // the watch ended with it
+		err = fmt.Errorf("watch: %w", context.Cause(asking))
+	}
+	return err
 }
 
 // comesOut waits for the first event of a watch.
