@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	"go.uber.org/zap"
@@ -360,7 +361,22 @@ func (w *writer) compact(ctx context.Context) {
 	// somewhere.
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	<-w.client.Watch(ctx, w.plan.Prefix, clientv3.WithPrefix(), clientv3.WithRev(max(1, to-25)))
+	w.peek(ctx, max(1, to-25))
+}
+
+// peek watches from a revision until something comes.
+func (w *writer) peek(ctx context.Context, from int64) {
+	stream, cut, err := openWatches(ctx, w.client)
+	if err != nil {
+		return
+	}
+	defer cut()
+	id, err := stream.create(&pb.WatchCreateRequest{
+		Key: []byte(w.plan.Prefix), RangeEnd: []byte(clientv3.GetPrefixRangeEnd(w.plan.Prefix)), StartRevision: from,
+	})
+	if err == nil {
+		_, _ = stream.of(id)
+	}
 }
 
 // fence is how API servers agree who compacts: whoever finds compact_rev_key as

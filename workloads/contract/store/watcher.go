@@ -2,12 +2,12 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
+	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
-	"google.golang.org/grpc/metadata"
 )
 
 // watcher is a client that watches, is cut, and goes on where it was.
@@ -18,27 +18,33 @@ import (
 // watch and before its events, which Bookmarkable rightly calls broken: the
 // answer to a create takes a channel of its own (etcdserver/api/v3rpc/watch.go,
 // ctrlStream) and may overtake progress that was decided before.
+//
+// The streams are gRPC's own: etcd's client panics when a store says something of
+// a watch after its end (client/v3/watch.go, a channel that is closed), and what a
+// store does wrong is here to be recorded.
 type watcher struct {
 	*Traffic
 	client *kubernetes.Client
 	id     int
 	rng    *rand.Rand
+	asks   *pb.WatchCreateRequest // of each watch, but for its keys and its beginning
 	prefix string
-	opts   []clientv3.OpOption
 	next   int64 // revision to go on from; 0: from now on
 }
+
+// watcherPause is how long a watcher leaves a store alone that it cannot reach.
+const watcherPause = 50 * time.Millisecond
 
 func (t *Traffic) newWatcher(n int) *watcher {
 	w := &watcher{
 		Traffic: t, client: t.clients[n%len(t.clients)], id: n, rng: t.rng(1000 + n),
 		prefix: append([]string{t.plan.Prefix}, t.resources...)[n%(1+len(t.resources))],
-		opts:   []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithCreatedNotify(), clientv3.WithProgressNotify()},
-	}
-	if n%3 != 0 || !t.plan.Beyond {
-		w.opts = append(w.opts, clientv3.WithPrevKV())
+		asks:   &pb.WatchCreateRequest{ProgressNotify: true, PrevKv: n%3 != 0 || !t.plan.Beyond},
 	}
 	if n%5 == 4 && t.plan.Beyond {
-		w.opts = append(w.opts, []clientv3.OpOption{clientv3.WithFilterPut(), clientv3.WithFilterDelete()}[n/5%2])
+		w.asks.Filters = []pb.WatchCreateRequest_FilterType{
+			[]pb.WatchCreateRequest_FilterType{pb.WatchCreateRequest_NOPUT, pb.WatchCreateRequest_NODELETE}[n/5%2],
+		}
 	}
 	return w
 }
@@ -47,57 +53,57 @@ func (w *watcher) work(ctx context.Context) {
 	if !w.plan.Beyond {
 		ctx = clientv3.WithRequireLeader(ctx)
 	}
-	for life := 0; ctx.Err() == nil; life++ {
-		// The client gives each set of metadata a stream.
-		stream, cut := context.WithCancel(metadata.AppendToOutgoingContext(ctx, "stream", fmt.Sprint(w.id, "/", life)))
-		end := func() {}
-		if w.id%2 == 0 && w.plan.Beyond {
-			end = w.accompany(stream)
+	for ctx.Err() == nil {
+		if w.live(ctx) != nil {
+			pause(ctx, watcherPause)
 		}
-		w.follow(stream)
-		cut()
-		end()
 	}
 }
 
-// accompany puts another watch on the stream and returns when it is created.
-// The function that it returns waits for its end.
-func (w *watcher) accompany(stream context.Context) (end func()) {
-	answers := w.client.Watch(stream, w.resource(), w.opts...)
-	<-answers
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for range answers { // until the client has closed it
+// live watches for some answers, on a stream of its own. Every other watcher has
+// another watch beside it there.
+func (w *watcher) live(ctx context.Context) error {
+	stream, cut, err := openWatches(ctx, w.client)
+	if err != nil {
+		return err
+	}
+	defer cut()
+	if w.id%2 == 0 && w.plan.Beyond {
+		if _, err := stream.create(w.request(w.resource(), 0)); err != nil {
+			return err
 		}
-	}()
-	return func() { <-ended }
+	}
+	from := w.next
+	if from > 0 { // sometimes it has forgotten the last ones
+		from = max(1, from-int64(w.rng.IntN(8)))
+	}
+	id, err := stream.create(w.request(w.prefix, from))
+	if err != nil {
+		w.next = 0 // what it asked for may never be there again
+		return err
+	}
+	for left := 8 + w.rng.IntN(30); left > 0; left-- {
+		m, err := stream.of(id)
+		if err != nil {
+			return err
+		}
+		if m.GetCanceled() {
+			w.next = max(w.next, m.GetCompactRevision())
+			return nil
+		}
+		w.next = max(w.next, m.GetHeader().GetRevision()+1)
+		if w.rng.IntN(3) == 0 && stream.askProgress() != nil {
+			return nil
+		}
+	}
+	return stream.cancel(id)
 }
 
 func (w *watcher) resource() string { return w.resources[w.rng.IntN(len(w.resources))] }
 
-// follow watches for some answers.
-func (w *watcher) follow(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	opts := w.opts
-	if w.next > 0 { // sometimes it has forgotten the last ones
-		opts = append(opts[:len(opts):len(opts)], clientv3.WithRev(max(1, w.next-int64(w.rng.IntN(8)))))
-	}
-	answers := w.client.Watch(ctx, w.prefix, opts...)
-	defer func() {
-		cancel()
-		for range answers { // until the client has closed it
-		}
-	}()
-	for left := 8 + w.rng.IntN(30); left > 0; left-- {
-		resp, ok := <-answers
-		if !ok || resp.Err() != nil {
-			w.next = max(w.next, resp.CompactRevision)
-			return
-		}
-		w.next = max(w.next, resp.Header.Revision+1)
-		if w.rng.IntN(3) == 0 && w.client.RequestProgress(ctx) != nil {
-			return
-		}
+func (w *watcher) request(prefix string, from int64) *pb.WatchCreateRequest {
+	return &pb.WatchCreateRequest{
+		Key: []byte(prefix), RangeEnd: []byte(clientv3.GetPrefixRangeEnd(prefix)), StartRevision: from,
+		ProgressNotify: w.asks.ProgressNotify, PrevKv: w.asks.PrevKv, Filters: w.asks.Filters,
 	}
 }
