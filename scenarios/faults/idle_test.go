@@ -90,6 +90,7 @@ func TestFaultThatDoesNothing(t *testing.T) {
 			disbelieved(t, one, &Env{Store: silent{store.(whole)}})
 		}
 	}
+	notIsolated(t, ctx, store)
 	stop()
 	if n := <-writing; n == 0 {
 		t.Error("there were no writes, for which some faults wait")
@@ -180,6 +181,26 @@ func (s silent) RestartMember(ctx context.Context, name string) error {
 		}
 	}
 	return err
+}
+
+// notIsolated looks at members of which nothing is held: none of them is isolated,
+// but where it is enough to follow another leader than before.
+func notIsolated(t *testing.T, ctx context.Context, store storage.Backend) {
+	t.Helper()
+	follow, err := leadersOf(ctx, store.Members())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(want bool, before map[string]uint64, deaf bool) {
+		t.Helper()
+		if seen, err := isolated(ctx, store.Members(), before, deaf); (err == nil) != want {
+			t.Errorf("deaf %v, followed %v: %q, %v", deaf, before, seen, err)
+		}
+	}
+	f(false, follow, true)
+	f(false, follow, false)
+	f(false, nil, true)
+	f(true, nil, false)
 }
 
 // startStore starts a store that ends with the test.
