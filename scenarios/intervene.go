@@ -33,12 +33,14 @@ const (
 
 // interventions are the plan's, as far as they have come.
 type interventions struct {
-	over    chan struct{} // closed when nothing more is done
-	mu      sync.Mutex
-	done    int
-	failed  []string
-	judged  []checkers.Verdict // of the faults themselves
-	strikes []*strike
+	over chan struct{} // closed when nothing more is done
+	// sampling is on until the end of the run: who leads.
+	sampling sync.WaitGroup
+	mu       sync.Mutex
+	done     int
+	failed   []string
+	judged   []checkers.Verdict // of the faults themselves
+	strikes  []*strike
 }
 
 // intervene does what the plan does to the cluster, when its time has come.
@@ -52,11 +54,9 @@ func (x *execution) intervene(ctx context.Context) {
 		x.acts.note(err)
 		return
 	}
-	sampling, stopSampling := context.WithCancel(ctx)
-	var acting, sampler sync.WaitGroup
-	sampler.Go(func() { faults.Leaders(sampling, env, x.m.availability.Leader) })
-	defer sampler.Wait()
-	defer stopSampling()
+	// Who leads matters also in the recovery: it is looked at until ctx ends.
+	x.acts.sampling.Go(func() { faults.Leaders(ctx, env, x.m.availability.Leader) })
+	var acting sync.WaitGroup
 	defer acting.Wait()
 	for _, i := range x.plan.Interventions {
 		if !i.Overlap {

@@ -139,6 +139,7 @@ func (x *execution) awaitEnds(bound time.Duration) error {
 	defer cancel()
 	select {
 	case <-x.acts.over:
+		x.acts.sampling.Wait() // each of its questions has a bound
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the faults of the plan to be over (%s): %w", x.acts.acting(), context.Cause(ctx))
