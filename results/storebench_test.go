@@ -3,7 +3,6 @@ package results
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -58,19 +57,7 @@ func exampleStoreBench() *StoreBench {
 
 func TestRenderStoreBench(t *testing.T) {
 	got := exampleStoreBench().String()
-	golden := filepath.Join("testdata", "bench-storage.txt")
-	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got), or run with -update:\n%s", golden, diff)
-	}
+	golden(t, "bench-storage", got)
 }
 
 // A machine that others use is named before the figures.

@@ -1,8 +1,6 @@
 package results
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -56,19 +54,7 @@ func exampleAvailability() *AvailabilityFigures {
 func TestRenderAvailability(t *testing.T) {
 	r := &Run{Name: "faults/swarm", Seed: 7, Availability: exampleAvailability()}
 	got := Render(r)
-	golden := filepath.Join("testdata", "summary-availability.txt")
-	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got), or run with -update:\n%s", golden, diff)
-	}
+	golden(t, "summary-availability", got)
 	checkWidth(t, got)
 }
 

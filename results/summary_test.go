@@ -127,23 +127,29 @@ func exampleRun() *Run {
 	}
 }
 
+// golden compares a text with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got), or run with -update:\n%s", file, diff)
+	}
+}
+
 func TestRender(t *testing.T) {
 	f := func(name string, r *Run) {
 		t.Helper()
 		got := Render(r)
-		golden := filepath.Join("testdata", name+".txt")
-		if *update {
-			if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), got); diff != "" {
-			t.Errorf("%s (-want +got), or run with -update:\n%s", golden, diff)
-		}
+		golden(t, name, got)
 		checkWidth(t, got)
 	}
 	f("summary", exampleRun())

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/client/v3/kubernetes"
 	"google.golang.org/grpc"
 
 	"github.com/planecheck/planecheck/checkers/history"
@@ -148,4 +149,24 @@ func BenchmarkCommitInterceptor(b *testing.B) {
 	if bytes == 0 {
 		b.Fatal("no commit was seen")
 	}
+}
+
+// updateAndDelete changes and deletes a key that was created with the value "one", and
+// checks that these three are the commits that were told of.
+func updateAndDelete(t *testing.T, client *kubernetes.Client, told *commitLog, key string, created int64) (updated, deleted int64) {
+	t.Helper()
+	updated = mustPut(t, client, key, "two", created)
+	resp, err := client.OptimisticDelete(bounded(t), key, updated, kubernetes.DeleteOptions{GetOnFailure: true})
+	if err != nil || !resp.Succeeded {
+		t.Fatalf("delete: %+v, %v", resp, err)
+	}
+	want := []history.Commit{
+		{Revision: created, Key: key, Value: []byte("one"), Create: true},
+		{Revision: updated, Key: key, Value: []byte("two")},
+		{Revision: resp.Revision, Key: key, Delete: true},
+	}
+	if diff := cmp.Diff(want, told.commits(), cmpopts.IgnoreFields(history.Commit{}, "Called", "Returned")); diff != "" {
+		t.Errorf("commits (-want +got):\n%s", diff)
+	}
+	return updated, resp.Revision
 }

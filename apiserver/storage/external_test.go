@@ -171,19 +171,7 @@ func TestExternalHistory(t *testing.T) {
 	}
 	others.Wait()
 	mustPut(t, ours, "/registry/configmaps/ns/last", "one", 0)
-	revision, err := Audit(bounded(t), b.Members())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := watch.Await(bounded(t), revision); err != nil {
-		t.Fatal(err)
-	}
-	if err := watch.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Stop(); err != nil {
-		t.Fatal(err)
-	}
+	revision := complete(t, b, watch)
 	for _, c := range commits.commits() {
 		if !strings.HasPrefix(c.Key, "/registry/configmaps/ns/") || c.Revision <= 1 || c.Revision > revision {
 			t.Errorf("a commit of %s at revision %d is told", c.Key, c.Revision)

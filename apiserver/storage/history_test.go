@@ -79,19 +79,7 @@ func testHistoryOfACluster(t *testing.T, spec string) {
 	if err := e.RestartMember(t.Context(), e.Members()[2].Name); err != nil {
 		t.Fatal(err)
 	}
-	revision, err := Audit(bounded(t), e.Members())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := watch.Await(bounded(t), revision); err != nil {
-		t.Fatal(err)
-	}
-	if err := watch.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Stop(); err != nil {
-		t.Fatal(err)
-	}
+	complete(t, e, watch)
 
 	for name, v := range log.judge() {
 		judged := name != checker.CompactionHonest && name != checker.LeaseHonest
@@ -108,4 +96,24 @@ func testHistoryOfACluster(t *testing.T, spec string) {
 	if v := log.judge()[checker.MembersAgree]; v.Outcome != checkers.Fail {
 		t.Errorf("with another hash of one member: %s", v)
 	}
+}
+
+// complete ends a history: a look at all members, and everything that is watched.
+// It returns the last revision of it.
+func complete(t *testing.T, b Backend, watch *record.FullWatch) int64 {
+	t.Helper()
+	revision, err := Audit(bounded(t), b.Members())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := watch.Await(bounded(t), revision); err != nil {
+		t.Fatal(err)
+	}
+	if err := watch.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	return revision
 }

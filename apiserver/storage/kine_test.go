@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 
@@ -50,19 +49,7 @@ func TestKineLives(t *testing.T) {
 	const key = "/registry/pods/default/web-0"
 	events := client.Watch(t.Context(), key, clientv3.WithRev(2), clientv3.WithPrevKV())
 	created := mustPut(t, client, key, "one", 0)
-	updated := mustPut(t, client, key, "two", created)
-	deleted, err := client.OptimisticDelete(bounded(t), key, updated, kubernetes.DeleteOptions{GetOnFailure: true})
-	if err != nil || !deleted.Succeeded {
-		t.Fatalf("delete: %+v, %v", deleted, err)
-	}
-	want := []history.Commit{
-		{Revision: created, Key: key, Value: []byte("one"), Create: true},
-		{Revision: updated, Key: key, Value: []byte("two")},
-		{Revision: deleted.Revision, Key: key, Delete: true},
-	}
-	if diff := gocmp.Diff(want, commits.commits(), cmpopts.IgnoreFields(history.Commit{}, "Called", "Returned")); diff != "" {
-		t.Errorf("commits (-want +got):\n%s", diff)
-	}
+	updated, deleted := updateAndDelete(t, client, &commits, key, created)
 	var seen []string
 	for len(seen) < 3 {
 		m := <-events
@@ -73,7 +60,7 @@ func TestKineLives(t *testing.T) {
 			seen = append(seen, fmt.Sprintf("%s@%d", e.Type, e.Kv.ModRevision))
 		}
 	}
-	if diff := gocmp.Diff([]string{fmt.Sprintf("PUT@%d", created), fmt.Sprintf("PUT@%d", updated), fmt.Sprintf("DELETE@%d", deleted.Revision)}, seen); diff != "" {
+	if diff := gocmp.Diff([]string{fmt.Sprintf("PUT@%d", created), fmt.Sprintf("PUT@%d", updated), fmt.Sprintf("DELETE@%d", deleted)}, seen); diff != "" {
 		t.Errorf("watched (-want +got):\n%s", diff)
 	}
 	mustPut(t, client, key, "kept", 0)
@@ -230,19 +217,7 @@ func testHistoryOfKine(t *testing.T, spec string, contract checker.Contract) {
 		}
 	}
 	leasedKeyEnds(t, client)
-	revision, err := Audit(bounded(t), k.Members())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := watch.Await(bounded(t), revision); err != nil {
-		t.Fatal(err)
-	}
-	if err := watch.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	if err := k.Stop(); err != nil {
-		t.Fatal(err)
-	}
+	complete(t, k, watch)
 	for name, v := range log.judgeBy(contract) {
 		judged := name != checker.CompactionHonest && name != checker.LeaseHonest // too few of both
 		if judged && v.Outcome != checkers.Pass && v.Outcome != checkers.NotExercised || v.Outcome == checkers.Fail {

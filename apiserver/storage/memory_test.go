@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	gocmp "github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 
@@ -42,19 +40,7 @@ func TestMemoryLives(t *testing.T) {
 	}
 	client = dial(t, b.Endpoints()...)
 	wantValue(t, client, key, "one")
-	updated := mustPut(t, client, key, "two", created)
-	deleted, err := client.OptimisticDelete(bounded(t), key, updated, kubernetes.DeleteOptions{GetOnFailure: true})
-	if err != nil || !deleted.Succeeded {
-		t.Fatalf("delete: %+v, %v", deleted, err)
-	}
-	want := []history.Commit{
-		{Revision: created, Key: key, Value: []byte("one"), Create: true},
-		{Revision: updated, Key: key, Value: []byte("two")},
-		{Revision: deleted.Revision, Key: key, Delete: true},
-	}
-	if diff := gocmp.Diff(want, commits.commits(), cmpopts.IgnoreFields(history.Commit{}, "Called", "Returned")); diff != "" {
-		t.Errorf("commits (-want +got):\n%s", diff)
-	}
+	updateAndDelete(t, client, &commits, key, created)
 	status, err := client.Status(bounded(t), endpoint)
 	if err != nil || !strings.HasPrefix(status.Version, "3.7.") || status.DbSize == 0 {
 		t.Errorf("status %v, %v", status, err)
@@ -87,21 +73,8 @@ func TestHistoryOfMemory(t *testing.T) {
 		}
 	}
 	ended := leasedKeyEnds(t, client)
-	revision, err := Audit(bounded(t), b.Members())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if revision != ended {
+	if revision := complete(t, b, watch); revision != ended {
 		t.Errorf("revision %d, want %d: that of the end of the lease", revision, ended)
-	}
-	if err := watch.Await(bounded(t), revision); err != nil {
-		t.Fatal(err)
-	}
-	if err := watch.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Stop(); err != nil {
-		t.Fatal(err)
 	}
 	for name, v := range log.judge() {
 		judged := name != checker.CompactionHonest && name != checker.LeaseHonest // too few of both
