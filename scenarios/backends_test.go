@@ -50,7 +50,7 @@ var _ = Describe("On another store than etcd", func() {
 		c.expectNothingLeft()
 	})
 
-	It("a store that ends by itself ends the run, with its name and why", func() {
+	It("a store that ends by itself ends the run, with its name and why", Label("long"), func() {
 		c := startCommand("scale", "--backend", "kine-sqlite", "--nodes", "10", "--pods", "100", "--hold", "5m")
 		c.waitForPhase("hold")
 		Expect(syscall.Kill(kine(c), syscall.SIGKILL)).To(Succeed())

@@ -85,7 +85,7 @@ var _ = Describe("planecheck compare", func() {
 		Expect(status).To(Equal(scenarios.ExitHarness), "two trials could not be done")
 	})
 
-	It("takes its trial with it when it is killed", func() {
+	It("takes its trial with it when it is killed", Label("long"), func() {
 		c := compareIn(GinkgoT().TempDir(), "--backends", "memory,etcd")
 		c.trial("round-01/1-memory")
 		Expect(c.cmd.Process.Kill()).To(Succeed())
@@ -93,7 +93,7 @@ var _ = Describe("planecheck compare", func() {
 		c.expectNothingLeft()
 	})
 
-	It("ends a trial that takes too long, and says so", func() {
+	It("ends a trial that takes too long, and says so", Label("long"), func() {
 		dir := GinkgoT().TempDir()
 		c := compareIn(dir, "--backends", "memory", "--set", "json:storage-media-type=application/json", "--runs", "1", "--trial-timeout", "100ms",
 			"--gogc", "kube-apiserver=100", "--gogc", "harness=200", "--apiserver-arg=--v=1", "--apiserver-arg=--feature-gates=A=true,B=true")
