@@ -33,13 +33,13 @@ var _ = Describe("On another store than etcd", func() {
 	}
 
 	It("a run on the store in memory passes", func() {
-		c := startCommand("scale", "--backend", "memory", "--nodes", "10", "--pods", "100", "--hold", "1s")
+		c := startCommand("scale", "--backend", "memory", "--nodes", "10", "--pods", "100", "--hold", "12s")
 		Expect(c.wait()).To(Equal(scenarios.ExitPass), c.output())
 		c.expectNothingLeft()
 	})
 
 	It("a run on kine is whole, and judged by what kine promises", func() {
-		c := startCommand("scale", "--backend", "kine-sqlite", "--nodes", "10", "--pods", "100", "--hold", "1s")
+		c := startCommand("scale", "--backend", "kine-sqlite", "--nodes", "10", "--pods", "100", "--hold", "12s")
 		Expect(c.waitWithin(kineBound)).To(BeElementOf(scenarios.ExitPass, scenarios.ExitFail), c.output())
 		for _, guarantee := range []string{"PlanComplete", "EveryPodRunning", "NoComponentDied"} {
 			Expect(judged(c, guarantee).Outcome).To(BeEquivalentTo(checkers.Pass), guarantee)
