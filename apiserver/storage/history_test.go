@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"go.etcd.io/etcd/client/v3/kubernetes"
@@ -116,4 +117,28 @@ func complete(t *testing.T, b Backend, watch *record.FullWatch) int64 {
 		t.Fatal(err)
 	}
 	return revision
+}
+
+// contend puts keys twice each, and once more on a revision that is old by then.
+func contend(t *testing.T, client *kubernetes.Client) {
+	t.Helper()
+	for i := range 30 {
+		key := "/registry/configmaps/ns/" + strings.Repeat("x", i+1)
+		rev := mustPut(t, client, key, "one", 0)
+		mustPut(t, client, key, "two", rev)
+		if resp, err := client.OptimisticPut(t.Context(), key, []byte("three"), rev, kubernetes.PutOptions{GetOnFailure: true}); err != nil || resp.Succeeded {
+			t.Fatalf("a put on an old revision: %+v, %v", resp, err)
+		}
+	}
+}
+
+// repeatRevision tells of the first write as if it had been given the revision
+// before.
+func (l *historyLog) repeatRevision() {
+	for _, op := range l.Ops {
+		if op.Method == history.MethodTxn && op.Succeeded {
+			op.Header--
+			break
+		}
+	}
 }

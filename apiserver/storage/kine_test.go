@@ -11,12 +11,10 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/client/v3/kubernetes"
 
 	"github.com/planecheck/planecheck/apiserver/storage/kine"
 	"github.com/planecheck/planecheck/apiserver/storage/record"
 	"github.com/planecheck/planecheck/checkers"
-	"github.com/planecheck/planecheck/checkers/history"
 	checker "github.com/planecheck/planecheck/checkers/storage"
 )
 
@@ -192,10 +190,10 @@ func (broken) Start(context.Context, string, func(error)) (string, error) {
 // The history of kine can be judged by its contract, and is good; with one
 // answer changed it is not.
 func TestHistoryOfKine(t *testing.T) {
-	for _, version := range kine.Versions() {
+	for _, version := range versions() {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			testHistoryOfKine(t, kineSQLiteName+":version="+version, checker.Kine())
+			testHistoryOfKine(t, kineSQLiteName+version, checker.Kine())
 		})
 	}
 }
@@ -208,14 +206,7 @@ func testHistoryOfKine(t *testing.T, spec string, contract checker.Contract) {
 		t.Fatal(err)
 	}
 	client := dial(t, k.Endpoints()...)
-	for i := range 30 {
-		key := "/registry/configmaps/ns/" + strings.Repeat("x", i+1)
-		rev := mustPut(t, client, key, "one", 0)
-		mustPut(t, client, key, "two", rev)
-		if resp, err := client.OptimisticPut(t.Context(), key, []byte("three"), rev, kubernetes.PutOptions{GetOnFailure: true}); err != nil || resp.Succeeded {
-			t.Fatalf("a put on an old revision: %+v, %v", resp, err)
-		}
-	}
+	contend(t, client)
 	leasedKeyEnds(t, client)
 	complete(t, k, watch)
 	for name, v := range log.judgeBy(contract) {
@@ -224,12 +215,7 @@ func testHistoryOfKine(t *testing.T, spec string, contract checker.Contract) {
 			t.Errorf("%s (%s)", v, v.Checked)
 		}
 	}
-	for _, op := range log.Ops {
-		if op.Method == history.MethodTxn && op.Succeeded {
-			op.Header-- // as if the revision before had been given again
-			break
-		}
-	}
+	log.repeatRevision()
 	failed := 0
 	for _, v := range log.judgeBy(contract) {
 		if v.Outcome == checkers.Fail {

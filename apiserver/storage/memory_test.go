@@ -9,7 +9,6 @@ import (
 
 	"github.com/planecheck/planecheck/apiserver/storage/record"
 	"github.com/planecheck/planecheck/checkers"
-	"github.com/planecheck/planecheck/checkers/history"
 	checker "github.com/planecheck/planecheck/checkers/storage"
 )
 
@@ -64,14 +63,7 @@ func TestHistoryOfMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := dial(t, b.Endpoints()...)
-	for i := range 30 {
-		key := "/registry/configmaps/ns/" + strings.Repeat("x", i+1)
-		rev := mustPut(t, client, key, "one", 0)
-		mustPut(t, client, key, "two", rev)
-		if resp, err := client.OptimisticPut(t.Context(), key, []byte("three"), rev, kubernetes.PutOptions{GetOnFailure: true}); err != nil || resp.Succeeded {
-			t.Fatalf("a put on an old revision: %+v, %v", resp, err)
-		}
-	}
+	contend(t, client)
 	ended := leasedKeyEnds(t, client)
 	if revision := complete(t, b, watch); revision != ended {
 		t.Errorf("revision %d, want %d: that of the end of the lease", revision, ended)
@@ -82,12 +74,7 @@ func TestHistoryOfMemory(t *testing.T) {
 			t.Errorf("%s (%s)", v, v.Checked)
 		}
 	}
-	for _, op := range log.Ops {
-		if op.Method == history.MethodTxn && op.Succeeded {
-			op.Header-- // as if the revision before had been given again
-			break
-		}
-	}
+	log.repeatRevision()
 	failed := 0
 	for _, v := range log.judge() {
 		if v.Outcome == checkers.Fail {
