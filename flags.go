@@ -16,7 +16,7 @@ import (
 func worldFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 	w := &o.World
 	fs.SortFlags = false
-	fs.Var((*positive)(&w.Nodes), "nodes", "simulated nodes (scale: sized to the machine)")
+	fs.Var((*positive)(&w.Nodes), "nodes", "simulated nodes (scale: sized to the machine; run: 20 in faults/..., else 50)")
 	fs.StringVar(&w.Profile, "profile", w.Profile, "what a simulated kubelet does: lean or kubelet")
 	fs.StringVar(&w.Connections, "connections", w.Connections,
 		"shared: a token per node over pooled connections; own: a TLS connection and certificate per node")
@@ -66,7 +66,7 @@ func externalFlags(fs *pflag.FlagSet, e *storage.External) {
 
 // loadFlags are the settings of what is asked of the cluster.
 func loadFlags(fs *pflag.FlagSet, o *scenarios.Options) {
-	fs.Var((*positive)(&o.Pods), "pods", "pods of the density load (scale: sized to the machine, none with --manifest)")
+	fs.Var((*positive)(&o.Pods), "pods", "pods of the density load (scale: sized to the machine, none with --manifest; run: 100 in faults/..., else 500)")
 	fs.IntVar(&o.Namespaces, "namespaces", 0, "namespaces of the load (0: by pods)")
 	fs.IntVar(&o.PodsPerDeployment, "pods-per-deployment", o.PodsPerDeployment, "replicas of each Deployment")
 	fs.IntVar(&o.Services, "services", o.Services, "Deployments that get a Service, by which EndpointSlices are judged")

@@ -39,6 +39,6 @@ ends with a table and the worst outcome as exit status.`,
 // runOptions are the settings of `planecheck run` without a flag.
 func runOptions() scenarios.Options {
 	o := scenarios.DefaultOptions()
-	o.World.Nodes, o.Pods = 50, 500
+	o.Small = true
 	return o
 }

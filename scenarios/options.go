@@ -13,6 +13,9 @@ import (
 // is not usable: start from DefaultOptions.
 type Options struct {
 	World World
+	// Small makes what neither a person nor the scenario sizes a small cluster of
+	// 50 nodes and 500 pods, rather than one as large as the machine carries.
+	Small bool
 	// Pods is the number of pods of the density load; 0 with a Manifest means
 	// no density load.
 	Pods              int
@@ -137,7 +140,8 @@ type GC struct {
 }
 
 // DefaultOptions returns the settings of `planecheck scale` without a flag.
-// Nodes and Pods are left 0: the runner sizes them to the machine.
+// Nodes and Pods are left 0: the runner sizes them to the scenario, or to the
+// machine.
 func DefaultOptions() Options {
 	return Options{
 		World: World{

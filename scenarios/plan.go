@@ -64,6 +64,12 @@ const (
 	phaseDrain    = "drain"
 )
 
+// The size of a small cluster, where neither a person nor the scenario says more.
+const (
+	smallNodes = 50
+	smallPods  = 500
+)
+
 // NewPlan makes the plan of a scenario on a machine. Its errors are usage
 // errors.
 func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
@@ -71,6 +77,9 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 		s.Fix(&o)
 	}
 	nodes, pods := sizeFor(host)
+	if o.Small {
+		nodes, pods = smallNodes, smallPods
+	}
 	if o.World.Nodes == 0 {
 		o.World.Nodes = nodes
 	}

@@ -80,6 +80,26 @@ func TestScenarioWinsOverThePerson(t *testing.T) {
 }
 
 // The limits of all Go runtimes together leave room for the rest of the machine.
+// A size that nobody gives is that of the scenario, then that of a small cluster.
+func TestSmallClusters(t *testing.T) {
+	for name, want := range map[string][2]int{"scale/density": {50, 500}, "contract/api": {50, 500}, "faults/swarm": {20, 100}, "faults/nodes-crash": {20, 100}} {
+		found, err := Find("^" + name + "$")
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := DefaultOptions()
+		o.Small = true
+		p := mustPlan(t, found[0], o)
+		if got := [2]int{p.World.Nodes, p.pods()}; got != want {
+			t.Errorf("%s has %v nodes and pods, want %v", name, got, want)
+		}
+		o.World.Nodes, o.Pods = 12, 34
+		if p = mustPlan(t, found[0], o); p.World.Nodes != 12 || p.pods() != 34 {
+			t.Errorf("%s has %d nodes and %d pods, want those of the person, 12 and 34", name, p.World.Nodes, p.pods())
+		}
+	}
+}
+
 func TestMemoryLimitsFitTheMachine(t *testing.T) {
 	f := func(servers int) {
 		t.Helper()
