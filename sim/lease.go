@@ -114,7 +114,9 @@ func (n *node) beat(ctx context.Context, due history.Time) {
 	}
 	n.renewOrEnsure(ctx, &l)
 	l.Failed = l.Answered == 0
-	if l.Deadline != 0 { // else it was the first: there was nothing to renew
+	// The first one has nothing to renew, and one that had no network is not late
+	// by the control plane.
+	if l.Deadline != 0 && !n.network.cutSince(l.Deadline.Add(-leaseDuration)) {
 		n.account(l)
 	}
 	wait := renewInterval + time.Duration(n.random()*renewJitter*float64(renewInterval))

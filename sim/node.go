@@ -31,6 +31,7 @@ type node struct {
 
 	down     bool         // turned off by Crash; guarded by Cluster.power
 	clockOff atomic.Int64 // how far the wall clock is off, in nanoseconds
+	network  network      // of the machine
 
 	mu          sync.Mutex
 	life        *life  // of the kubelet; nil before its first start
@@ -228,6 +229,11 @@ func (n *node) do(ctx context.Context, limit time.Duration, r *client.Request) (
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	way, err := n.network.carry(cancel)
+	if err != nil {
+		return nil, err
+	}
+	defer way.done()
 	return n.kubelet.Do(ctx, r)
 }
 
@@ -273,15 +279,22 @@ func (n *node) watch(l *life) {
 	}
 }
 
+// watcher makes one that watches over the node's network.
+func (n *node) watcher(from *client.Client, resource client.Resource, to sink) *watcher {
+	w := newWatcher(n.cluster, from, resource, to, n.random)
+	w.network = &n.network
+	return w
+}
+
 // watches returns the watches that the profile's kubelet keeps open. The
 // selectors are those of pkg/kubelet/kubelet.go and
 // pkg/kubelet/config/apiserver.go.
 func (n *node) watches() []*watcher {
-	onNode := newWatcher(n.cluster, n.kubelet, podsResource, &podSink{n: n}, n.random)
+	onNode := n.watcher(n.kubelet, podsResource, &podSink{n: n})
 	onNode.query.Set("fieldSelector", "spec.nodeName="+n.name)
 	all := []*watcher{onNode}
 	if n.cluster.behaviour.watchOwnNode {
-		own := newWatcher(n.cluster, n.kubelet, nodesResource, ownNode{n}, n.random)
+		own := n.watcher(n.kubelet, nodesResource, ownNode{n})
 		own.query.Set("fieldSelector", "metadata.name="+n.name)
 		all = append(all, own)
 	}
@@ -290,10 +303,10 @@ func (n *node) watches() []*watcher {
 
 // proxyWatches returns those of the kube-proxy (cmd/kube-proxy/app/server.go).
 func (n *node) proxyWatches() []*watcher {
-	services := newWatcher(n.cluster, n.proxy, servicesResource, ignore{}, n.random)
+	services := n.watcher(n.proxy, servicesResource, ignore{})
 	services.query.Set("labelSelector", "!service.kubernetes.io/service-proxy-name")
 	services.query.Set("fieldSelector", "spec.clusterIP!=None")
-	slices := newWatcher(n.cluster, n.proxy, slicesResource, ignore{}, n.random)
+	slices := n.watcher(n.proxy, slicesResource, ignore{})
 	slices.query.Set("labelSelector", "!service.kubernetes.io/headless")
 	return n.listedBefore([]*watcher{services, slices})
 }

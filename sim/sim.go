@@ -1,8 +1,8 @@
 // Package sim is the simulated cluster: thousands of kubelets (and the
 // kube-proxies beside them) that register, heartbeat, watch and run pods
 // against a real control plane, with the identities, requests and rhythms of
-// the real ones, and without a decoded copy of anything. Its machines crash and
-// boot, its kubelets restart, and its clocks go wrong, when they are told to.
+// the real ones, and without a decoded copy of anything. Its machines crash, boot
+// and are cut off, its kubelets restart, and its clocks go wrong, when they are told to.
 package sim
 
 import (

@@ -37,6 +37,7 @@ type watcher struct {
 	resource client.Resource
 	query    url.Values // the selectors; the rest is set for each request
 	sink     sink
+	network  *network // nil: one that is never cut
 	random   func() float64
 	cursor   cursor
 	lists    int  // complete lists so far
@@ -66,14 +67,23 @@ func (w *watcher) list(ctx context.Context) time.Duration {
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
 	defer cancel()
 	w.cursor.query(w.query, 0)
-	resp, err := w.client.Do(ctx, &client.Request{Verb: "list", Resource: w.resource, Query: w.query})
+	way, err := w.network.carry(cancel)
 	if err == nil {
-		err = w.takeList(resp)
+		err = w.fetchList(ctx)
+		way.done()
 	}
 	if err != nil {
 		return w.cursor.refused(err, time.Now(), w.random())
 	}
 	return 0
+}
+
+func (w *watcher) fetchList(ctx context.Context) error {
+	resp, err := w.client.Do(ctx, &client.Request{Verb: "list", Resource: w.resource, Query: w.query})
+	if err != nil {
+		return err
+	}
+	return w.takeList(resp)
 }
 
 func (w *watcher) takeList(resp *client.Response) error {
@@ -113,10 +123,11 @@ func (w *watcher) watch(ctx context.Context) time.Duration {
 	streaming := w.cursor.next() == stepStream
 	w.cursor.query(w.query, w.random())
 	begin := time.Now()
-	stream, err := w.client.Watch(ctx, &client.Request{Verb: "watch", Resource: w.resource, Query: w.query})
+	stream, way, err := w.open(ctx)
 	if err != nil {
 		return w.cursor.refused(err, time.Now(), w.random())
 	}
+	defer way.done()
 	open := &w.cluster.stats.watchesOpen
 	open.Add(1)
 	if streaming {
@@ -133,6 +144,22 @@ func (w *watcher) watch(ctx context.Context) time.Duration {
 		return w.cursor.refused(err, time.Now(), w.random())
 	}
 	return w.cursor.ended(time.Since(begin), events, time.Now(), w.random())
+}
+
+// open opens the watch, which ends when the network is cut.
+func (w *watcher) open(ctx context.Context) (*client.Watch, *transfer, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	way, err := w.network.carry(cancel)
+	if err != nil {
+		cancel()
+		return nil, nil, err
+	}
+	stream, err := w.client.Watch(ctx, &client.Request{Verb: "watch", Resource: w.resource, Query: w.query})
+	if err != nil {
+		way.done()
+		return nil, nil, err
+	}
+	return stream, way, nil
 }
 
 // read hands the events of the watch to the sink. It returns an error if what
