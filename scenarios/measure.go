@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/planecheck/planecheck/apiserver"
 	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/checkers/history"
@@ -34,9 +36,10 @@ type measurement struct {
 	collector *results.Collector
 	log       *slog.Logger
 
-	// availability and evictions are nil in a run without faults.
+	// availability, evictions and removals are nil in a run without faults.
 	availability *results.Availability
 	evictions    *evictions
+	removals     *removals
 
 	cluster atomic.Pointer[cluster] // set once it is up
 	commits atomic.Int64            // keys written
@@ -65,6 +68,7 @@ func newMeasurement(dir *results.Dir, plan *Plan, log *slog.Logger) (*measuremen
 	if len(plan.Interventions) > 0 {
 		m.availability = results.NewAvailability(m.started, heartbeatLate)
 		m.evictions = newEvictions()
+		m.removals = &removals{users: map[types.UID]string{}}
 	}
 	return m, nil
 }
@@ -84,7 +88,7 @@ func (m *measurement) hooks() hooks {
 		lease:   m.collector.Leases.Lease,
 	}
 	if a := m.availability; a != nil {
-		h.observer = observers{m.collector.Recorder, a}
+		h.observer = observers{m.collector.Recorder, a, m.removals}
 		h.lease = func(l history.Lease) {
 			m.collector.Leases.Lease(l)
 			a.Lease(l)

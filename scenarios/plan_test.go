@@ -231,7 +231,7 @@ func TestPlanLeavesAnExternalStoreAlone(t *testing.T) {
 // test it by, does not.
 func TestScenarioClaims(t *testing.T) {
 	for name, want := range map[string]string{
-		"faults/nodes-crash": "cluster/NodeFailureHeals", "faults/zone-failure": "cluster/NodeFailureHeals",
+		"faults/nodes-crash": "cluster/NodeFailureHeals", "faults/node-returns": "cluster/NodeFailureHeals", "faults/zone-failure": "cluster/NodeFailureHeals",
 		"faults/kcm-leader-kill": "cluster/OneLeader", "faults/ha-controllers": "cluster/OneLeader",
 		"faults/etcd-compaction-storm": "CompactionHonest", "faults/apiserver-kill": "",
 	} {

@@ -10,13 +10,13 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/planecheck/planecheck/apiserver"
 	apiclient "github.com/planecheck/planecheck/apiserver/client"
 	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/checkers"
-	"github.com/planecheck/planecheck/sim"
 )
 
 // Area is what of a cluster a fault takes away.
@@ -35,7 +35,7 @@ const (
 type Env struct {
 	Plane *apiserver.ControlPlane
 	Store storage.Backend
-	Nodes *sim.Cluster
+	Nodes Machines
 	// API is the administrator's, through the load balancer.
 	API kubernetes.Interface
 	// Links lead the shared connections of the clients to the API servers.
@@ -53,8 +53,25 @@ type Env struct {
 	Replaced func(component string, pid int)
 	// Forget is told of each node that owes no heartbeats until further notice.
 	Forget func(node string)
+	// Removed is the user who had a pod deleted at once (grace period 0), and was
+	// told that it is; "": none of the client layer.
+	Removed func(pod types.UID) (user string)
 	// Recording keeps the histories; nil: nobody does.
 	Recording Recording
+}
+
+// Machines are the nodes, as sim.Cluster has them.
+type Machines interface {
+	Nodes() []string
+	Zones() []string
+	NodesIn(zone string) ([]string, error)
+	Crash(nodes ...string) error
+	Boot(nodes ...string) error
+	Cut(nodes ...string) error
+	Reconnect(nodes ...string) error
+	RestartKubelets(nodes ...string) error
+	SetClock(node string, offset time.Duration) error
+	Running(nodes ...string) (pods []string, err error)
 }
 
 func (e *Env) forget(nodes []string) {

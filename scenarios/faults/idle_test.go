@@ -67,14 +67,14 @@ func TestFaultThatDoesNothing(t *testing.T) {
 	writes, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() { writing <- write(writes, store.Members()) }()
-	list := aimedAt(t, 3,
+	list := aimedAt(t, Shape{Members: 3},
 		"etcd-member-stop", "etcd-leader-stop", "etcd-majority-stop", "etcd-all-restart", "etcd-leader-move",
 		"etcd-kill", "etcd-majority-kill", "etcd-freeze", "etcd-partition", "etcd-deaf", "etcd-mute", "etcd-far",
 		"etcd-member-replace", "etcd-rollback", "etcd-member-rollback", "etcd-slow-disk", "etcd-defragment", "etcd-compaction-storm",
 	)
 	acts := list
 	if os.Getenv(allFaults) == "" { // one of each kind of evidence
-		acts = aimedAt(t, 3, "etcd-member-stop", "etcd-kill", "etcd-partition", "etcd-mute", "etcd-far")
+		acts = aimedAt(t, Shape{Members: 3}, "etcd-member-stop", "etcd-kill", "etcd-partition", "etcd-mute", "etcd-far")
 	}
 	for _, one := range acts {
 		believed(t, ctx, one, &Env{Store: store})
@@ -90,10 +90,10 @@ func TestFaultThatDoesNothing(t *testing.T) {
 		}
 	}
 	all.Wait()
-	for _, one := range aimedAt(t, 3, "etcd-mute") {
+	for _, one := range aimedAt(t, Shape{Members: 3}, "etcd-mute") {
 		disbelieved(t, one, &Env{Store: &brief{whole: store.(whole)}})
 	}
-	for _, one := range aimedAt(t, 3, "etcd-majority-kill") {
+	for _, one := range aimedAt(t, Shape{Members: 3}, "etcd-majority-kill") {
 		if one.target == majority {
 			disbelieved(t, one, &Env{Store: silent{store.(whole)}})
 		}
@@ -111,7 +111,7 @@ func TestMinority(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	store := startStore(t, ctx, "etcd-process:members=5")
-	for _, one := range aimedAt(t, 5, "etcd-kill", "etcd-partition") {
+	for _, one := range aimedAt(t, Shape{Members: 5}, "etcd-kill", "etcd-partition") {
 		if one.target != minority {
 			continue
 		}
@@ -235,7 +235,7 @@ type aimed struct {
 	target string
 }
 
-func aimedAt(t *testing.T, members int, names ...string) (list []aimed) {
+func aimedAt(t *testing.T, shape Shape, names ...string) (list []aimed) {
 	t.Helper()
 	for _, name := range names {
 		f, ok := Find(name)
@@ -243,7 +243,7 @@ func aimedAt(t *testing.T, members int, names ...string) (list []aimed) {
 			t.Errorf("there is no fault %s", name)
 			continue
 		}
-		for _, target := range f.Targets(Shape{Members: members}) {
+		for _, target := range f.Targets(shape) {
 			list = append(list, aimed{f, target})
 		}
 	}

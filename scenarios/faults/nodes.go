@@ -38,6 +38,12 @@ func nodeFaults() []Fault {
 			targets: of(10, oneNode, tenth, oneZone), inject: crashNodes,
 		},
 		{
+			Name: "node-returns", Area: Nodes, For: 2 * time.Second, Tests: []string{"cluster/NodeFailureHeals"},
+			Does: "a node is cut off for longer than the grace period while its pods go on; they are evicted; " +
+				"it comes back with them, and its kubelet stops and deletes them",
+			targets: of(10, oneNode, tenth), inject: returnNodes,
+		},
+		{
 			Name: "nodes-flap", Area: Nodes,
 			Does:    "a tenth of the nodes loses power and is back at once, three times in a row",
 			targets: of(10, tenth), inject: flapNodes,
@@ -91,18 +97,7 @@ func crashNodes(ctx context.Context, e *Env, target string) (*Active, error) {
 	}
 	evicted := 0
 	a, err = shown(ctx, a, fmt.Sprintf("%d nodes to be given up, and their pods", len(names)), func(ctx context.Context) error {
-		if err := readyNodes(ctx, e, names, false); err != nil {
-			return err
-		}
-		nodes, err := e.API.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return err
-		}
-		pods, err := e.API.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return err
-		}
-		evicted, err = givenUp(names, nodes.Items, pods.Items)
+		_, _, evicted, err = abandoned(ctx, e, names)
 		return err
 	})
 	if err != nil {
@@ -110,6 +105,24 @@ func crashNodes(ctx context.Context, e *Env, target string) (*Active, error) {
 	}
 	a.Evidence = fmt.Sprintf("%d nodes from %s on are not Ready and tainted NoExecute, their last %d pods are being deleted", len(names), names[0], evicted)
 	return a, nil
+}
+
+// abandoned fails unless the control plane has given nodes up. It returns all nodes
+// and pods, and how many pods on those nodes are being deleted.
+func abandoned(ctx context.Context, e *Env, names []string) (_ []corev1.Node, _ []corev1.Pod, evicted int, err error) {
+	if err := readyNodes(ctx, e, names, false); err != nil {
+		return nil, nil, 0, err
+	}
+	nodes, err := e.API.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	pods, err := e.API.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	evicted, err = givenUp(names, nodes.Items, pods.Items)
+	return nodes.Items, pods.Items, evicted, err
 }
 
 // givenUp fails unless every one of the nodes is tainted NoExecute, and every pod
@@ -174,13 +187,16 @@ func readyNodes(ctx context.Context, e *Env, names []string, want bool) error {
 }
 
 // NodeReady says whether a node's condition Ready is True.
-func NodeReady(node *corev1.Node) bool {
+func NodeReady(node *corev1.Node) bool { return readiness(node) == corev1.ConditionTrue }
+
+// readiness is a node's condition Ready; "": it has none.
+func readiness(node *corev1.Node) corev1.ConditionStatus {
 	for _, c := range node.Status.Conditions {
 		if c.Type == corev1.NodeReady {
-			return c.Status == corev1.ConditionTrue
+			return c.Status
 		}
 	}
-	return false
+	return ""
 }
 
 // flapNodes is over before the control plane gives nodes up. The evidence is that
