@@ -15,6 +15,9 @@ import (
 	"github.com/planecheck/planecheck/scenarios/compare"
 )
 
+// densityWorkload is compared by default.
+const densityWorkload = "scale/density"
+
 // comparing is what the flags of `planecheck compare` say.
 type comparing struct {
 	backends, variants, settings []string
@@ -28,7 +31,7 @@ type comparing struct {
 
 func newCompareCommand(outcome *checkers.Outcome) *cobra.Command {
 	c := &comparing{
-		workload: "scale/density", runsDir: "runs", rounds: 6, timeout: 10 * time.Minute,
+		workload: densityWorkload, runsDir: "runs", rounds: 6, timeout: 10 * time.Minute,
 		options: compareOptions(), trial: pflag.NewFlagSet("run", pflag.ContinueOnError),
 	}
 	cmd := &cobra.Command{
@@ -52,7 +55,9 @@ A variant is a name and flags of "planecheck run":
 
 Without --backends the first variant is the plain run. Other flags are those of "planecheck
 run", for every trial. Without any the workload is scale/density: 200 nodes, 2,000 pods filled
-as fast as they go, then 20 s at rest, with 150 requests/s of contract traffic all along.`,
+as fast as they go, then 20 s at rest with 150 requests/s of contract traffic, which begins
+only then: beside a fill of no fixed pace its latencies would be those of a queue. In other
+workloads it runs all along (--contract-from).`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
@@ -68,12 +73,12 @@ as fast as they go, then 20 s at rest, with 150 requests/s of contract traffic a
 func compareOptions() scenarios.Options {
 	o := runOptions()
 	o.World.Nodes, o.Pods = 200, 2000
-	o.Rate, o.Hold, o.Drain, o.Contract = "max", scenarios.Duration(20*time.Second), false, 150
+	o.Rate, o.Hold, o.Drain, o.Contract, o.ContractFrom = "max", scenarios.Duration(20*time.Second), false, 150, "hold"
 	return o
 }
 
 // compareDefaults are the flags that differ from those of `planecheck run`.
-var compareDefaults = []string{"nodes", "pods", "rate", "hold", "contract", "drain"}
+var compareDefaults = []string{"nodes", "pods", "rate", "hold", "contract", "contract-from", "drain"}
 
 func (c *comparing) addFlags(fs *pflag.FlagSet) {
 	fs.SortFlags = false
@@ -127,7 +132,7 @@ func (c *comparing) run(ctx context.Context) (checkers.Outcome, error) {
 // and what the person gave.
 func (c *comparing) trialFlags() (flags []string) {
 	c.trial.VisitAll(func(f *pflag.Flag) {
-		if !f.Changed && !slices.Contains(compareDefaults, f.Name) {
+		if !f.Changed && !c.differs(f.Name) {
 			return
 		}
 		values := []string{f.Value.String()}
@@ -139,6 +144,12 @@ func (c *comparing) trialFlags() (flags []string) {
 		}
 	})
 	return flags
+}
+
+// differs says whether a flag that nobody gave is not that of `planecheck run`.
+// Faults and the scenarios about the API have their traffic when they need it.
+func (c *comparing) differs(flag string) bool {
+	return slices.Contains(compareDefaults, flag) && (flag != "contract-from" || c.workload == densityWorkload)
 }
 
 // admit refuses what a trial with these flags would refuse.

@@ -76,6 +76,8 @@ func loadFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 	fs.Float64Var(&o.Churn.Rate, "churn-rate", o.Churn.Rate, "pace of the churn in pods per second")
 	fs.Float64Var(&o.Contract, "contract", o.Contract,
 		"requests/s of contract traffic beside the load, by which the promises of the API are judged; 0: none")
+	fs.StringVar(&o.ContractFrom, "contract-from", o.ContractFrom,
+		"phase of the plan with which it begins, for example hold (default: as soon as the nodes are registered)")
 	fs.BoolVar(&o.Drain, "drain", o.Drain, "delete the load at the end, measured")
 	fs.StringVar(&o.Manifest, "manifest", "", "YAML file of objects to apply instead of (or beside, with --pods) the density load")
 	fs.IntVar(&o.Copies, "copies", o.Copies, "copies of the manifest, each in its own namespace")

@@ -12,6 +12,8 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/results"
 	"github.com/planecheck/planecheck/results/compare"
 	"github.com/planecheck/planecheck/scenarios"
 )
@@ -60,7 +62,7 @@ var _ = Describe("planecheck compare", func() {
 				continue
 			}
 			Expect(t.Outcome).To(BeEquivalentTo(checkers.Pass), t.Variant)
-			Expect(filepath.Join(c.comparisonDir(), t.Dir, "run.json")).To(BeAnExistingFile())
+			c.expectTrafficInHold(filepath.Join(c.comparisonDir(), t.Dir))
 		}
 		Expect(saved.Trials[2].Outcome).To(BeEmpty(), "a trial that was killed has no verdict")
 		Expect(saved.Trials[3].Outcome).To(BeEquivalentTo(checkers.Invalid), "it ended in order, so it says that it proves nothing")
@@ -128,6 +130,25 @@ var _ = Describe("planecheck compare", func() {
 		Entry("a directory without a comparison", "no comparison directory", "--render", "/"),
 	)
 })
+
+// expectTrafficInHold looks when the contract traffic of a trial was sent: not in
+// the fill, which has no fixed pace.
+func (c *command) expectTrafficInHold(dir string) {
+	GinkgoHelper()
+	run, err := results.Load(dir)
+	Expect(err).NotTo(HaveOccurred())
+	sent := map[string]int64{}
+	for _, p := range run.Phases {
+		sent[p.Name] = 0
+		for _, r := range p.API.Requests {
+			if r.Class == history.ClassContract {
+				sent[p.Name] += r.Requests
+			}
+		}
+	}
+	Expect(sent).To(And(HaveLen(3), HaveKeyWithValue("register", BeZero()), HaveKeyWithValue("fill", BeZero()),
+		HaveKeyWithValue("hold", BeNumerically(">", 50))), "15/s for 11 s")
+}
 
 func (c *command) comparisonDir() string {
 	GinkgoHelper()

@@ -11,16 +11,17 @@ import (
 	"github.com/planecheck/planecheck/workloads/contract"
 )
 
-// contractTraffic is the traffic beside the load, while it runs.
+// contractTraffic is the traffic beside the load.
 type contractTraffic struct {
 	workload *contract.Workload
-	stop     context.CancelFunc
+	stop     context.CancelFunc // nil: it has not begun
 	ended    chan error
 	began    history.Time
 }
 
-// startContract starts the traffic, if the plan has any.
-func (x *execution) startContract(ctx context.Context) error {
+// prepareContract makes what the traffic, if the plan has any, is about: it
+// belongs into the time of no phase.
+func (x *execution) prepareContract(ctx context.Context) error {
 	plan := x.plan.Contract
 	if plan == nil {
 		return nil
@@ -36,17 +37,28 @@ func (x *execution) startContract(ctx context.Context) error {
 	if err := w.Prepare(ctx); err != nil {
 		return err
 	}
-	running, stop := context.WithCancel(ctx)
-	x.contract = &contractTraffic{workload: w, stop: stop, ended: make(chan error, 1), began: history.Now()}
-	go func() { x.contract.ended <- w.Run(running) }()
+	x.contract = &contractTraffic{workload: w, ended: make(chan error, 1)}
 	return nil
+}
+
+// startContract starts the traffic before the phase with which the plan has it
+// begin.
+func (x *execution) startContract(ctx context.Context, phase string) {
+	c := x.contract
+	if c == nil || c.stop != nil || x.plan.ContractFrom != "" && x.plan.ContractFrom != phase {
+		return
+	}
+	var running context.Context
+	running, c.stop = context.WithCancel(ctx)
+	c.began = history.Now()
+	go func() { c.ended <- c.workload.Run(running) }()
 }
 
 // stopContract ends the traffic and takes away what it has made, so that the
 // last state of the cluster is one that nobody changes.
 func (x *execution) stopContract(ctx context.Context) error {
 	c := x.contract
-	if c == nil {
+	if c == nil || c.stop == nil {
 		return nil
 	}
 	c.stop()

@@ -126,11 +126,12 @@ func (x *execution) execute(parent context.Context) (err error) {
 		if storePhase(name) {
 			continue // it is over
 		}
+		x.startContract(ctx, name)
 		if err := x.phase(ctx, name); err != nil {
 			return x.reason(ctx, name, err)
 		}
 		if name == phaseRegister {
-			if err := x.startContract(ctx); err != nil {
+			if err := x.prepareContract(ctx); err != nil {
 				return x.reason(ctx, name, err)
 			}
 		}

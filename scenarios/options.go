@@ -35,6 +35,9 @@ type Options struct {
 	// Contract is the rate, in requests per second, of the traffic that puts the
 	// promises of the API to the test; 0: there is none.
 	Contract float64
+	// ContractFrom is the phase with which that traffic begins; "": it begins when
+	// the nodes are registered.
+	ContractFrom string
 	// Contradict says that contract traffic is what the run is about: then it has
 	// to bring enough evidence for every promise of the API.
 	Contradict bool

@@ -36,6 +36,9 @@ type Plan struct {
 	// Contract is the traffic that puts the promises of the API to the test; nil:
 	// there is none.
 	Contract *contract.Plan `json:"contract,omitempty"`
+	// ContractFrom is the phase with which this traffic begins; "": it begins when
+	// the nodes are registered.
+	ContractFrom string `json:"contractFrom,omitempty"`
 	// Storage is what is asked of the store before any API server starts; nil:
 	// nothing is.
 	Storage *StoragePlan `json:"storage,omitempty"`
@@ -213,6 +216,18 @@ func (p *Plan) addLoad(o Options) error {
 	if o.Drain {
 		p.Phases = append(p.Phases, phaseDrain)
 	}
+	return p.beginContract(o.ContractFrom)
+}
+
+// beginContract has the contract traffic begin with a phase of the plan.
+func (p *Plan) beginContract(phase string) error {
+	if p.Contract == nil || phase == "" {
+		return nil
+	}
+	if !p.has(phase) || phase == phaseRegister || storePhase(phase) {
+		return Usagef("--contract-from is %q; it must be a phase of the plan after %s: %s", phase, phaseRegister, strings.Join(p.Phases, " → "))
+	}
+	p.ContractFrom = phase
 	return nil
 }
 
@@ -367,6 +382,9 @@ func (p *Plan) String() string {
 	p.describeStorage(&b)
 	if c := p.Contract; c != nil {
 		fmt.Fprintf(&b, "  contract traffic of %d clients, %g requests/s", c.Clients, c.Rate)
+		if p.ContractFrom != "" {
+			fmt.Fprintf(&b, ", from %s on", p.ContractFrom)
+		}
 		if len(c.Weights) > 0 {
 			fmt.Fprintf(&b, ", without %s", strings.Join(slices.Sorted(maps.Keys(c.Weights)), ", "))
 		}

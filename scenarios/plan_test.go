@@ -67,6 +67,44 @@ func TestPlanPhases(t *testing.T) {
 	f("register manifest fill hold drain", func(o *Options) { o.Manifest = "testdata/shop.yaml" })
 }
 
+// Contract traffic begins when the nodes are registered, or with a phase that the
+// plan has.
+func TestPlanContractFrom(t *testing.T) {
+	plan := func(phase string, adjust func(*Options)) (*Plan, error) {
+		o := DefaultOptions()
+		o.World.Nodes, o.Pods, o.ContractFrom = 10, 100, phase
+		adjust(&o)
+		return NewPlan(Scenario{Name: "t"}, o, testHost())
+	}
+	unchanged := func(*Options) {}
+	f := func(phase, want, text string, adjust func(*Options)) {
+		t.Helper()
+		p, err := plan(phase, adjust)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.ContractFrom != want || !strings.Contains(p.String(), text) {
+			t.Errorf("from %q: %q, %s", phase, p.ContractFrom, p)
+		}
+	}
+	f("", "", "15 requests/s\n", unchanged)
+	f("hold", "hold", "15 requests/s, from hold on\n", unchanged)
+	f("drain", "drain", "from drain on", unchanged)
+	f("hold", "", "", func(o *Options) { o.Contract = 0 }) // there is none
+	refused := func(phase string, adjust func(*Options)) {
+		t.Helper()
+		_, err := plan(phase, adjust)
+		var usage *UsageError
+		if !errors.As(err, &usage) || !strings.Contains(err.Error(), "--contract-from") {
+			t.Errorf("from %q: %v", phase, err)
+		}
+	}
+	refused("nap", unchanged)
+	refused("register", unchanged)
+	refused("hold", func(o *Options) { o.Hold = 0 })
+	refused("traffic", func(o *Options) { o.Store = true })
+}
+
 func TestScenarioWinsOverThePerson(t *testing.T) {
 	o := DefaultOptions()
 	o.World.Nodes, o.Pods, o.World.APIServers = 10, 100, 1

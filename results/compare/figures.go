@@ -82,6 +82,7 @@ func figures(run *results.Run) []Figure {
 		f.latency("writes, "+p.Name, p.API.Writes)
 		f.latency("reads, "+p.Name, p.API.Reads)
 	}
+	f.contract(run.Contract)
 	if run.History != nil {
 		for _, d := range run.History.APIDeliveries {
 			if d.Resource == "pods" {
@@ -109,6 +110,21 @@ func (f *collection) latency(name string, l results.Latency) {
 	}
 	f.add(name+", p50", Seconds, l.P50.Duration().Seconds())
 	f.add(name+", p99", Seconds, l.P99.Duration().Seconds())
+}
+
+// contract adds how much of the contract traffic had to wait for its turn: with
+// much of it the latencies beside it are those of a queue.
+func (f *collection) contract(c *results.Contract) {
+	if c == nil {
+		return
+	}
+	begun := int64(0)
+	for _, n := range c.Operations {
+		begun += n
+	}
+	if begun > 0 {
+		f.add("contract operations begun late", Share, float64(c.Late)/float64(begun))
+	}
 }
 
 // storeName is the row of a store's processes, or of its part of the harness.

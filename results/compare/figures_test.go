@@ -36,6 +36,7 @@ func exampleRun() *results.Run {
 				},
 			},
 		},
+		Contract: &results.Contract{Operations: map[string]int64{"get": 300, "create": 100}, Late: 6},
 		Peak: &results.Peak{DiskBytes: 7 << 20, Components: map[string]results.Usage{
 			"kube-apiserver-0": {PeakRSS: 3 << 20}, "kube-apiserver-1": {PeakRSS: 2 << 20}, results.HarnessName: {PeakRSS: 1 << 20},
 		}},
@@ -55,6 +56,7 @@ func TestTake(t *testing.T) {
 		Figures: []Figure{
 			{"pods/s, fill", Rate, 200},
 			{"writes, fill, p50", Seconds, .010}, {"writes, fill, p99", Seconds, .2},
+			{"contract operations begun late", Share, .015},
 			{"watch delivery of pods, p50", Seconds, .001}, {"watch delivery of pods, p99", Seconds, .004},
 			// 14 s over 2,000 pods; of the harness' 10 s three quarters are the store's.
 			{"CPU per 1,000 pods, kube-apiserver", CPU, 7}, {"CPU per 1,000 pods, store", CPU, 3.75}, {"CPU per 1,000 pods, harness", CPU, 1.25},

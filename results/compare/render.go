@@ -249,6 +249,8 @@ func (c *Comparison) renderLegend() string {
 		"(in brackets): a trial did not pass, so the variant is not ranked",
 		"writes, reads: from when the request was due (of contract traffic: sent) until its successful answer, of all",
 		"  clients of ours; a p99 rests on at least 100 requests",
+		"contract operations begun late: by more than 10 ms, machine or store being busy; where that is far from 0,",
+		"  or from that of the other variants, writes and reads are not of the same load",
 		"watch delivery: from the commit until a client has read the event",
 		"CPU, store: its processes, or its share of the harness by CPU profile; peak RSS has no such share",
 	}
