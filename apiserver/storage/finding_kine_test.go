@@ -88,6 +88,8 @@ func TestEtcdIsNotAsKine(t *testing.T) {
 			"a list is torn":                    func(int) string { return torn(t, c, "/busy/", 0) },
 			"a put is lost":                     func(try int) string { return lost(t, two, fmt.Sprintf("/put/%d", try)) },
 			"two compactors win":                func(try int) string { return bothWin(t, two, int64(try)) },
+			"progress goes back":                back(t, c),
+			"an ended watch is spoken of":       func(try int) string { return afterEnd(t, c, try) },
 		} {
 			if tries(t, most, happens) {
 				t.Error(what)
@@ -98,6 +100,17 @@ func TestEtcdIsNotAsKine(t *testing.T) {
 			t.Errorf("delete of a key that never was: %+v, %v", resp, err)
 		}
 	})
+	for what, happens := range map[string]func(try int) string{
+		"progress stays behind":    func(try int) string { return behind(t, e, try) },
+		"another server is behind": func(try int) string { return past(t, two, try) },
+	} {
+		if tries(t, 5, happens) {
+			t.Error(what)
+		}
+	}
+	if said := watchTheFuture(t, e); said != "PASS" {
+		t.Errorf("a client that watches the future: %s", said)
+	}
 }
 
 // docs/findings/0009: the create of a key that was deleted before is answered
