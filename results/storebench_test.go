@@ -115,6 +115,44 @@ func TestStoreBenchIsKept(t *testing.T) {
 	}
 }
 
+// A backend behind a proxy is set beside the same without, whatever else it is
+// told, and only where both were measured.
+func TestStoreBenchProxies(t *testing.T) {
+	for spec, want := range map[string]string{
+		"memory": "", "memory:proxy=on": "memory", "etcd:members=1,proxy=on": "etcd:members=1", "etcd:proxy=on,members=1": "etcd:members=1",
+		"etcd:proxy=off": "", "external": "",
+	} {
+		if got := direct(spec); got != want {
+			t.Errorf("%s without its proxy is %q, want %q", spec, got, want)
+		}
+	}
+	b := exampleStoreBench()
+	if text := b.proxies(); text != "" {
+		t.Errorf("no backend is behind a proxy:\n%s", text)
+	}
+	behind := exampleStoreBench().Backends[0]
+	behind.Backend = "etcd:fsync=off,proxy=on"
+	behind.Measures = append(behind.Measures[:4:4], behind.Measures[5])
+	behind.Measures[4].Answered = 0 // all too late
+	m := &behind.Measures[1] // create of 100 clients
+	m.Answered, m.Latency.P50, m.Latency.P99, m.CPU = m.Answered/2, m.Latency.P50*3, m.Latency.P99*4, m.CPU*2
+	behind.Measures[3].Clients = 7 // of which the other has none
+	b.Backends = append(b.Backends, behind)
+	want := `
+what a proxy costs that records nothing: etcd:fsync=off,proxy=on to etcd:fsync=off
+  operation  clients     /s    p50    p99  CPU each
+  create           1  1.00×  1.00×  1.00×     1.00×
+  create         100  0.50×  3.00×  4.00×     4.00×
+  update         100  1.00×  1.00×  1.00×     1.00×
+`
+	if diff := cmp.Diff(want, b.proxies()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if !strings.Contains(b.String(), want) {
+		t.Error("the figures do not show it")
+	}
+}
+
 // Whoever's shard a latency is in, it is in the distribution.
 func TestLatencies(t *testing.T) {
 	l := &Latencies{}

@@ -23,6 +23,7 @@ func (b *StoreBench) String() string {
 	for i := range b.Backends {
 		s.WriteString("\n" + b.Backends[i].text())
 	}
+	s.WriteString(b.proxies())
 	s.WriteString("\n" + b.claims())
 	if b.Incomplete != "" {
 		fmt.Fprintf(&s, "\nnot complete: %s\n", b.Incomplete)
@@ -103,7 +104,7 @@ func rate(perSecond float64) string {
 }
 
 // shownSettings are those of a backend that are printed; all are in the JSON.
-var shownSettings = []string{"endpoints", "fsync", "members", "version"}
+var shownSettings = []string{"endpoints", "fsync", "members", "proxy", "version"}
 
 func (f *StoreFigures) text() string {
 	var s strings.Builder

@@ -269,7 +269,7 @@ func (x *execution) recordSettings() error {
 		settings.Store = d.Settings()
 	}
 	if x.recording != nil {
-		settings.Recorded = recordedBy(x.backend.Members())
+		settings.Recorded = recordedBy(x.backend)
 	}
 	b, err := json.Marshal(settings)
 	if err != nil {
@@ -281,11 +281,15 @@ func (x *execution) recordSettings() error {
 
 // recordedBy says what stands between the store and its clients to record it:
 // each costs the clients something else.
-func recordedBy(members []storage.Member) string {
-	if slices.ContainsFunc(members, func(m storage.Member) bool { return m.PID != 0 }) {
-		return "by a gRPC proxy in the harness before each of its processes"
+func recordedBy(b storage.Backend) string {
+	if !slices.ContainsFunc(b.Members(), func(m storage.Member) bool { return m.Proxied }) {
+		return "by interceptors in its gRPC servers, in the process of the harness"
 	}
-	return "by interceptors in its gRPC servers, in the process of the harness"
+	text := "by a gRPC proxy in the harness before each of its servers"
+	if b.Name() == externalBackend {
+		text += ", which also puts every key below a prefix"
+	}
+	return text
 }
 
 // stop ends the world, keeping the size of the store's data.

@@ -122,7 +122,7 @@ func wantValue(t testing.TB, client *kubernetes.Client, key, want string) {
 
 func TestCommitsOfCluster(t *testing.T) {
 	t.Parallel()
-	for _, spec := range both {
+	for _, spec := range append([]string{"etcd:proxy=on"}, both...) {
 		t.Run(spec, func(t *testing.T) { t.Parallel(); testCommitsOfCluster(t, spec) })
 	}
 }

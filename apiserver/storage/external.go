@@ -365,7 +365,7 @@ func (e *external) Members() []Member {
 	endpoints := e.Endpoints()
 	var members []Member
 	for i := range e.store.Endpoints {
-		m := Member{Name: fmt.Sprintf("external-%d", i)}
+		m := Member{Name: fmt.Sprintf("external-%d", i), Proxied: true}
 		if i < len(endpoints) {
 			m.Endpoint = endpoints[i]
 		}

@@ -189,7 +189,7 @@ func (k *kineBackend) Endpoints() []string {
 
 // Members implements Backend.
 func (k *kineBackend) Members() []Member {
-	member := Member{Name: kineMember, DataDir: k.dir, PID: k.server.pid(), Keys: "/"}
+	member := Member{Name: kineMember, DataDir: k.dir, PID: k.server.pid(), Proxied: true, Keys: "/"}
 	if endpoints := k.Endpoints(); endpoints != nil {
 		member.Endpoint = endpoints[0]
 	}

@@ -16,8 +16,19 @@ import (
 // tells its commits, and keeps no file.
 func TestMemoryLives(t *testing.T) {
 	t.Parallel()
+	for _, spec := range memories {
+		t.Run(spec, func(t *testing.T) { t.Parallel(); testMemoryLives(t, spec) })
+	}
+}
+
+// memories are the store in memory as it is, and behind a proxy.
+var memories = []string{memoryName, throughProxyOfMemory}
+
+const throughProxyOfMemory = memoryName + ":proxy=on"
+
+func testMemoryLives(t *testing.T, spec string) {
 	var commits commitLog
-	b := startAs[*inMemory](t, memoryName, Options{OnCommit: commits.add})
+	b := startAs[Backend](t, spec, Options{OnCommit: commits.add})
 	if err := b.Start(bounded(t)); err == nil {
 		t.Error("it can be started twice")
 	}
@@ -56,8 +67,14 @@ func TestMemoryLives(t *testing.T) {
 // judged by its contract and is good; with one answer changed it is not.
 func TestHistoryOfMemory(t *testing.T) {
 	t.Parallel()
+	for _, spec := range memories {
+		t.Run(spec, func(t *testing.T) { t.Parallel(); testHistoryOfMemory(t, spec) })
+	}
+}
+
+func testHistoryOfMemory(t *testing.T, spec string) {
 	log := &historyLog{}
-	b := startAs[*inMemory](t, memoryName, Options{History: log})
+	b := startAs[Backend](t, spec, Options{History: log})
 	watch, err := record.StartFullWatch(record.FullWatchOptions{Endpoint: b.Endpoints()[0]})
 	if err != nil {
 		t.Fatal(err)

@@ -288,7 +288,7 @@ func (c *processCluster) Members() []Member {
 	endpoints := c.Endpoints()
 	var members []Member
 	for i, m := range c.members {
-		member := Member{Name: m.name, DataDir: m.dir, PID: m.pid()}
+		member := Member{Name: m.name, DataDir: m.dir, PID: m.pid(), Proxied: true}
 		if i < len(endpoints) {
 			member.Endpoint = endpoints[i]
 		}

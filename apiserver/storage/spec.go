@@ -34,13 +34,13 @@ func (o option) String() string { return o.key + "=" + strings.Join(o.values, "|
 // behind anybody's back.
 func kinds() []kind {
 	return []kind{
-		cluster(etcdName, func(size int, c *embed.Config, opt Options) (Backend, error) { return newEtcd(size, c, opt) }),
+		orThroughProxy(cluster(etcdName, func(size int, c *embed.Config, opt Options) (Backend, error) { return newEtcd(size, c, opt) })),
 		behindProxy(cluster(processName, func(size int, c *embed.Config, opt Options) (Backend, error) { return newProcesses(size, c, opt) })),
 		onKine(kineSQLiteName, func(string) kineData { return sqlite{} }, kine.Versions()...),
 		onKine(kinePostgresName, func(logs string) kineData { return database.Postgres(logs) }, kine.Versions()...),
 		onKine(kineMariaDBName, func(logs string) kineData { return database.MariaDB(logs) }, kine.Versions()...),
 		onKine(kineMemoryName, func(string) kineData { return kineInMemory{} }, "v0.17.5"),
-		{name: memoryName, open: func(_ map[string]string, opt Options) (Backend, error) { return newMemory(opt), nil }},
+		orThroughProxy(kind{name: memoryName, open: func(_ map[string]string, opt Options) (Backend, error) { return newMemory(opt), nil }}),
 		{name: externalName, open: func(_ map[string]string, opt Options) (Backend, error) { return newExternal(opt) }},
 	}
 }

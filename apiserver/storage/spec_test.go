@@ -8,9 +8,9 @@ import (
 )
 
 func TestParseSpec(t *testing.T) {
-	const known = "etcd[:members=3|1|5,fsync=on|off], etcd-process[:members=3|1|5,fsync=on|off], " +
+	const known = "etcd[:members=3|1|5,fsync=on|off,proxy=off|on], etcd-process[:members=3|1|5,fsync=on|off], " +
 		"kine-sqlite[:version=v0.17.5|v0.16.4], kine-postgres[:version=v0.17.5|v0.16.4], " +
-		"kine-mariadb[:version=v0.17.5|v0.16.4], kine-memory[:version=v0.17.5], memory, external"
+		"kine-mariadb[:version=v0.17.5|v0.16.4], kine-memory[:version=v0.17.5], memory[:proxy=off|on], external"
 	for _, test := range []struct {
 		spec    string
 		members string
@@ -27,7 +27,10 @@ func TestParseSpec(t *testing.T) {
 		{spec: "etcd-process:fsync=on", members: "3"},
 		{spec: "etcd:fsync=false", err: `storage backend etcd: unknown value in "fsync=false", known: fsync=on|off`},
 		{spec: "memory"},
-		{spec: "memory:members=1", err: `storage backend memory: unknown option "members=1", known: none`},
+		{spec: "memory:members=1", err: `storage backend memory: unknown option "members=1", known: proxy=off|on`},
+		{spec: "memory:proxy=on"},
+		{spec: "etcd:proxy=on,members=1", members: "1"},
+		{spec: "etcd-process:proxy=on", err: `storage backend etcd-process: unknown option "proxy=on", known: members=3|1|5,fsync=on|off`},
 		{spec: "kine-sqlite"},
 		{spec: "kine-sqlite:version=v0.16.4"},
 		{spec: "kine-sqlite:version=v0.1", err: `storage backend kine-sqlite: unknown value in "version=v0.1", known: version=v0.17.5|v0.16.4`},
@@ -35,8 +38,8 @@ func TestParseSpec(t *testing.T) {
 		{spec: "", err: `unknown storage backend "", known: ` + known},
 		{spec: "kine", err: `unknown storage backend "kine", known: ` + known},
 		{spec: "Etcd:members=1", err: `unknown storage backend "Etcd", known: ` + known},
-		{spec: "etcd:", err: `storage backend etcd: unknown option "", known: members=3|1|5,fsync=on|off`},
-		{spec: "etcd:nodes=3", err: `storage backend etcd: unknown option "nodes=3", known: members=3|1|5,fsync=on|off`},
+		{spec: "etcd:", err: `storage backend etcd: unknown option "", known: members=3|1|5,fsync=on|off,proxy=off|on`},
+		{spec: "etcd:nodes=3", err: `storage backend etcd: unknown option "nodes=3", known: members=3|1|5,fsync=on|off,proxy=off|on`},
 		{spec: "etcd:members=2", err: `storage backend etcd: unknown value in "members=2", known: members=3|1|5`},
 		{spec: "etcd:members", err: `storage backend etcd: unknown value in "members", known: members=3|1|5`},
 		{spec: "etcd:members=1,members=3", err: `storage backend etcd: option "members" is given twice`},

@@ -11,6 +11,9 @@
 // of its own and with links between them, for the faults that only processes
 // can take, see processes.go. It costs each call some hops more.
 //
+// Both etcd and memory may be behind the proxy that records the others, see
+// through_proxy.go.
+//
 // The backends kine-* are kine, in a process of its own, on a database, see
 // kine.go.
 //
@@ -71,6 +74,7 @@ type Member struct {
 	Endpoint string // http://127.0.0.1:port, empty before the first start
 	PID      int    // 0: inside the harness, or down
 	DataDir  string // empty: it has none
+	Proxied  bool   // clients reach it through a recording proxy in the harness
 	Keys     string // the prefix of all keys that are clients'; others are its own. Empty: none are
 }
 

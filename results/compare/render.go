@@ -318,6 +318,7 @@ func (c *Comparison) renderNotes() string {
 	if b.Len() == 0 {
 		return ""
 	}
-	b.WriteString("  What recording costs is in every figure; a proxy costs each call some hops more than an interceptor.\n")
+	b.WriteString("  What recording costs is in every figure; a proxy costs each call some hops more than an interceptor.\n" +
+		"  What the proxy costs is measured by --backends etcd,etcd:proxy=on, here and with bench-storage.\n")
 	return "\nHow the store was recorded\n" + b.String()
 }
