@@ -134,7 +134,7 @@ func TestStoreBenchProxies(t *testing.T) {
 	behind.Backend = "etcd:fsync=off,proxy=on"
 	behind.Measures = append(behind.Measures[:4:4], behind.Measures[5])
 	behind.Measures[4].Answered = 0 // all too late
-	m := &behind.Measures[1] // create of 100 clients
+	m := &behind.Measures[1]        // create of 100 clients
 	m.Answered, m.Latency.P50, m.Latency.P99, m.CPU = m.Answered/2, m.Latency.P50*3, m.Latency.P99*4, m.CPU*2
 	behind.Measures[3].Clients = 7 // of which the other has none
 	b.Backends = append(b.Backends, behind)

@@ -138,6 +138,24 @@ func SplitSpecs(list string) []string {
 	return specs
 }
 
+// ThroughProxy is the spec of the same backend behind a recording proxy, as the
+// others are, where it may be and the spec does not choose. Any other spec stays as
+// it is, a wrong one too.
+func ThroughProxy(spec string) string {
+	const key = "proxy"
+	k, _, err := parseSpec(spec)
+	may := slices.ContainsFunc(k.options, func(o option) bool { return o.key == key })
+	_, options, given := strings.Cut(spec, ":")
+	chosen := slices.ContainsFunc(strings.Split(options, ","), func(o string) bool { return strings.HasPrefix(o, key+"=") })
+	switch {
+	case err != nil || !may || chosen:
+		return spec
+	case given:
+		return spec + "," + key + "=on"
+	}
+	return spec + ":" + key + "=on"
+}
+
 // parseSpec splits "name[:key=value[,key=value...]]" and fills in defaults.
 func parseSpec(spec string) (kind, map[string]string, error) {
 	name, rest, given := strings.Cut(spec, ":")

@@ -67,6 +67,19 @@ func TestOpenWantsDirectory(t *testing.T) {
 }
 
 // A list of specs has commas of two kinds.
+func TestSpecThroughProxy(t *testing.T) {
+	for spec, want := range map[string]string{
+		"etcd": "etcd:proxy=on", "memory": "memory:proxy=on", "etcd:members=1,fsync=off": "etcd:members=1,fsync=off,proxy=on",
+		"etcd:proxy=off": "etcd:proxy=off", "etcd:members=1,proxy=on": "etcd:members=1,proxy=on",
+		"etcd-process:members=1": "etcd-process:members=1", "kine-sqlite": "kine-sqlite", "external": "external",
+		"etcd:members=2": "etcd:members=2", "nats": "nats", "": "",
+	} {
+		if got := ThroughProxy(spec); got != want {
+			t.Errorf("%q becomes %q, want %q", spec, got, want)
+		}
+	}
+}
+
 func TestSplitSpecs(t *testing.T) {
 	for list, want := range map[string][]string{
 		"etcd":                            {"etcd"},

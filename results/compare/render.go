@@ -319,6 +319,6 @@ func (c *Comparison) renderNotes() string {
 		return ""
 	}
 	b.WriteString("  What recording costs is in every figure; a proxy costs each call some hops more than an interceptor.\n" +
-		"  What the proxy costs is measured by --backends etcd,etcd:proxy=on, here and with bench-storage.\n")
+		"  What the proxy costs is measured by --backends etcd:proxy=off,etcd:proxy=on, here and with bench-storage.\n")
 	return "\nHow the store was recorded\n" + b.String()
 }

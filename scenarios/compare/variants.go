@@ -17,8 +17,10 @@ const plain = "plain"
 // backends ("etcd,etcd:members=1,memory"), variants ("json:
 // --apiserver-arg=--storage-media-type=application/json") and settings of the
 // API servers ("json:storage-media-type=application/json"; all of one name are
-// one variant). Its errors are usage errors.
-func Variants(backends, variants, settings []string) ([]compare.Variant, error) {
+// one variant). Where the backends are to be alike, those that may be with or without
+// a recording proxy and do not say are behind one, as all others are. Its errors are
+// usage errors.
+func Variants(backends, variants, settings []string, alike bool) ([]compare.Variant, error) {
 	var specs []string
 	for _, list := range backends {
 		specs = append(specs, storage.SplitSpecs(list)...)
@@ -28,7 +30,11 @@ func Variants(backends, variants, settings []string) ([]compare.Variant, error) 
 		if spec == "" {
 			return nil, scenarios.Usagef("--backends names an empty backend")
 		}
-		if err := l.add(spec, "--backend="+spec); err != nil {
+		flag := spec
+		if alike {
+			flag = storage.ThroughProxy(spec)
+		}
+		if err := l.add(spec, "--backend="+flag); err != nil {
 			return nil, err
 		}
 	}

@@ -18,7 +18,7 @@ type words = []string
 func TestVariants(t *testing.T) {
 	f := func(backends, variants, settings words, want ...compare.Variant) {
 		t.Helper()
-		got, err := Variants(backends, variants, settings)
+		got, err := Variants(backends, variants, settings, false)
 		if err != nil {
 			t.Errorf("%q %q %q: %v", backends, variants, settings, err)
 		}
@@ -42,10 +42,28 @@ func TestVariants(t *testing.T) {
 		compare.Variant{Name: "gc", Flags: words{"--backend", "etcd", "--gogc=kube-apiserver=50"}})
 }
 
+// In a comparison of alikes the stores that need no proxy have one all the same,
+// under the names that the person gave them.
+func TestVariantsBehindProxies(t *testing.T) {
+	got, err := Variants(words{"etcd,kine-sqlite,etcd:proxy=off"}, words{"mine: --backend=etcd"}, nil, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []compare.Variant{
+		{Name: "etcd", Flags: words{"--backend=etcd:proxy=on"}},
+		{Name: "kine-sqlite", Flags: words{"--backend=kine-sqlite"}},
+		{Name: "etcd:proxy=off", Flags: words{"--backend=etcd:proxy=off"}},
+		{Name: "mine", Flags: words{"--backend=etcd"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestVariantsRefuse(t *testing.T) {
 	f := func(message string, backends, variants, settings words) {
 		t.Helper()
-		_, err := Variants(backends, variants, settings)
+		_, err := Variants(backends, variants, settings, true)
 		var usage *scenarios.UsageError
 		if !errors.As(err, &usage) || !strings.Contains(err.Error(), message) {
 			t.Errorf("%q %q %q: %v, want a usage error with %q", backends, variants, settings, err, message)
