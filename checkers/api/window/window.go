@@ -69,8 +69,8 @@ func (b *Builder) StoreOp(op *history.StoreOp) {
 	if op.Returned == 0 || op.Error.Kind != history.ErrorNone || op.Header <= 0 || op.Header >= most || !current(op) {
 		return
 	}
-	b.called = append(b.called, point{op.Called, op.Header})
-	b.returned = append(b.returned, point{op.Returned, op.Header})
+	b.called = b.thin(append(b.called, point{op.Called, op.Header}))
+	b.returned = b.thin(append(b.returned, point{op.Returned, op.Header}))
 	b.last = max(b.last, op.Header)
 	if !timeline.Changed(op) {
 		return
@@ -180,6 +180,15 @@ func (b *Builder) settle(to *[]point, points []point, until history.Time) (rest 
 	return rest
 }
 
+// thin leaves out what settle would leave out, whenever the points have filled
+// what was made for them. Most answers show a revision that another one showed.
+func (b *Builder) thin(points []point) []point {
+	if len(points) < cap(points) {
+		return points
+	}
+	return rising(points)
+}
+
 // split parts points by a time. The later ones stay where they are.
 func split(points []point, until history.Time) (due, rest []point) {
 	rest = points[:0]
@@ -261,10 +270,19 @@ func (w *Window) Hi(t history.Time) int64 { return max(highest(w.called, t), hig
 // Commit is the call and the answer between which a revision was committed; ok
 // is false where no answer tells: the end of a lease, an unknown outcome.
 func (w *Window) Commit(rev int64) (called, returned history.Time, ok bool) {
-	if rev <= 0 || rev >= int64(len(w.commits)) || w.commits[rev].called == 0 {
+	return commit(w.commits, rev)
+}
+
+// Commit is that of the Window, by what was collected so far.
+func (b *Builder) Commit(rev int64) (called, returned history.Time, ok bool) {
+	return commit(b.commits, rev)
+}
+
+func commit(commits []interval, rev int64) (called, returned history.Time, ok bool) {
+	if rev <= 0 || rev >= int64(len(commits)) || commits[rev].called == 0 {
 		return 0, 0, false
 	}
-	return w.commits[rev].called, w.commits[rev].returned, true
+	return commits[rev].called, commits[rev].returned, true
 }
 
 // Compacted is the largest compact revision that was surely, and the largest

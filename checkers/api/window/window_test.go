@@ -223,3 +223,29 @@ func TestBegin(t *testing.T) {
 		}
 	}
 }
+
+// Most answers show what others showed; they are not kept, and change nothing.
+func TestThin(t *testing.T) {
+	const last = 20
+	b, all := New(), New()
+	for rev := int64(2); rev <= last; rev++ {
+		at := history.Time(rev * 1000)
+		for i := range history.Time(500) {
+			// From the latest to the first: each is the first of its revision so far.
+			op := get(at+500-i, at+700-i, rev, false)
+			b.StoreOp(op)
+			all.called = append(all.called, point{op.Called, op.Header})
+			all.returned = append(all.returned, point{op.Returned, op.Header})
+		}
+	}
+	if n := max(cap(b.called), cap(b.returned)); n > 1100 {
+		t.Errorf("%d points are kept of %d answers with %d revisions", n, len(all.called), last-1)
+	}
+	all.last = b.last
+	thin, whole := b.Window(), all.Window()
+	for at := history.Time(0); at < 1000*(last+1); at++ {
+		if thin.Lo(at) != whole.Lo(at) || thin.Hi(at) != whole.Hi(at) {
+			t.Fatalf("at %d: [%d, %d], want [%d, %d]", at, thin.Lo(at), thin.Hi(at), whole.Lo(at), whole.Hi(at))
+		}
+	}
+}
