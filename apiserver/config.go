@@ -94,6 +94,10 @@ type Config struct {
 	// because it lost the lead, as a kubelet does with the containers of a static
 	// pod. It is no death then.
 	Supervised bool
+	// Forgiven are words, in lower case, with which a scheduler or controller manager
+	// may end itself beside those of a lost lead: it is started again in the same
+	// way, if Supervised. They are for a plan that takes from it what it rests on.
+	Forgiven []string
 
 	// Tokens are the identities that may authenticate with a bearer token.
 	Tokens []Identity

@@ -284,10 +284,10 @@ func (c *ControlPlane) watch(p *process, kind string) {
 		return
 	}
 	failure := p.failure(true)
-	resigned, err := c.succeed(p, kind)
+	may, err := c.succeed(p, kind)
 	var again *ComponentError
 	switch {
-	case resigned && err == nil:
+	case may && err == nil:
 		return
 	case errors.As(err, &again):
 		failure = again

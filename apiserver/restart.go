@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 
 	"github.com/planecheck/planecheck/checkers/history"
@@ -74,16 +75,23 @@ func (c *ControlPlane) Resignations() []Resignation {
 // cmd/kube-controller-manager/app/controllermanager.go, OnStoppedLeading).
 const lostLead = "leaderelection lost"
 
-// succeed starts a component again that ended because it had lost the lead. It
-// reports whether that was why it ended.
-func (c *ControlPlane) succeed(p *process, kind string) (resigned bool, err error) {
-	if !c.cfg.Supervised || kind == KubeAPIServer || !p.said(lostLead) {
+// succeed starts a component again that ended because it had lost the lead, or with
+// words that are forgiven. It reports whether that was why it ended.
+func (c *ControlPlane) succeed(p *process, kind string) (may bool, err error) {
+	if !c.cfg.Supervised || kind == KubeAPIServer {
 		return false, nil
 	}
-	c.mu.Lock()
-	c.resigned = append(c.resigned, Resignation{Component: p.name, At: history.Now()})
-	c.mu.Unlock()
-	c.log.Info("component lost the lead and is started again", "component", p.name)
+	switch {
+	case p.said(lostLead):
+		c.mu.Lock()
+		c.resigned = append(c.resigned, Resignation{Component: p.name, At: history.Now()})
+		c.mu.Unlock()
+		c.log.Info("component lost the lead and is started again", "component", p.name)
+	case slices.ContainsFunc(c.cfg.Forgiven, p.said):
+		c.log.Info("component ended itself, which the plan forgives, and is started again", "component", p.name)
+	default:
+		return false, nil
+	}
 	err = c.startOne(context.Background(), kind, p.name) // Stop ends it, also while it is not ready
 	if errors.Is(err, errStopping) {
 		return true, nil

@@ -87,7 +87,7 @@ func TestSucceed(t *testing.T) {
 	resign := func(t *testing.T, supervised bool, lastWords string) *ControlPlane {
 		t.Helper()
 		cfg, _ := servingConfig(t)
-		cfg.Supervised = supervised
+		cfg.Supervised, cfg.Forgiven = supervised, []string{"its cache is corrupted"}
 		c := startServing(t, cfg)
 		before := c.find(name)
 		f, err := os.OpenFile(before.LogFile, os.O_WRONLY|os.O_APPEND, 0)
@@ -122,8 +122,26 @@ func TestSucceed(t *testing.T) {
 			t.Errorf("resignations: %+v", r)
 		}
 	})
+	t.Run("it is forgiven", func(t *testing.T) {
+		c := resign(t, true, `E1122 07:00:00.000000 1 cache.go:662] "Its cache is corrupted and so on"`)
+		before := c.find(name).PID
+		deadline := time.After(testBound)
+		for c.find(name).PID == before {
+			select {
+			case died := <-c.Died():
+				t.Fatalf("taken for a death: %v", died)
+			case <-deadline:
+				t.Fatal("not started again")
+			case <-time.After(time.Millisecond):
+			}
+		}
+		if r := c.Resignations(); len(r) != 0 {
+			t.Errorf("resignations: %+v", r)
+		}
+	})
 	for what, c := range map[string]*ControlPlane{
 		"it lost the lead, and nobody supervises it": resign(t, false, "leaderelection lost"),
+		"it is forgiven, and nobody supervises it":   resign(t, false, "its cache is corrupted"),
 		"it died of something else":                  resign(t, true, "panic: assignment to entry in nil map"),
 	} {
 		select {

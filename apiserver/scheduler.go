@@ -141,6 +141,9 @@ func DescribeSettings(cfg Config) []string {
 	}
 	if cfg.Supervised {
 		lines = append(lines, "schedulers and controller managers: one that ends because it lost the lead is started again.")
+		for _, words := range cfg.Forgiven {
+			lines = append(lines, fmt.Sprintf("schedulers and controller managers: so is one that ends with %q.", words))
+		}
 	}
 	for _, kind := range Kinds() {
 		if gc := cfg.GC[kind]; gc != (GC{}) {

@@ -171,6 +171,25 @@ func TestRestoreIsNotFollowed(t *testing.T) {
 	}
 }
 
+// A scheduler may end itself because the store went back, and for nothing else.
+func TestForgiven(t *testing.T) {
+	forgiving := 0
+	for _, s := range Registry() {
+		w := mustPlan(t, s, DefaultOptions()).World
+		if forgives := len(w.Forgiven) > 0; forgives != (s.Name == "broken/etcd-rollback") {
+			t.Errorf("%s forgives %q", s.Name, w.Forgiven)
+		} else if forgives {
+			forgiving++
+		}
+		if len(w.Forgiven) > 0 && !w.Supervised {
+			t.Errorf("%s forgives, and nobody starts anything again", s.Name)
+		}
+	}
+	if forgiving != 1 {
+		t.Errorf("%d scenarios forgive", forgiving)
+	}
+}
+
 // What a fault needs the API servers to have is in every plan with it, once, and
 // in no other.
 func TestFlagsOfFaults(t *testing.T) {

@@ -95,6 +95,8 @@ type World struct {
 	PodsPerNode int `json:"podsPerNode,omitempty"`
 	// Supervised starts those again that end because they lost the lead.
 	Supervised bool `json:"supervised,omitempty"`
+	// Forgiven are words with which others of them may end as well.
+	Forgiven []string `json:"forgiven,omitempty"`
 	// ClientLinks puts links between the clients and the API servers, for faults;
 	// shared connections only.
 	ClientLinks bool `json:"clientLinks,omitempty"`

@@ -47,6 +47,9 @@ type Plan struct {
 	// Hold is that of a manifest alone; a density load has its own.
 	Hold          Duration       `json:"hold,omitempty"`
 	Interventions []Intervention `json:"interventions,omitempty"`
+	// Breaks are the guarantees that its control plane cannot keep, as it is broken
+	// on purpose.
+	Breaks []string `json:"breaks,omitempty"`
 	// Judge says which guarantees the run puts to the test.
 	Judge judge.Options `json:"judge"`
 	// FailFast ends the run at the first violation that its histories show.
@@ -100,7 +103,7 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	if o.Pods <= consistencyPods {
 		o.World.ConsistencyPeriod = consistencyPeriod
 	}
-	p := &Plan{Scenario: s.Name, Seed: o.Seed, World: o.World, FailFast: o.FailFast, members: len(backend.Members())}
+	p := &Plan{Scenario: s.Name, Seed: o.Seed, World: o.World, FailFast: o.FailFast, Breaks: s.Breaks, members: len(backend.Members())}
 	if len(s.Breaks) > 0 {
 		o.Turnover = 0 // what is broken shows without it, and may not get over it
 	}
@@ -110,6 +113,7 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	if s.Interventions != nil {
 		p.Interventions = s.Interventions(o, Ground{p.shape(), backend.Faults()})
 		p.World.APIServerArgs = slices.Concat(p.World.APIServerArgs, argsFor(p.Interventions))
+		p.World.Forgiven = forgivenBy(p.Interventions)
 		if slices.ContainsFunc(p.Interventions, slows) {
 			p.World.LeaderLease = 0
 		}
@@ -147,6 +151,15 @@ func argsFor(acts []Intervention) (args []string) {
 		}
 	}
 	return args
+}
+
+// forgivenBy are the words with which components may end under faults.
+func forgivenBy(acts []Intervention) (words []string) {
+	for _, i := range acts {
+		f, _ := faults.Find(i.Fault)
+		words = append(words, f.Forgives...)
+	}
+	return words
 }
 
 // restores says whether the plan brings the store back to what it was earlier.

@@ -104,6 +104,10 @@ type Fault struct {
 	// Breaks are the guarantees that it takes from a control plane which keeps all
 	// others: no correct one survives it, and a run with it has to fail by them.
 	Breaks []string
+	// Forgives are words, in lower case, with which a scheduler or controller manager
+	// ends itself as a consequence of it. It is started again then, so that the run
+	// comes to its end and fails by what the fault Breaks.
+	Forgives []string
 	// Tests are the guarantees, as judge.Claim names them, that it puts to the test
 	// for sure: a run of its scenario without evidence for them is Invalid.
 	Tests []string

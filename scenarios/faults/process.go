@@ -10,6 +10,12 @@ import (
 	"github.com/planecheck/planecheck/apiserver/storage"
 )
 
+// corruptedCache is what kube-scheduler says when it ends itself because a pod that
+// was bound is so no more, or to another node (UpdatePod and RemovePod in
+// k8s.io/kubernetes/pkg/scheduler/backend/cache): it does not go on with a store that
+// went back.
+const corruptedCache = "scheduler cache is corrupted"
+
 // processFaults need members that are processes, behind links.
 func processFaults() []Fault {
 	of := func(least int, targets ...string) func(Shape) []string {
@@ -60,8 +66,9 @@ func processFaults() []Fault {
 		},
 		{
 			Name: "etcd-rollback", Area: Etcd, Needs: []string{storage.FaultMemberRollback}, Blocks: true, Breaks: []string{"Durable"},
-			Does:    "all etcd members lose power and start from older copies of their data, as where fsync lies",
-			targets: of(1, all), inject: rollback,
+			Forgives: []string{corruptedCache},
+			Does:     "all etcd members lose power and start from older copies of their data, as where fsync lies",
+			targets:  of(1, all), inject: rollback,
 		},
 	}
 }
