@@ -105,3 +105,21 @@ func testDatabaseLives(t *testing.T, spec string) {
 		t.Fatal("nobody was told of the death")
 	}
 }
+
+// kine on its own NATS server comes back with what it held.
+func TestKineOnNATSLives(t *testing.T) {
+	t.Parallel()
+	k := startKine(t, kineNATSName, Options{})
+	const key = "/registry/a"
+	mustPut(t, dial(t, k.Endpoints()...), key, "kept", 0)
+	if n, err := k.DiskBytes(); n == 0 || err != nil {
+		t.Errorf("%d bytes on disk, %v", n, err)
+	}
+	if err := k.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Start(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	wantValue(t, dial(t, k.Endpoints()...), key, "kept")
+}

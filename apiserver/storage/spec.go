@@ -40,6 +40,7 @@ func kinds() []kind {
 		onKine(kinePostgresName, func(logs string) kineData { return database.Postgres(logs) }, kine.Versions()...),
 		onKine(kineMariaDBName, func(logs string) kineData { return database.MariaDB(logs) }, kine.Versions()...),
 		onKine(kineMemoryName, func(string) kineData { return kineInMemory{} }, "v0.17.5"),
+		onKine(kineNATSName, func(string) kineData { return kineOnNATS{} }, "v0.17.5"),
 		orThroughProxy(kind{name: memoryName, open: func(_ map[string]string, opt Options) (Backend, error) { return newMemory(opt), nil }}),
 		{name: externalName, open: func(_ map[string]string, opt Options) (Backend, error) { return newExternal(opt) }},
 	}
