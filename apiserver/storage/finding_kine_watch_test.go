@@ -114,8 +114,17 @@ func (s *stream) progress() int64 {
 	}
 }
 
+// ifKnown skips what takes a race that a busy machine may lose: `make known` takes it.
+func ifKnown(t *testing.T) {
+	t.Helper()
+	if !bothVersions() {
+		t.Skip("a race of kine's, which `make known` looks for")
+	}
+}
+
 // docs/findings/0016: progress is told of a revision before that of an event which came earlier.
 func TestKineProgressGoesBack(t *testing.T) {
+	ifKnown(t)
 	k := startKine(t, kineSQLiteName+v0175, Options{})
 	busily(t, k, 4, func(c *kubernetes.Client) {
 		if !tries(t, 5000, back(t, c)) {
@@ -147,6 +156,7 @@ func back(t *testing.T, c *kubernetes.Client) func(int) string {
 // docs/findings/0016: and it stays there until somebody writes. PostgreSQL takes more
 // tries, and on SQLite it was not seen.
 func TestKineProgressStaysBehind(t *testing.T) {
+	ifKnown(t)
 	installed(t, database.MariaDB(""))
 	k := startKine(t, kineMariaDBName+v0175, Options{Dir: passable(t)})
 	if !tries(t, 200, func(try int) string { return behind(t, k, try) }) {
@@ -256,6 +266,7 @@ func past(t *testing.T, two []*kubernetes.Client, try int) string {
 
 // docs/findings/0018: kine speaks of watches that have ended.
 func TestKineSpeaksOfEndedWatches(t *testing.T) {
+	ifKnown(t)
 	k := startKine(t, kineSQLiteName+v0175, Options{})
 	busily(t, k, 4, func(c *kubernetes.Client) {
 		if !tries(t, 300, func(try int) string { return afterEnd(t, c, try) }) {
