@@ -72,7 +72,7 @@ type violation struct {
 // counts is the evidence that verdicts rest on, beside judged and open.
 type counts struct {
 	calls, writes, unknown, events, untabled, excepted int64
-	generated, elsewhere, bare, unread                 int64
+	generated, elsewhere, admission, bare, unread      int64
 	versions, objects, marked, finalized               int64
 	repeated, dryRuns, illegal, oddReasons             int64
 }

@@ -171,6 +171,14 @@ func TestNotFoundHonest(t *testing.T) {
 			c.DetailsKind, c.DetailsName = "widgets", "x" // something else is missing
 		})))
 	}
+	// A lister says the kind, and is not the store; of a kubelet's pod only.
+	pods := vs{cm(3, "u", func(v *history.Version) { v.Resource, v.Key = "pods", "/registry/pods/ns/a" }), other(5)}
+	kubelet := func(kind string, class history.Class) func(*history.APICall) {
+		return func(c *history.APICall) { c.Resource, c.DetailsKind, c.Class = "pods", kind, class }
+	}
+	expect(t, hand(pods, ask("delete", 34, 36, missing, kubelet("pod", history.ClassKubelet))))
+	expect(t, hand(pods, ask("delete", 34, 36, missing, kubelet("pods", history.ClassKubelet))), NotFoundHonest)
+	expect(t, hand(pods, ask("delete", 34, 36, missing, kubelet("pod", history.ClassContract))), NotFoundHonest)
 	about := func(name string) func(*history.APICall) {
 		return func(c *history.APICall) { c.DetailsKind, c.DetailsName = "namespaces", name }
 	}

@@ -102,6 +102,7 @@ func (c *Checker) checked(name string, amounts []amount) string {
 		add(c.counts.generated, "of generated names, not judged")
 	case NotFoundHonest:
 		add(c.counts.elsewhere, "about things that are not in the table")
+		add(c.counts.admission, "of pods that the informer of NodeRestriction lacked, not judged")
 	case NoLostUpdate:
 		add(c.judged[name], "acknowledged writes at their revision")
 		add(c.counts.finalized, "removals of the last finalizer, whose content is never stored")
