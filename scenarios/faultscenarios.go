@@ -236,7 +236,7 @@ func trigger(act *Intervention, r *rand.Rand, early bool, o Options) {
 	kind := r.IntN(3)
 	switch {
 	case kind == 0 && early:
-		act.Phase, act.AfterRunning = phaseFill, r.Int64N(int64(o.Pods))
+		act.Phase, act.AfterRunning = phaseFill, r.Int64N(int64(o.Pods))/2 // while there is much to do
 	case kind == 1: // a pod costs about ten writes, with all that comes with it
 		act.AtRevision = int64(10*(o.World.Nodes+o.Pods)) + r.Int64N(int64(20*o.Pods))
 	default:
