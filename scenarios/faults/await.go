@@ -50,12 +50,12 @@ func await(ctx context.Context, what string, look func(context.Context) error) e
 }
 
 // ofKind are the components of a kind, in the order of their names.
-func ofKind(p *apiserver.ControlPlane, kind string) []apiserver.Component {
+func ofKind(p Plane, kind string) []apiserver.Component {
 	return slices.DeleteFunc(p.Components(), func(c apiserver.Component) bool { return c.Kind != kind })
 }
 
 // component finds a component of the control plane.
-func component(p *apiserver.ControlPlane, name string) (apiserver.Component, error) {
+func component(p Plane, name string) (apiserver.Component, error) {
 	for _, c := range p.Components() {
 		if c.Name == name {
 			return c, nil

@@ -7,7 +7,9 @@ package faults
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/planecheck/planecheck/apiserver"
 	apiclient "github.com/planecheck/planecheck/apiserver/client"
+	"github.com/planecheck/planecheck/apiserver/link"
 	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/checkers"
 )
@@ -33,7 +36,7 @@ const (
 
 // Env is what faults act on: a running cluster.
 type Env struct {
-	Plane *apiserver.ControlPlane
+	Plane Plane
 	Store storage.Backend
 	Nodes Machines
 	// API is the administrator's, through the load balancer.
@@ -58,6 +61,20 @@ type Env struct {
 	Removed func(pod types.UID) (user string)
 	// Recording keeps the histories; nil: nobody does.
 	Recording Recording
+}
+
+// Plane is the control plane, as apiserver.ControlPlane is.
+type Plane interface {
+	Components() []apiserver.Component
+	Balancer() *link.Balancer
+	StoreLinks(server string) []*link.Link
+	CA() []byte
+	Get(ctx context.Context, component, path string) ([]byte, error)
+	Metrics(ctx context.Context, component string) ([]byte, error)
+	Resignations() []apiserver.Resignation
+	Signal(component string, sig os.Signal) error
+	End(component string, sig syscall.Signal) error
+	Begin(ctx context.Context, component string) error
 }
 
 // Machines are the nodes, as sim.Cluster has them.

@@ -2,6 +2,8 @@ package faults
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -10,29 +12,73 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 )
 
-// idleMachines say of each fault that it was injected, and go on.
-type idleMachines struct{ nodes, pods []string }
+// idleMachines say of each fault that it was injected, and go on. They keep what
+// they were told, and what of it was not undone.
+type idleMachines struct {
+	*told
+	nodes, pods []string
+}
+
+// told is what somebody was told to do.
+type told struct {
+	mu   sync.Mutex
+	open map[string]bool // guarded by mu; what was begun and is not undone
+	acts func()          // called at each beginning; nil: nothing is
+}
+
+func (o *told) begin(what string, of ...string) error {
+	o.mu.Lock()
+	for _, one := range of {
+		o.open[what+" "+one] = true
+	}
+	o.mu.Unlock()
+	if o.acts != nil {
+		o.acts()
+	}
+	return nil
+}
+
+func (o *told) undo(what string, of ...string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, one := range of {
+		delete(o.open, what+" "+one)
+	}
+	return nil
+}
+
+// left is what was not undone.
+func (o *told) left() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Sorted(maps.Keys(o.open))
+}
 
 func (m idleMachines) Nodes() []string                     { return m.nodes }
 func (m idleMachines) Zones() []string                     { return []string{"zone"} }
 func (m idleMachines) NodesIn(string) ([]string, error)    { return m.nodes[:2], nil }
 func (m idleMachines) Running(...string) ([]string, error) { return m.pods, nil }
-func (idleMachines) Crash(...string) error                 { return nil }
-func (idleMachines) Boot(...string) error                  { return nil }
-func (idleMachines) Cut(...string) error                   { return nil }
-func (idleMachines) Reconnect(...string) error             { return nil }
-func (idleMachines) RestartKubelets(...string) error       { return nil }
-func (idleMachines) SetClock(string, time.Duration) error  { return nil }
+func (m idleMachines) Crash(nodes ...string) error         { return m.begin("crash", nodes...) }
+func (m idleMachines) Boot(nodes ...string) error          { return m.undo("crash", nodes...) }
+func (m idleMachines) Cut(nodes ...string) error           { return m.begin("cut", nodes...) }
+func (m idleMachines) Reconnect(nodes ...string) error     { return m.undo("cut", nodes...) }
+func (m idleMachines) RestartKubelets(...string) error     { return m.begin("restart") }
+func (m idleMachines) SetClock(node string, off time.Duration) error {
+	if off == 0 {
+		return m.undo("clock", node)
+	}
+	return m.begin("clock", node)
+}
 
 // idleNodes are n of them, and what an API server shows of such: nodes that are
 // Ready, renew their leases, and run a pod each.
-func idleNodes(n int) (idleMachines, kubernetes.Interface) {
-	var m idleMachines
-	api := fake.NewClientset()
+func idleNodes(t *testing.T, o *told, n int) (m idleMachines, api *fake.Clientset) {
+	t.Helper()
+	m.told = o
+	api = fake.NewClientset()
 	for i := range n {
 		name := fmt.Sprint("node-", i)
 		meta := metav1.ObjectMeta{Name: name}
@@ -45,24 +91,7 @@ func idleNodes(n int) (idleMachines, kubernetes.Interface) {
 		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web-" + name, Namespace: "x", UID: types.UID("uid-" + name)}, Spec: corev1.PodSpec{NodeName: name}}
 		pod.Status.Phase = corev1.PodRunning
 		m.nodes, m.pods = append(m.nodes, name), append(m.pods, string(pod.UID))
-		for _, err := range []error{api.Tracker().Add(node), api.Tracker().Add(lease), api.Tracker().Add(pod)} {
-			if err != nil {
-				panic(err)
-			}
-		}
+		add(t, api, node, lease, pod)
 	}
 	return m, api
-}
-
-// TestNodeFaultThatDoesNothing holds that machines which only say that they did
-// are not believed.
-func TestNodeFaultThatDoesNothing(t *testing.T) {
-	m, api := idleNodes(20)
-	var all sync.WaitGroup
-	for _, one := range aimedAt(t, Shape{Nodes: 20}, "nodes-crash", "node-returns", "nodes-flap", "clock-off") {
-		all.Go(func() {
-			disbelieved(t, one, &Env{Nodes: m, API: api, Removed: func(types.UID) string { return "" }})
-		})
-	}
-	all.Wait()
 }

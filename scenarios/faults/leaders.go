@@ -75,7 +75,7 @@ func sample(ctx context.Context, look func()) {
 	}
 }
 
-func count(p *apiserver.ControlPlane, kind string) int { return len(ofKind(p, kind)) }
+func count(p Plane, kind string) int { return len(ofKind(p, kind)) }
 
 // elected is a kind of component that elects a leader.
 type elected struct {

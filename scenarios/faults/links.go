@@ -184,7 +184,7 @@ func (l *linked) others(ctx context.Context) (string, error) {
 }
 
 // servers are the names of the API servers.
-func servers(p *apiserver.ControlPlane) (names []string) {
+func servers(p Plane) (names []string) {
 	for _, c := range ofKind(p, apiserver.KubeAPIServer) {
 		names = append(names, c.Name)
 	}
