@@ -220,7 +220,7 @@ func swarm(o Options, g Ground) []Intervention {
 			Fault: f.Name, Target: targets[r.IntN(len(targets))], Phase: phaseHold, AfterRunning: int64(o.Pods),
 			For: Duration((f.For * time.Duration(5+r.IntN(11)) / 10).Round(100 * time.Millisecond)),
 		}
-		trigger(&act, r, i == 0 && !f.Restores, o)
+		trigger(&act, r, i, i == 0 && !f.Restores, o)
 		if i > 0 && r.IntN(2) == 0 {
 			act.Overlap = f.Meets(possible[i-1]) && !list[i-1].Overlap
 		}
@@ -229,16 +229,22 @@ func swarm(o Options, g Ground) []Intervention {
 	return list
 }
 
-// trigger draws by what progress a fault begins: at a revision, after so many
-// writes in the hold, or, where it may, while the load is still being made. What
-// a store that was brought back in time has lost of that, nobody would make again.
-func trigger(act *Intervention, r *rand.Rand, early bool, o Options) {
+// revisionsApart is how many revisions lie between faults that each wait for one: so
+// many that the hold is still there, and so few that a fault waits for the one before
+// it, if it does not meet it, rather than for them.
+const revisionsApart = 400
+
+// trigger draws by what progress the i-th fault begins: so many revisions after the
+// hold began, after so many writes in it, or, where it may, while the load is still
+// being made. What a store that was brought back in time has lost of that, nobody
+// would make again.
+func trigger(act *Intervention, r *rand.Rand, i int, early bool, o Options) {
 	kind := r.IntN(3)
 	switch {
 	case kind == 0 && early:
 		act.Phase, act.AfterRunning = phaseFill, r.Int64N(int64(o.Pods))/2 // while there is much to do
-	case kind == 1: // a pod costs about ten writes, with all that comes with it
-		act.AtRevision = int64(10*(o.World.Nodes+o.Pods)) + r.Int64N(int64(20*o.Pods))
+	case kind == 1:
+		act.AfterRevisions = int64(i*revisionsApart) + 1 + r.Int64N(revisionsApart)
 	default:
 		act.AfterWrites = 50 + r.Int64N(350)
 	}

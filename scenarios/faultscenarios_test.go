@@ -43,8 +43,11 @@ func TestFaultPlans(t *testing.T) {
 				t.Errorf("seed %d: %s comes in the fill", seed, act)
 			case act.Phase == phaseFill:
 				early++
-			case act.AtRevision > 0:
+			case act.AfterRevisions > 0:
 				revisions++
+				if from := int64(i * revisionsApart); act.Phase != phaseHold || act.AfterRevisions <= from || act.AfterRevisions > from+revisionsApart {
+					t.Errorf("seed %d: fault %d: %s", seed, i, act)
+				}
 			case act.AfterWrites > 0:
 				writes++
 			}
@@ -118,7 +121,7 @@ func TestImpossibleFaults(t *testing.T) {
 	f("etcd-leader-move", "leader")
 	f("apiserver-kill", "kube-apiserver-0")
 	f("scheduler-freeze", "kube-scheduler-1")
-	for _, act := range []Intervention{{Phase: phaseDrain}, {AtRevision: -1}} {
+	for _, act := range []Intervention{{Phase: phaseDrain}, {AfterRevisions: -1}} {
 		act.Fault, act.Target = "scheduler-freeze", "kube-scheduler-0"
 		s := Scenario{Name: "t", Fix: faultOptions, Interventions: func(Options, Ground) []Intervention { return []Intervention{act} }}
 		if _, err := NewPlan(s, DefaultOptions(), testHost()); err == nil {

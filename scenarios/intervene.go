@@ -220,8 +220,7 @@ func (x *execution) awaitTrigger(ctx context.Context, i Intervention) error {
 		return nil
 	}
 	if err := next(func() bool {
-		return (i.Phase == "" || x.m.hasBegun(i.Phase)) && x.m.collector.Pods.Counts().Running >= i.AfterRunning &&
-			x.m.revision.Load() >= i.AtRevision
+		return x.m.past(i.Phase, i.AfterRevisions) && x.m.collector.Pods.Counts().Running >= i.AfterRunning
 	}); err != nil {
 		return err
 	}

@@ -21,6 +21,29 @@ func TestJudgeInterventions(t *testing.T) {
 	f(checkers.Invalid, 1, "fault apiserver-freeze of kube-apiserver-0: no such process")
 }
 
+// A phase that has not begun is not past anything, and what was written before it
+// does not count.
+func TestPast(t *testing.T) {
+	m := &measurement{began: map[string]int64{}}
+	f := func(want bool, phase string, revisions int64) {
+		t.Helper()
+		if got := m.past(phase, revisions); got != want {
+			t.Errorf("at revision %d, phases %v: %d past the beginning of %q is %v", m.revision.Load(), m.began, revisions, phase, got)
+		}
+	}
+	m.reached(500)
+	f(false, phaseHold, 0)
+	f(true, "", 500)
+	f(false, "", 501)
+	m.begin(phaseHold)
+	f(true, phaseHold, 0)
+	f(false, phaseHold, 1)
+	m.reached(520)
+	f(true, phaseHold, 20)
+	f(false, phaseHold, 21)
+	f(false, phaseFill, 0)
+}
+
 func TestJudgeCaches(t *testing.T) {
 	f := func(want checkers.Outcome, counts ...map[string]int64) {
 		t.Helper()

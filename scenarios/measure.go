@@ -49,12 +49,12 @@ type measurement struct {
 	mu    sync.Mutex
 	pace  float64 // pods/s; negative: no pacer at work
 	phase string
-	began map[string]bool // phases
+	began map[string]int64 // the revision at which each phase did
 	rates rateMeter
 }
 
 func newMeasurement(dir *results.Dir, plan *Plan, log *slog.Logger) (*measurement, error) {
-	m := &measurement{dir: dir, started: history.Now(), log: log, pace: -1, began: map[string]bool{}}
+	m := &measurement{dir: dir, started: history.Now(), log: log, pace: -1, began: map[string]int64{}}
 	var err error
 	if m.series, err = results.CreateSeries(dir.File("series.jsonl"), m.started); err != nil {
 		return nil, err
@@ -221,13 +221,16 @@ func (m *measurement) setPhase(name string) {
 func (m *measurement) begin(phase string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.began[phase] = true
+	m.began[phase] = m.revision.Load()
 }
 
-func (m *measurement) hasBegun(phase string) bool {
+// past says whether a phase has begun, and so many revisions were made since; "":
+// since the first of the store.
+func (m *measurement) past(phase string, revisions int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.began[phase]
+	from, ok := m.began[phase]
+	return (ok || phase == "") && m.revision.Load() >= from+revisions
 }
 
 // reached keeps the highest revision: reports may overtake each other.

@@ -54,12 +54,13 @@ type Intervention struct {
 	Fault  string `json:"fault"`  // name in faults.Catalogue
 	Target string `json:"target"` // one of the fault's targets
 	// It may begin when all of this is so: the Phase has begun, AfterRunning pods
-	// have become Running, and the store is AtRevision. Then AfterWrites keys have
+	// have become Running, and the store is AfterRevisions past the revision at which
+	// the Phase began (any: past its first). Then AfterWrites keys have
 	// to be written.
-	Phase        string `json:"phase,omitempty"` // "": any
-	AfterRunning int64  `json:"afterRunning"`
-	AtRevision   int64  `json:"atRevision,omitempty"`
-	AfterWrites  int64  `json:"afterWrites,omitempty"`
+	Phase          string `json:"phase,omitempty"` // "": any
+	AfterRunning   int64  `json:"afterRunning"`
+	AfterRevisions int64  `json:"afterRevisions,omitempty"`
+	AfterWrites    int64  `json:"afterWrites,omitempty"`
 	// Overlap lets it begin while those before it still act. Otherwise it waits
 	// until they are healed.
 	Overlap bool `json:"overlap,omitempty"`
@@ -180,8 +181,8 @@ func (i Intervention) String() string {
 	if i.Phase != "" {
 		text += ", in phase " + i.Phase
 	}
-	if i.AtRevision > 0 {
-		text += fmt.Sprintf(", from revision %d on", i.AtRevision)
+	if i.AfterRevisions > 0 {
+		text += fmt.Sprintf(", %d revisions after its beginning", i.AfterRevisions)
 	}
 	if i.AfterWrites > 0 {
 		text += fmt.Sprintf(", %d writes later", i.AfterWrites)
@@ -203,8 +204,8 @@ func (i Intervention) validate(shape faults.Shape, store, phases []string) error
 		return fmt.Errorf("fault %s needs a store that takes %s", i.Fault, strings.Join(f.Needs, ", "))
 	case !slices.Contains(f.Targets(shape), i.Target):
 		return fmt.Errorf("fault %s cannot act on %q in a cluster of %+v", i.Fault, i.Target, shape)
-	case i.For < 0 || i.AfterWrites < 0 || i.AtRevision < 0:
-		return fmt.Errorf("fault %s comes at revision %d, %d writes later, and lasts %s", i.Fault, i.AtRevision, i.AfterWrites, i.For)
+	case i.For < 0 || i.AfterWrites < 0 || i.AfterRevisions < 0:
+		return fmt.Errorf("fault %s comes after %d revisions, %d writes later, and lasts %s", i.Fault, i.AfterRevisions, i.AfterWrites, i.For)
 	case i.Phase != "" && !slices.Contains(phases, i.Phase):
 		return fmt.Errorf("fault %s comes in phase %q, which there is not", i.Fault, i.Phase)
 	}
