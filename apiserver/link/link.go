@@ -108,9 +108,16 @@ func (l *Link) Reset() int { return l.resetOpen(func() {}) }
 // target sends next: half of one read of at least tearLeast bytes is passed on,
 // then both ends are reset. It returns their number. Those that have not ended
 // yet when Heal is called are spared.
-func (l *Link) Tear() int {
+//
+// It does nothing once more than torn connections were torn (Stats.Torn). So who
+// calls it again, until one is, does not tear the connection that the client of
+// that one makes in its place.
+func (l *Link) Tear(torn int64) int {
 	l.mu.Lock()
-	wires := l.wires()
+	var wires []*wire
+	if l.stats.Torn <= torn {
+		wires = l.wires()
+	}
 	l.mu.Unlock()
 	for _, w := range wires {
 		w.down.setTear(true)

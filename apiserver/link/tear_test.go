@@ -15,7 +15,7 @@ func TestTear(t *testing.T) {
 	l := newTestLink(t, target)
 	client, server := ends(t, l, conns)
 	eventually(t, "it to be open", func() bool { return l.Stats().Open == 1 })
-	if n := l.Tear(); n != 1 {
+	if n := l.Tear(0); n != 1 {
 		t.Errorf("%d connections are to be torn, want 1", n)
 	}
 	later, laterServer := ends(t, l, conns)
@@ -28,6 +28,9 @@ func TestTear(t *testing.T) {
 		t.Errorf("%d of %d bytes and %v, want half of them and a reset", len(got), len(text), err)
 	}
 	wantReset(t, "the server", server)
+	if n := l.Tear(0); n != 0 {
+		t.Errorf("%d connections are to be torn although one was", n)
+	}
 	send(t, laterServer, text)
 	receive(t, later, text)
 	eventually(t, "it to be counted", func() bool { return l.Stats().Open == 1 })
@@ -67,7 +70,7 @@ func TestTearOfAQueue(t *testing.T) {
 		send(t, server, text)
 		eventually(t, "it to wait", func() bool { return l.Stats().Down.Waiting == (i+1)*tearLeast })
 	}
-	if n := l.Tear(); n != 2 {
+	if n := l.Tear(0); n != 2 {
 		t.Errorf("%d connections are to be torn, want 2", n)
 	}
 	l.Set(Down, Condition{})

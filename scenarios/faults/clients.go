@@ -222,12 +222,12 @@ func cutWatches(ctx context.Context, e *Env, target string) (*Active, error) {
 // middle of something and its client is back.
 func tearRound(ctx context.Context, l ClientLink) error {
 	before := l.Watches.Stats()
-	armed := l.Watches.Tear()
+	armed := l.Watches.Tear(before.Torn)
 	err := await(ctx, "watches of "+l.Server+" to be cut", func(context.Context) error {
 		now := l.Watches.Stats()
 		switch {
 		case now.Torn == before.Torn:
-			armed = max(armed, l.Watches.Tear()) // the first ones may be on their way only now
+			armed = max(armed, l.Watches.Tear(before.Torn)) // the first ones may be on their way only now
 			return fmt.Errorf("none of %d connections was", armed)
 		case now.Accepted == before.Accepted:
 			return fmt.Errorf("nobody came back")
