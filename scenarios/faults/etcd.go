@@ -169,14 +169,31 @@ func missed(ctx context.Context, e *Env, victims []storage.Member) (string, erro
 func restartMembers(ctx context.Context, e *Env, restarter storage.MemberRestarter, victims []storage.Member) (string, error) {
 	var errs []error
 	for _, m := range victims {
-		if refuses(ctx, hostPort(m.Endpoint)) == nil {
-			errs = append(errs, restarter.RestartMember(ctx, m.Name))
-		}
+		errs = append(errs, whereDown(ctx, m, restarter.RestartMember))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return "", err
 	}
 	return awaitLeader(ctx, e)
+}
+
+// whereDown acts on a member if it is down, and not if it answers. One look may
+// show neither: a link on a busy machine turns clients away late.
+func whereDown(ctx context.Context, m storage.Member, act func(context.Context, string) error) error {
+	looking, cancel := context.WithTimeoutCause(ctx, effectBound, fmt.Errorf("it had %v", effectBound))
+	defer cancel()
+	down := false
+	err := await(looking, m.Name+" to answer or to be seen down", func(ctx context.Context) error {
+		if down = refuses(ctx, hostPort(m.Endpoint)) == nil; down {
+			return nil
+		}
+		_, err := status(ctx, m)
+		return err
+	})
+	if err != nil || !down {
+		return err
+	}
+	return act(ctx, m.Name)
 }
 
 // awaitLeader waits until every member knows one and the same leader.

@@ -9,10 +9,10 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/planecheck/planecheck/apiserver/link"
 	"github.com/planecheck/planecheck/apiserver/storage"
@@ -93,7 +93,7 @@ func TestStopped(t *testing.T) {
 	if err := sleeper.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testBound)
 	defer cancel()
 	if err := await(ctx, "the process to stand still", func(context.Context) error { return stopped(pid) }); err != nil {
 		t.Error(err)
@@ -106,11 +106,16 @@ func TestStopped(t *testing.T) {
 }
 
 func TestRefuses(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := link.ReservePort(0) // stays ours when nobody listens on it any more
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := listener.Addr().String()
+	defer port.Release()
+	listener, err := port.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := port.Addr()
 	way, err := link.New("127.0.0.1:0", addr) // as before an etcd member
 	if err != nil {
 		t.Fatal(err)
@@ -133,6 +138,39 @@ func TestRefuses(t *testing.T) {
 	err = await(ctx, "the link to turn clients away", func(ctx context.Context) error { return refuses(ctx, way.Addr()) })
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// A member that is down is started again, also where the first look does not show
+// it: a link on a busy machine turns clients away late.
+func TestWhereDown(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tasks sync.WaitGroup
+	tasks.Go(func() {
+		for first := true; ; first = false {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			if first {
+				defer conn.Close() // too late
+				continue
+			}
+			_ = conn.Close()
+		}
+	})
+	defer tasks.Wait()
+	defer listener.Close()
+	started := ""
+	err = whereDown(t.Context(), storage.Member{Name: "x", Endpoint: "http://" + listener.Addr().String()}, func(_ context.Context, name string) error {
+		started += name
+		return nil
+	})
+	if started != "x" || err != nil {
+		t.Errorf("%q was started, %v", started, err)
 	}
 }
 

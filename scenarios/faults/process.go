@@ -188,10 +188,8 @@ func replaceMember(ctx context.Context, e *Env, target string) (*Active, error) 
 // replaceDown replaces a member by an empty one if it is down, whatever has become
 // of its data and of its place among the others.
 func replaceDown(ctx context.Context, e *Env, replacer storage.MemberReplacer, m storage.Member) (string, error) {
-	if refuses(ctx, hostPort(m.Endpoint)) == nil {
-		if err := replacer.ReplaceMember(ctx, m.Name); err != nil {
-			return "", err
-		}
+	if err := whereDown(ctx, m, replacer.ReplaceMember); err != nil {
+		return "", err
 	}
 	return awaitLeader(ctx, e)
 }
