@@ -75,6 +75,9 @@ func TestCloseLeavesNothing(t *testing.T) {
 			return nil, ctx.Err()
 		},
 		watch: func(stream pb.Watch_WatchServer) error {
+			if _, err := stream.Recv(); err != nil { // no stream is frozen before a watch is asked for
+				return err
+			}
 			_ = stream.Send(&pb.WatchResponse{Created: true})
 			<-stream.Context().Done()
 			return stream.Context().Err()
@@ -97,7 +100,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 	conn := connect(t, p.Endpoint())
 	kv, ctx := pb.NewKVClient(conn), bounded(t)
-	failed := make(chan error)
+	failed := make(chan error, 3)
 	go func() { _, err := kv.Put(ctx, &pb.PutRequest{Key: []byte("k")}); failed <- err }()
 	go func() { _, err := kv.Range(ctx, &pb.RangeRequest{Key: []byte("k")}); failed <- err }()
 	go func() { _, err := kv.DeleteRange(ctx, &pb.DeleteRangeRequest{Key: []byte("k")}); failed <- err }()
