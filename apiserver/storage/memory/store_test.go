@@ -60,11 +60,13 @@ func same[T comparable](t testing.TB, what string, got, want T) {
 // A key belongs to the lease of its last put.
 func TestLeasesEnd(t *testing.T) {
 	s := New()
+	before := history.Now() // the first lease ends 1000 s after some time between this and granted
 	for id := range int64(3) {
-		if _, err := s.grant(&pb.LeaseGrantRequest{ID: id + 1, TTL: 10 * (id + 1)}); err != nil {
+		if _, err := s.grant(&pb.LeaseGrantRequest{ID: id + 1, TTL: 1000 * (id + 1)}); err != nil {
 			t.Fatal(err)
 		}
 	}
+	granted := history.Now()
 	put(t, s, "b", "1", 1)
 	put(t, s, "a", "1", 1)
 	put(t, s, "moved", "1", 1)
@@ -74,21 +76,20 @@ func TestLeasesEnd(t *testing.T) {
 	put(t, s, "gone", "1", 1)
 	remove(t, s, "gone")
 	put(t, s, "gone", "1", 0)
-	before := s.revision
-	now := history.Now()
-	s.expire(now.Add(9 * time.Second))
-	same(t, "revision before the end of a lease", s.revision, before)
-	s.expire(now.Add(11 * time.Second))
-	same(t, "revision after it", s.revision, before+1)
+	revision := s.revision
+	s.expire(before.Add(999 * time.Second))
+	same(t, "revision before the end of a lease", s.revision, revision)
+	s.expire(granted.Add(1001 * time.Second))
+	same(t, "revision after it", s.revision, revision+1)
 	same(t, "keys after it", keys(t, s, 0), "freed=1 gone=1 moved=1")
 	var events []string
 	for _, c := range s.log[s.revision-s.first].changes {
 		events = append(events, string(c.plain.Kv.GetKey()))
 	}
 	same(t, "events of it", strings.Join(events, " "), "a b")
-	s.expire(now.Add(time.Hour))
+	s.expire(granted.Add(time.Hour))
 	same(t, "keys after all leases", keys(t, s, 0), "freed=1 gone=1")
-	same(t, "revision: the third had no keys", s.revision, before+2)
+	same(t, "revision: the third had no keys", s.revision, revision+2)
 	same(t, "leases left", len(s.leases), 0)
 }
 
