@@ -26,9 +26,10 @@ import (
 // size is the number of members: one is asked, and two do not need the answer.
 const size = 3
 
-// bounded is a context that ends long after anything here should be done.
+// bounded is a context that ends long after anything here should be done: a whole
+// test runs in one, also on a machine with other work.
 func bounded(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -16,7 +16,7 @@ import (
 
 // killBound is how long a process may take to go after SIGKILL. Only one that
 // hangs in the kernel takes longer than milliseconds.
-const killBound = 10 * time.Second
+const killBound = time.Minute
 
 // tailBytes is how much of a log is shown when its process has failed.
 const tailBytes = 2 << 10
