@@ -46,6 +46,7 @@ func sum(counts map[string]int64) (n int64) {
 func TestRunAndCleanup(t *testing.T) {
 	api := newFakeAPI(t)
 	w, seen := api.workload(t, 2, Options{Clients: 3, Rate: 3000})
+	w.drain = time.Minute // all that begin come to their end
 	if err := w.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -187,14 +188,15 @@ func TestCleanupIsBounded(t *testing.T) {
 func TestPrepareSaysWhatItWaitsFor(t *testing.T) {
 	api := newFakeAPI(t)
 	w, _ := api.workload(t, 1, Options{Clients: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	api.refuse = func(r *http.Request) int {
 		if strings.Contains(r.URL.Path, "widgets") {
+			cancel() // while it waits, however long it took to come there
 			return 404
 		}
 		return 0
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
 	if err := w.Prepare(ctx); err == nil || !strings.Contains(err.Error(), "wait for widgets to be served to c00") {
 		t.Errorf("Prepare returned %v, want what it waited for", err)
 	}
@@ -287,7 +289,10 @@ func TestWatchesAreBounded(t *testing.T) {
 
 func TestLateStartsAreCounted(t *testing.T) {
 	s := newStats()
-	s.operation("get", history.Now())
+	for due := history.Now().Add(-time.Hour); history.Since(due) > lateBy; { // the machine may have been busy meanwhile
+		s, due = newStats(), history.Now()
+		s.operation("get", due)
+	}
 	s.operation("get", history.Now().Add(-time.Second))
 	got := s.snapshot()
 	if got.Operations["get"] != 2 || got.Late != 1 || got.LatestBy < time.Second {
