@@ -68,7 +68,7 @@ func newRun(t *testing.T, s *server, data string, copies int) *Workload {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Workload{server: s, cfg: Config{Manifest: m, Copies: copies, AtOnce: 4, Timeout: 10 * time.Second, Log: slog.New(slog.DiscardHandler)}}
+	return &Workload{server: s, cfg: Config{Manifest: m, Copies: copies, AtOnce: 4, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)}}
 }
 
 const fleet = `
@@ -173,9 +173,9 @@ func TestApplyAndCleanup(t *testing.T) {
 func TestNotReadyIsNamed(t *testing.T) {
 	s, _ := fakeServer(t)
 	w := newRun(t, s, "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 2}\n", 1)
-	w.cfg.Timeout = 100 * time.Millisecond
+	w.cfg.Timeout = time.Second // in which it is looked at once
 	result, err := w.Apply(t.Context())
-	const want = "manifest app.yaml: objects not ready within 100ms: Deployment default/web is InProgress (Replicas: 0/2)"
+	const want = "manifest app.yaml: objects not ready within 1s: Deployment default/web is InProgress (Replicas: 0/2)"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
