@@ -418,11 +418,14 @@ func (f *fakeAPI) podNamed(name string) *corev1.Pod {
 	return f.pods[name]
 }
 
-// eventually waits for a condition, with a bound that only a failure meets.
+// patience is a bound that only a failure meets.
+const patience = time.Minute
+
+// eventually waits for a condition.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for begin := time.Now(); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Since(begin) > 20*time.Second {
+		if time.Since(begin) > patience {
 			t.Fatalf("waited in vain: %s", what)
 		}
 	}
