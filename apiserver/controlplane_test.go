@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/planecheck/planecheck/apiserver/link"
 )
 
 // These tests run whole control planes of children that only serve TLS: what
@@ -359,12 +361,13 @@ func TestPortTaken(t *testing.T) {
 	}
 }
 
+// freePort is a port that only who is told of it listens on, until the test ends.
 func freePort(t *testing.T) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := link.ReservePort(0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	t.Cleanup(port.Release)
+	return port.Number
 }

@@ -25,7 +25,7 @@ import (
 const childEnv = "PLANECHECK_TEST_CHILD"
 
 // testBound ends every wait of these tests.
-const testBound = 20 * time.Second
+const testBound = 3 * time.Minute
 
 func TestMain(m *testing.M) {
 	if behaviour := os.Getenv(childEnv); behaviour != "" {

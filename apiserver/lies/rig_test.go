@@ -19,7 +19,7 @@ import (
 
 // patience bounds every wait of these tests. Nothing waits that long unless a
 // test fails.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 const namespace = "contract-0"
 

@@ -113,7 +113,7 @@ func (s *server) capture(o Options) (*State, error) {
 	s.t.Helper()
 	web := httptest.NewServer(s)
 	defer web.Close()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
 	return Capture(ctx, &rest.Config{Host: web.URL}, o)
 }
