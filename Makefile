@@ -46,8 +46,8 @@ test: lint unit suite ## everything that CI runs
 
 unit: ## the tests without a control plane, most with the race detector
 	go test -timeout 60m -run '^TestBinary$$' ./apiserver/storage/kine # builds kine, once for this machine: minutes
-	go test -race $$(echo $(LIGHT) | tr ' ' '\n' | grep -v -e $(HEAVY))
-	go test ./apiserver/component $$(echo $(LIGHT) | tr ' ' '\n' | grep -e $(HEAVY))
+	go test -timeout 60m -race $$(echo $(LIGHT) | tr ' ' '\n' | grep -v -e $(HEAVY))
+	go test -timeout 60m ./apiserver/component $$(echo $(LIGHT) | tr ' ' '\n' | grep -e $(HEAVY))
 
 suite: build ## the tests with a real control plane (long ones: make long)
 	go test -ldflags "$(K8S_LDFLAGS)" -v -timeout 30m ./scenarios -ginkgo.label-filter '!long'
