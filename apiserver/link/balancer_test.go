@@ -328,13 +328,18 @@ func TestCloseLeavesNothing(t *testing.T) {
 	b.Add("idle", idle)
 	b.Add("flood", flood)
 	var conns []net.Conn
-	for range 20 {
+	for i := range 20 {
 		conns = append(conns, dial(t, b))
+		eventually(t, "the connection to open", func() bool {
+			stats := b.Stats()
+			return stats[0].Open+stats[1].Open == i+1
+		})
 	}
-	eventually(t, "the connections to open", func() bool {
-		stats := b.Stats()
-		return stats[0].Open == 10 && stats[1].Open == 10
-	})
+	// A backend that a busy machine lets wait for two seconds is passed over, so
+	// that it need not be ten of each.
+	if stats := b.Stats(); stats[0].Open == 0 || stats[1].Open == 0 {
+		t.Fatalf("the connections are all of one kind: %+v", stats)
+	}
 	for range 2 {
 		if err := b.Close(); err != nil {
 			t.Fatal(err)
