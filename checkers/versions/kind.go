@@ -179,6 +179,28 @@ func (k *Kind) Since(n int, to int64) iter.Seq[Change] {
 	}
 }
 
+// Bodies yields the revisions of the changes behind the first n, and the changes
+// without their revisions and contents: those that they show may be of an
+// earlier version that was the same but for them. It makes nothing anew, as
+// Since has to for most.
+func (k *Kind) Bodies(n int) iter.Seq2[int64, Change] {
+	return func(yield func(int64, Change) bool) {
+		for i := n; i < len(k.log); i++ {
+			p := k.log[i]
+			c := Change{Now: p.object.versions[p.index].body}
+			if c.Now == nil {
+				c.Now = k.show(p.object, int(p.index))
+			}
+			if p.index > 0 {
+				c.Prev = p.object.versions[p.index-1].body
+			}
+			if !yield(k.revision(i), c) {
+				return
+			}
+		}
+	}
+}
+
 // Outside is Since for the objects that are not in a namespace. Those in it are
 // passed over without a look, so each change comes with what n is behind it.
 func (k *Kind) Outside(namespace string, n int, to int64) iter.Seq2[int, Change] {

@@ -422,3 +422,37 @@ func TestOutside(t *testing.T) {
 		break
 	}
 }
+
+// Bodies says what Since says, but for revision and content, which come beside or
+// not at all.
+func TestBodies(t *testing.T) {
+	for seed := range uint64(20) {
+		s := newStory(seed, 200)
+		tab := table(s.all)
+		bare := func(v *history.Version) *history.Version {
+			if v == nil {
+				return nil
+			}
+			b := *v
+			b.Revision, b.Content = 0, 0
+			return &b
+		}
+		for _, k := range tab.Kinds() {
+			for _, n := range []int{0, 1, k.Len() / 2, k.Len()} {
+				var want, got []versions.Change
+				var at, revs []int64
+				for c := range k.Since(n, 1<<62) {
+					at = append(at, c.Now.Revision)
+					want = append(want, versions.Change{Now: bare(c.Now), Prev: bare(c.Prev)})
+				}
+				for rev, c := range k.Bodies(n) {
+					revs = append(revs, rev)
+					got = append(got, versions.Change{Now: bare(c.Now), Prev: bare(c.Prev)})
+				}
+				if diff := cmp.Diff(want, got); diff != "" || !slices.Equal(at, revs) {
+					t.Fatalf("seed %d: behind %d versions, at revisions %v instead of %v (-want +got):\n%s", seed, n, revs, at, diff)
+				}
+			}
+		}
+	}
+}

@@ -33,7 +33,7 @@ func (n *nodes) learn(k *versions.Kind) {
 	if n.known == k.Len() {
 		return
 	}
-	for change := range k.Since(n.known, 1<<62) {
+	for _, change := range k.Bodies(n.known) {
 		v := change.Now
 		n.blind = n.blind || v.Unread
 		node := v.Field(nodeField)

@@ -1,8 +1,8 @@
 package watches
 
 import (
-	"math"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/planecheck/planecheck/checkers/history"
@@ -36,12 +36,21 @@ type step struct {
 
 // group is the changes that may matter to a watch, in their order.
 type group struct {
-	entries []entry
-	objects []*object // those of entries, once each
+	res     *resource
+	places  []uint32  // of the changes in res.entries; a change is in several groups
+	objects []*object // those of the changes, once each
 }
 
+// len is the number of changes.
+func (g *group) len() int { return len(g.places) }
+
+func (g *group) entry(i int) entry { return g.res.entries[g.places[i]] }
+
 // class is the groups of one field, by its values.
-type class map[string]*group
+type class struct {
+	res    *resource
+	groups map[string]*group
+}
 
 // resource is the index of one kind. It grows with the kind.
 type resource struct {
@@ -49,15 +58,18 @@ type resource struct {
 	known   int // versions of the kind that are in the index
 	objects map[object]*object
 	unknown map[object]*object // that a watch showed and the kind did not have
+	entries []entry            // all changes
 	all     *group
 	classes map[string]class // by field
 }
 
 func newResource(k *versions.Kind) *resource {
-	return &resource{
+	r := &resource{
 		kind: k, objects: make(map[object]*object), unknown: map[object]*object{},
-		all: &group{entries: make([]entry, 0, k.Len())}, classes: map[string]class{},
+		entries: make([]entry, 0, k.Len()), classes: map[string]class{},
 	}
+	r.all = &group{res: r, places: make([]uint32, 0, k.Len())}
+	return r
 }
 
 // extend takes in the changes that have come since it did so last.
@@ -65,7 +77,7 @@ func (r *resource) extend() {
 	if r.known == r.kind.Len() {
 		return
 	}
-	for c := range r.kind.Since(r.known, math.MaxInt64) {
+	for rev, c := range r.kind.Bodies(r.known) {
 		key := object{c.Now.Namespace, c.Now.Name}
 		o := r.objects[key]
 		born := o == nil
@@ -73,10 +85,11 @@ func (r *resource) extend() {
 			o = &key
 			r.objects[key] = o
 		}
-		e := entry{c.Now.Revision, o}
-		r.all.add(e, born)
+		at := uint32(len(r.entries))
+		r.entries = append(r.entries, entry{rev, o})
+		r.all.add(at, born)
 		for field, class := range r.classes {
-			class.place(field, c, e, born)
+			class.place(field, c, at, born)
 		}
 	}
 	r.known = r.kind.Len()
@@ -102,8 +115,8 @@ func (r *resource) group(field, value string) *group {
 	if field == "" {
 		return r.all
 	}
-	c := r.classes[field]
-	if c == nil {
+	c, ok := r.classes[field]
+	if !ok {
 		c = r.classify(field)
 		r.classes[field] = c
 	}
@@ -111,58 +124,57 @@ func (r *resource) group(field, value string) *group {
 }
 
 func (r *resource) classify(field string) class {
-	c, known := class{}, map[*object]bool{}
-	place := func(change versions.Change, e entry) {
-		c.place(field, change, e, !known[e.obj])
-		known[e.obj] = true
+	c, known := class{res: r, groups: map[string]*group{}}, map[*object]bool{}
+	place := func(change versions.Change, at uint32) {
+		o := r.entries[at].obj
+		c.place(field, change, at, !known[o])
+		known[o] = true
 	}
 	if field == pinNode {
-		i := 0
-		for change := range r.kind.Changes(0, math.MaxInt64) {
-			place(change, r.all.entries[i])
-			i++
+		at := uint32(0)
+		for _, change := range r.kind.Bodies(0) {
+			place(change, at)
+			at++
 		}
 	} else {
-		for _, e := range r.all.entries {
-			place(versions.Change{}, e)
+		for at := range r.entries {
+			place(versions.Change{}, uint32(at))
 		}
-	}
-	for _, g := range c {
-		g.entries = slices.Clip(g.entries)
 	}
 	return c
 }
 
 // group returns the group of a value, which may be to come.
 func (c class) group(value string) *group {
-	g := c[value]
+	g := c.groups[value]
 	if g == nil {
-		g = &group{}
-		c[value] = g
+		g = &group{res: c.res}
+		c.groups[value] = g
 	}
 	return g
 }
 
 // place adds a change to the groups that it belongs to. No watch pins a field to
 // nothing. born says that it is the first one of its object.
-func (c class) place(field string, change versions.Change, e entry, born bool) {
+func (c class) place(field string, change versions.Change, at uint32, born bool) {
+	o := c.res.entries[at].obj
 	switch field {
 	case pinNode:
-		c.placeByNode(change, e)
+		c.placeByNode(change, at)
 	case pinName:
-		c.group(e.obj.name).add(e, born)
+		c.group(o.name).add(at, born)
 	case pinObject:
-		c.group(e.obj.String()).add(e, born)
+		c.group(o.String()).add(at, born)
 	case pinNamespace:
-		if e.obj.namespace != "" {
-			c.group(e.obj.namespace).add(e, born)
+		if o.namespace != "" {
+			c.group(o.namespace).add(at, born)
 		}
 	}
 }
 
 // placeByNode adds a change to the node that the object was on before, too:
 // there it ceases to match.
-func (c class) placeByNode(change versions.Change, e entry) {
+func (c class) placeByNode(change versions.Change, at uint32) {
 	now, prev := change.Now.Field(pinNode), ""
 	if change.Prev != nil {
 		prev = change.Prev.Field(pinNode)
@@ -170,30 +182,24 @@ func (c class) placeByNode(change versions.Change, e entry) {
 	if now != "" {
 		g := c.group(now)
 		// A name may come back to its node. Those of one node are few.
-		g.add(e, now != prev && !slices.Contains(g.objects, e.obj))
+		g.add(at, now != prev && !slices.Contains(g.objects, c.res.entries[at].obj))
 	}
 	if prev != "" && prev != now {
-		c.group(prev).add(e, false)
+		c.group(prev).add(at, false)
 	}
 }
 
 // add adds a change; first says that it is the first one of its object here.
-func (g *group) add(e entry, first bool) {
-	g.entries = append(g.entries, e)
+func (g *group) add(at uint32, first bool) {
+	g.places = append(g.places, at)
 	if first {
-		g.objects = append(g.objects, e.obj)
+		g.objects = append(g.objects, g.res.entries[at].obj)
 	}
 }
 
 // after returns the index of the first change after rev.
 func (g *group) after(rev int64) int {
-	i, _ := slices.BinarySearchFunc(g.entries, rev, func(e entry, rev int64) int {
-		if e.rev <= rev {
-			return -1
-		}
-		return 1
-	})
-	return i
+	return sort.Search(len(g.places), func(i int) bool { return g.entry(i).rev > rev })
 }
 
 // step looks a change up.

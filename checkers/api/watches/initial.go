@@ -84,8 +84,8 @@ func (c *Checker) startWalk(w *watch, rev int64) {
 // stale judges an initial state at a revision that was chosen as late as the
 // events allow: nothing may have changed from there to what was asked for.
 func (c *Checker) stale(w *watch, rev int64) {
-	for i := w.group.after(rev); i < len(w.group.entries) && w.group.entries[i].rev <= w.needed; i++ {
-		s := w.res.step(w.group.entries[i])
+	for i := w.group.after(rev); i < w.group.len() && w.group.entry(i).rev <= w.needed; i++ {
+		s := w.res.step(w.group.entry(i))
 		if kind, _ := w.shows(s); kind != "" {
 			c.fail(w, InitialState, because("The initial events are an older state than revision %d, which the watch had to begin with.", w.needed).
 				watch(w).change(s).commit(c, s.rev))
@@ -137,8 +137,8 @@ func (c *Checker) countdown(w *watch, low, top int64, n int) (int64, bool) {
 	best, found := int64(0), false
 	for i := w.group.after(low); ; i++ {
 		end := top
-		if i < len(w.group.entries) {
-			end = min(top, w.group.entries[i].rev-1)
+		if i < w.group.len() {
+			end = min(top, w.group.entry(i).rev-1)
 		}
 		if count == n && end >= low {
 			best, found = end, true
@@ -146,7 +146,7 @@ func (c *Checker) countdown(w *watch, low, top int64, n int) (int64, bool) {
 		if end == top {
 			return best, found
 		}
-		switch kind, _ := w.shows(w.res.step(w.group.entries[i])); kind {
+		switch kind, _ := w.shows(w.res.step(w.group.entry(i))); kind {
 		case "ADDED":
 			count++
 		case "DELETED":

@@ -90,8 +90,8 @@ func (c *Checker) walk(w *watch, a arrival) {
 // changes of the same revision are owed, until they come.
 func (c *Checker) arrive(w *watch, a arrival) {
 	found := false
-	for ; w.next < len(w.group.entries) && w.group.entries[w.next].rev == a.rev; w.next++ {
-		e := w.group.entries[w.next]
+	for ; w.next < w.group.len() && w.group.entry(w.next).rev == a.rev; w.next++ {
+		e := w.group.entry(w.next)
 		if *e.obj == a.obj {
 			found = true
 			c.judge(w, w.res.step(e), a)
@@ -224,11 +224,11 @@ func same(o *history.APIObject, v *history.Version) bool {
 // has not come is owed. by tells what passed it by.
 func (c *Checker) pass(w *watch, rev int64, by func() row) {
 	// A watch may begin at a revision that came later than it.
-	for w.next < len(w.group.entries) && w.group.entries[w.next].rev <= w.start {
+	for w.next < w.group.len() && w.group.entry(w.next).rev <= w.start {
 		w.next++
 	}
-	for rev = min(rev, c.last); w.next < len(w.group.entries) && w.group.entries[w.next].rev <= rev; w.next++ {
-		c.owe(w, w.group.entries[w.next], by)
+	for rev = min(rev, c.last); w.next < w.group.len() && w.group.entry(w.next).rev <= rev; w.next++ {
+		c.owe(w, w.group.entry(w.next), by)
 	}
 	w.passed = max(w.passed, rev)
 }
