@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/scenarios/faults"
 	"github.com/planecheck/planecheck/workloads/contract"
 )
@@ -147,6 +148,40 @@ func TestFaultsOfEtcdAlone(t *testing.T) {
 		o.RunsDir = t.TempDir()
 		if _, err := (&Runner{Out: &said}).Run(t.Context(), found[0], o); !errors.As(err, &usage) || said.Len() > 0 {
 			t.Errorf("%s says %q before it ends with %v", found[0].Name, said.String(), err)
+		}
+	}
+}
+
+// Every store carries the faults of API servers, controllers, nodes and clients.
+// Those that the store itself would have to take are planned where it takes them,
+// and refused elsewhere, in one line that says what it lacks.
+func TestFaultsOfBackends(t *testing.T) {
+	for _, spec := range []string{"etcd", "etcd:proxy=on", "etcd-process", "kine-sqlite", "kine-postgres", "kine-memory", "memory", externalBackend} {
+		o := DefaultOptions()
+		o.World.Backend = spec
+		opt := storage.Options{Dir: t.TempDir()}
+		if spec == externalBackend {
+			o.World.External.Endpoints = []string{"http://127.0.0.1:1"}
+			opt.External = o.World.External
+		}
+		b, err := storage.Open(spec, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range faults.Catalogue() {
+			s := Scenario{Name: "t", Fix: faultOptions, Interventions: inTurn(f.Name)}
+			_, err := NewPlan(s, o, testHost())
+			text := ""
+			if err != nil {
+				text = err.Error()
+			}
+			takes := f.Possible(b.Faults())
+			switch {
+			case len(f.Needs) == 0 && f.Area != faults.Etcd && err != nil:
+				t.Errorf("%s is refused on %s, which has nothing to do with it: %v", f.Name, spec, err)
+			case !takes && (!strings.Contains(text, "fault "+f.Name+" needs a store that takes ") || strings.Contains(text, "\n")):
+				t.Errorf("%s, which %s cannot take: %q", f.Name, spec, text)
+			}
 		}
 	}
 }
