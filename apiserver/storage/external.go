@@ -27,6 +27,7 @@ import (
 	"github.com/planecheck/planecheck/apiserver/storage/namespace"
 	"github.com/planecheck/planecheck/apiserver/storage/proxy"
 	"github.com/planecheck/planecheck/apiserver/storage/record"
+	"github.com/planecheck/planecheck/checkers/history"
 )
 
 const externalName = "external"
@@ -55,6 +56,10 @@ const (
 	externalBound = 5 * time.Second
 	cleanBound    = 30 * time.Second
 	cleanBatch    = 1000 // keys that are removed at once
+	// askPause is between two questions whether it still answers, and silentBound is
+	// for how long none of its members may before it counts as dead.
+	askPause    = time.Second
+	silentBound = 30 * time.Second
 )
 
 // external is a store that somebody else runs and that others may use meanwhile.
@@ -68,8 +73,11 @@ type external struct {
 	tls     *tls.Config // nil: plain text
 	prefix  string
 	numbers record.Numbers // of the history
+	deaths  chan error
+	silent  time.Duration // silentBound but in tests
 
 	op        sync.Mutex // held during Start and Stop
+	unwatch   func()     // guarded by op; nil: nobody watches over it
 	begun     bool       // guarded by op
 	part      *namespace.Namespace
 	proxies   []*proxy.Proxy
@@ -81,7 +89,7 @@ type external struct {
 }
 
 func newExternal(opt Options) (*external, error) {
-	e := &external{opt: opt, store: opt.External}
+	e := &external{opt: opt, store: opt.External, deaths: make(chan error, 1), silent: silentBound}
 	random := make([]byte, 8)
 	_, _ = rand.Read(random) // it never fails; two runs of one seed may share a store
 	e.prefix = "/planecheck-" + hex.EncodeToString(random) + "/"
@@ -247,6 +255,7 @@ func (e *external) Start(ctx context.Context) (err error) {
 	e.mu.Lock()
 	e.endpoints = endpoints
 	e.mu.Unlock()
+	e.unwatch = e.watchOver()
 	e.opt.Log.Info("external is up", "endpoints", endpoints, "of", e.store.Endpoints, "prefix", e.prefix, "revision", revision)
 	return nil
 }
@@ -289,6 +298,47 @@ func (e *external) stand(name, endpoint string) (*proxy.Proxy, error) {
 	return p, err
 }
 
+// watchOver asks the store all the time whether it is there, until the function
+// that it returns is called: nobody else says so of a process that is not ours.
+func (e *external) watchOver() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		pause := time.NewTicker(askPause)
+		defer pause.Stop()
+		for heard := history.Now(); ctx.Err() == nil; {
+			if err := e.ask(ctx); err == nil {
+				heard = history.Now()
+			} else if silent := history.Since(heard); silent >= e.silent && ctx.Err() == nil {
+				e.deaths <- fmt.Errorf("the external store has not answered for %v: %w", silent.Round(time.Second), err)
+				return
+			}
+			select {
+			case <-pause.C:
+			case <-ctx.Done():
+			}
+		}
+	})
+	return func() {
+		cancel()
+		asking.Wait()
+	}
+}
+
+// ask returns an error if no member answers: that of the last.
+func (e *external) ask(ctx context.Context) (err error) {
+	for _, endpoint := range e.store.Endpoints {
+		if _, err = e.versionOf(ctx, endpoint); err == nil {
+			return nil
+		}
+		err = fmt.Errorf("%s: %w", endpoint, err)
+	}
+	return err
+}
+
+// Died implements DeathNotifier.
+func (e *external) Died() <-chan error { return e.deaths }
+
 // Stop implements Backend. It removes all keys below the prefix, and the leases.
 func (e *external) Stop() error {
 	e.op.Lock()
@@ -299,6 +349,10 @@ func (e *external) Stop() error {
 func (e *external) stop() error {
 	if e.part == nil {
 		return nil
+	}
+	if e.unwatch != nil {
+		e.unwatch()
+		e.unwatch = nil
 	}
 	var err error
 	for _, p := range e.proxies {

@@ -261,6 +261,44 @@ func TestExternalBadInput(t *testing.T) {
 	}
 }
 
+// A store that goes away under a run is named, in one line; one that answers is
+// not, and what was put there is removed when it is back.
+func TestExternalDies(t *testing.T) {
+	theirs := start(t, "etcd:members=1", Options{})
+	b := openAs[*external](t, externalName, Options{External: External{Endpoints: theirs.Endpoints()}})
+	b.silent = externalBound + time.Second // one question without an answer is none
+	if err := b.Start(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	mustPut(t, dial(t, b.Endpoints()...), "/registry/a", "one", 0)
+	select {
+	case err := <-b.Died():
+		t.Errorf("it answers, and died: %v", err)
+	default:
+	}
+	if err := theirs.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-b.Died():
+		if text := message(err); !strings.HasPrefix(text, "the external store has not answered for ") ||
+			!strings.Contains(text, theirs.Endpoints()[0]) || strings.Contains(text, "\n") {
+			t.Errorf("it died: %s", text)
+		}
+	case <-bounded(t).Done():
+		t.Error("nobody said that it is gone")
+	}
+	if err := theirs.Start(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Stop(); err != nil {
+		t.Error(err)
+	}
+	if left := dump(t, dial(t, theirs.Endpoints()...)); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
 // A store behind TLS serves as one without.
 func TestExternalTLS(t *testing.T) {
 	endpoint, files := startTLS(t)
