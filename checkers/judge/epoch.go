@@ -169,7 +169,7 @@ func epochs(ctx context.Context, dir string, opt Options) (*Judgement, error) {
 	if err != nil {
 		return nil, err
 	}
-	two := one.next(p.j.calls.Timeline())
+	two := one.next(p.j.done.timeline)
 	if one.restored.repeats() {
 		// One number stands for two revisions, so the second cannot be told apart.
 		first.Verdicts = append(first.Verdicts, p.conclude(two))

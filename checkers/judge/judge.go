@@ -101,13 +101,24 @@ func Directory(ctx context.Context, dir string, opt Options) (*Judgement, error)
 	return j, nil
 }
 
+// done is what is left of the checkers of the storage history in the end.
+type done struct {
+	last    int64 // revision
+	changes int
+	broken  []string
+	// timeline is kept for the second epoch; nil: there is none.
+	timeline *timeline.Timeline
+}
+
 // judge feeds the two checkers of the storage history.
 type judge struct {
-	opt     Options
+	opt Options
+	// The checkers are nil when they have judged: they hold about as much memory as
+	// the judgement of the API takes after them.
 	calls   *storage.Checker
 	watches *watch.Checker
-	commits commits
 	window  *window.Builder
+	done    done
 	// deliveries are filled by the watch checker.
 	deliveries     deliveries
 	oldest, newest history.Time // the times of the first record and of the last
@@ -128,7 +139,7 @@ func newJudge(opt Options, e *epoch) *judge {
 	j.calls = storage.New(storage.Options{
 		Contract: opt.Contract, Floors: floors, Start: 1, Initial: e.initial(), Horizon: horizon, Residual: residual.Judge(residual.Limits{}),
 	})
-	fresh := watch.Options{Commit: j.commits.of, Observe: j.deliveries.observe, Calm: opt.Calm, NoVersions: opt.Contract.Uncounted}
+	fresh := watch.Options{Commit: j.commit, Observe: j.deliveries.observe, Calm: opt.Calm, NoVersions: opt.Contract.Uncounted}
 	if opt.Faultless {
 		fresh.Calm = 1 // from the beginning; 0 is never
 	}
@@ -146,7 +157,6 @@ func (j *judge) add(rec archive.StoreRecord) {
 		op := rec.Op.Clone() // the archive uses its own again
 		j.opt.Contract.Op(op)
 		j.result.Operations++
-		j.commits.add(op)
 		j.window.StoreOp(op)
 		j.calls.StoreOp(op)
 		j.watches.AddOp(op)
@@ -167,12 +177,32 @@ func (j *judge) round() {
 	j.watches.Advance(last, j.newest.Add(-horizon))
 }
 
-// finish judges the rest of the store's half.
-func (j *judge) finish() {
+// broken names the guarantees of the store that were found broken.
+func (j *judge) broken() []string {
+	if j.calls == nil {
+		return j.done.broken
+	}
+	return slices.Concat(j.calls.Broken(), j.watches.Broken())
+}
+
+// commit is when a revision was made.
+func (j *judge) commit(rev int64) (watch.Interval, bool) {
+	called, returned, ok := j.window.Commit(rev)
+	return watch.Interval{Called: called, Returned: returned}, ok
+}
+
+// finish judges the rest of the store's half, and keeps its timeline if that is
+// wanted.
+func (j *judge) finish(keep bool) {
 	verdicts := j.calls.Finish() // completes the timeline that the watches need
 	verdicts = append(verdicts, j.watches.Finish()...)
 	first, last := j.calls.Timeline().Bounds()
 	j.result.Revisions = last - first
+	j.done = done{last: last, changes: j.calls.Timeline().Len(), broken: j.broken()}
+	if keep {
+		j.done.timeline = j.calls.Timeline()
+	}
+	j.calls, j.watches = nil, nil
 	for i := range verdicts {
 		verdicts[i].Area = checkers.AreaStore
 	}
@@ -203,31 +233,4 @@ func (j *judge) settle(v *checkers.Verdict, incomplete error) {
 	case v.Outcome == checkers.Invalid && !claimed:
 		v.Outcome = checkers.NotExercised
 	}
-}
-
-// commits knows when the revisions were made.
-type commits struct {
-	times []watch.Interval // by revision
-}
-
-// add takes note of a call that made a revision.
-func (c *commits) add(op *history.StoreOp) {
-	if op.Returned == 0 || op.Header <= 0 || !timeline.Changed(op) {
-		return
-	}
-	const most = 1 << 26 // revisions of one history; more is a broken record
-	if op.Header >= most {
-		return
-	}
-	for int64(len(c.times)) <= op.Header {
-		c.times = append(c.times, watch.Interval{})
-	}
-	c.times[op.Header] = watch.Interval{Called: op.Called, Returned: op.Returned}
-}
-
-func (c *commits) of(rev int64) (watch.Interval, bool) {
-	if rev < 0 || rev >= int64(len(c.times)) || c.times[rev].Called == 0 {
-		return watch.Interval{}, false
-	}
-	return c.times[rev], true
 }

@@ -128,7 +128,7 @@ func (p *Process) readStore() error {
 	if p.incomplete == nil {
 		p.incomplete = p.r.Complete()
 	}
-	p.j.finish()
+	p.j.finish(p.epoch != nil)
 	return nil
 }
 
@@ -199,7 +199,7 @@ func (p *Process) readRest() error {
 }
 
 func (p *Process) finishAPI() error {
-	_, last := p.j.calls.Timeline().Bounds()
+	last := p.j.done.last
 	if err := p.api.finish(last); err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func (p *Process) finishAPI() error {
 	if p.incomplete == nil {
 		p.incomplete = p.api.missing()
 	}
-	p.unfit = p.api.unfit(p.j.calls.Timeline().Len())
+	p.unfit = p.api.unfit(p.j.done.changes)
 	return nil
 }
 
@@ -222,7 +222,7 @@ func (p *Process) tell() {
 	if p.failed == nil || p.lossy() {
 		return
 	}
-	names := slices.Concat(p.j.calls.Broken(), p.j.watches.Broken())
+	names := p.j.broken()
 	if p.api != nil && p.unfit == nil && (p.api.whole || !p.api.late()) {
 		names = append(names, p.api.broken()...)
 	}
