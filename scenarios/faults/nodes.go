@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -83,8 +84,8 @@ func someNodes(e *Env, target string) ([]string, error) {
 }
 
 // crashNodes takes nodes away until the control plane has noticed. The evidence
-// is what it says of them: not Ready, tainted NoExecute, and each of their pods
-// deleted, so that others have to take their place.
+// is what it says of them: not Ready and tainted NoExecute. Then each of their pods
+// is to be deleted, so that others have to take their place.
 func crashNodes(ctx context.Context, e *Env, target string) (*Active, error) {
 	names, err := someNodes(e, target)
 	if err != nil {
@@ -96,16 +97,37 @@ func crashNodes(ctx context.Context, e *Env, target string) (*Active, error) {
 		return nil, healed(ctx, a, err)
 	}
 	evicted := 0
-	a, err = shown(ctx, a, fmt.Sprintf("%d nodes to be given up, and their pods", len(names)), func(ctx context.Context) error {
+	a, err = shown(ctx, a, fmt.Sprintf("%d nodes to be given up", len(names)), func(ctx context.Context) error {
 		_, _, evicted, err = abandoned(ctx, e, names)
+		if errors.Is(err, errStays) {
+			return nil
+		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	a.Evidence = fmt.Sprintf("%d nodes from %s on are not Ready and tainted NoExecute, their last %d pods are being deleted", len(names), names[0], evicted)
+	a.Evidence = fmt.Sprintf("%d nodes from %s on are not Ready and tainted NoExecute, ", len(names), names[0])
+	// Pods that stay are no matter of the fault, but of the controllers.
+	ctx, cancel := context.WithTimeoutCause(ctx, evictionBound, fmt.Errorf("it had %v", evictionBound))
+	defer cancel()
+	if err = await(ctx, "their pods to be evicted", func(ctx context.Context) error {
+		_, _, evicted, err = abandoned(ctx, e, names)
+		return err
+	}); err != nil {
+		a.Evidence += fmt.Sprintf("and %v", err)
+	} else {
+		a.Evidence += fmt.Sprintf("their last %d pods are being deleted", evicted)
+	}
 	return a, nil
 }
+
+// evictionBound is how long pods may stay on nodes that are tainted before a fault
+// goes on without their eviction: the time that they tolerate it, many times over.
+const evictionBound = 30 * time.Second
+
+// errStays is what is wrong if pods have not been evicted.
+var errStays = errors.New("it is not being deleted")
 
 // abandoned fails unless the control plane has given nodes up. It returns all nodes
 // and pods, and how many pods on those nodes are being deleted.
@@ -142,7 +164,7 @@ func givenUp(names []string, nodes []corev1.Node, pods []corev1.Pod) (evicted in
 			continue
 		}
 		if p.DeletionTimestamp == nil {
-			return 0, fmt.Errorf("pod %s/%s stays on node %s", p.Namespace, p.Name, p.Spec.NodeName)
+			return 0, fmt.Errorf("pod %s/%s stays on node %s: %w", p.Namespace, p.Name, p.Spec.NodeName, errStays)
 		}
 		evicted++
 	}
