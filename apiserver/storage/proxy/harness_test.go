@@ -97,10 +97,13 @@ func (s *memory) forget() {
 	s.ops, s.watches = nil, nil
 }
 
-// bounded is a context that ends long after anything here should be done: a whole
-// test runs in one, also on a machine with other work.
+// testBound is long after anything here should be done: a whole test has it, also
+// on a machine with other work.
+const testBound = 5 * time.Minute
+
+// bounded is a context that ends then.
 func bounded(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), testBound)
 	t.Cleanup(cancel)
 	return ctx
 }
