@@ -61,7 +61,7 @@ func (x *execution) comeToRest(ctx context.Context) error {
 	if err := x.endTurnover(ctx); err != nil {
 		return err
 	}
-	return untilNil(ctx, func(context.Context) error { return x.density.Whole() })
+	return untilNil(ctx, x.density.Whole)
 }
 
 // endTurnover ends the turnover, if there is one, and makes the load what the

@@ -124,7 +124,7 @@ func (x *execution) whole(ctx context.Context, since time.Time) error {
 		return fmt.Errorf("%d of %d pods are Running", running, planned)
 	}
 	if x.plan.turns() {
-		if err := x.density.Whole(); err != nil {
+		if err := x.density.Whole(ctx); err != nil {
 			return err
 		}
 	}

@@ -206,13 +206,35 @@ func (t *Turnover) settle(ctx context.Context, i int) error {
 }
 
 // Whole fails unless exactly the planned pods are there and all are Running, as
-// the measuring watch sees it.
-func (d *Density) Whole() error {
+// the measuring watch sees it, and every Deployment is rolled out: a controller
+// that has just come back may not have begun with the last one.
+func (d *Density) Whole(ctx context.Context) error {
 	c, want := d.deps.Pods.Counts(), int64(d.plan.Config.Pods)
 	if c.Running != want || c.Pods != want {
 		return fmt.Errorf("%d of %d pods are Running, %d exist", c.Running, want, c.Pods)
 	}
+	for i, planned := range d.plan.Deployments {
+		now, err := d.deployed(ctx, i)
+		if err != nil {
+			return err
+		}
+		if now == nil || !rolledOut(now) {
+			return fmt.Errorf("deployment %s/%s is missing or not rolled out", planned.Namespace, planned.Name)
+		}
+	}
 	return nil
+}
+
+// rolledOut says that the controllers have seen a Deployment as it is and are done
+// with it, by the rules of kubectl rollout status (k8s.io/kubectl/pkg/polymorphichelpers,
+// DeploymentStatusViewer).
+func rolledOut(d *appsv1.Deployment) bool {
+	want := int32(1)
+	if d.Spec.Replicas != nil {
+		want = *d.Spec.Replicas
+	}
+	s := d.Status
+	return s.ObservedGeneration >= d.Generation && s.Replicas == want && s.UpdatedReplicas == want && s.AvailableReplicas == want
 }
 
 // deployed reads the i-th Deployment; nil: there is none.

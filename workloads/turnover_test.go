@@ -46,6 +46,28 @@ func (t *Turnover) all(ctx context.Context) error {
 	return nil
 }
 
+// A Deployment that its controller has not seen as it is may look whole.
+func TestRolledOut(t *testing.T) {
+	three := int32(3)
+	whole := appsv1.Deployment{Spec: appsv1.DeploymentSpec{Replicas: &three}}
+	whole.Generation = 2
+	whole.Status = appsv1.DeploymentStatus{ObservedGeneration: 2, Replicas: 3, UpdatedReplicas: 3, AvailableReplicas: 3}
+	f := func(want bool, change func(*appsv1.Deployment)) {
+		t.Helper()
+		d := whole
+		change(&d)
+		if rolledOut(&d) != want {
+			t.Errorf("%+v: rolled out is %v", d.Status, !want)
+		}
+	}
+	f(true, func(*appsv1.Deployment) {})
+	f(false, func(d *appsv1.Deployment) { d.Generation = 3 })
+	f(false, func(d *appsv1.Deployment) { d.Status.Replicas = 4 })
+	f(false, func(d *appsv1.Deployment) { d.Status.UpdatedReplicas = 2 })
+	f(false, func(d *appsv1.Deployment) { d.Status.AvailableReplicas = 2 })
+	f(false, func(d *appsv1.Deployment) { d.Spec.Replicas = nil })
+}
+
 // However far a turnover has come, and whatever became of its last writes, in the
 // end the Deployments are what they were.
 func TestTurnover(t *testing.T) {

@@ -85,6 +85,9 @@ func (s subject) fresh(ctx context.Context, api kubernetes.Interface) error {
 	asking, cancel := context.WithTimeoutCause(ctx, askBound, fmt.Errorf("it had %v: %w", askBound, context.DeadlineExceeded))
 	defer cancel()
 	version, err := s.prepare(asking, api)
+	if apierrors.IsAlreadyExists(err) { // a DELETE of a pod is two writes, and may have been cut short between them
+		return fmt.Errorf("write: %w: what an earlier look has left is taken away now (%w)", context.DeadlineExceeded, err)
+	}
 	if err != nil {
 		return fmt.Errorf("write: %w", err)
 	}

@@ -7,8 +7,22 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes/fake"
 )
+
+// What an earlier look has left says nothing of the watches, and is gone after it.
+func TestFreshAfterALookThatWasCutShort(t *testing.T) {
+	left := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: canary + "-a"}}
+	api := fake.NewClientset(left)
+	if err := FreshPods(t.Context(), api, "a"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the look found %v, want that it had no answer", err)
+	}
+	if err := FreshPods(t.Context(), api, "a"); err != nil {
+		t.Errorf("the next look: %v", err)
+	}
+}
 
 // Only a watch that stays open and says nothing for as long as it may take is stale.
 func TestComesOut(t *testing.T) {
