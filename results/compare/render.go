@@ -68,11 +68,14 @@ func (c *Comparison) renderStandings(b *strings.Builder) {
 	}
 }
 
+// shorten leaves out the middle: an error ends with what is at the bottom of it.
 func shorten(s string) string {
-	if utf8.RuneCountInString(s) <= causeWidth {
+	all := []rune(s)
+	if len(all) <= causeWidth {
 		return s
 	}
-	return string([]rune(s)[:causeWidth-1]) + "…"
+	const end = causeWidth / 4
+	return string(all[:causeWidth-end-1]) + "…" + string(all[len(all)-end:])
 }
 
 // inBlocks renders a table for all variants, or, where that is too wide, one

@@ -105,6 +105,18 @@ func TestRenderIsNeverTooWide(t *testing.T) {
 	}
 }
 
+func TestShorten(t *testing.T) {
+	f := func(s, want string) {
+		t.Helper()
+		if got := shorten(s); got != want {
+			t.Errorf("%d runes become %q", len([]rune(s)), got)
+		}
+	}
+	fits := strings.Repeat("ä", causeWidth)
+	f(fits, fits)
+	f("died: "+strings.Repeat("ä", causeWidth)+"no space left", "died: "+strings.Repeat("ä", causeWidth*3/4-7)+"…"+strings.Repeat("ä", causeWidth/4-13)+"no space left")
+}
+
 // What is saved reads as what was saved.
 func TestSaveAndLoad(t *testing.T) {
 	dir, err := results.Create(t.TempDir(), "compare")

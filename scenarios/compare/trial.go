@@ -1,7 +1,6 @@
 package compare
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -41,7 +40,8 @@ func (c *comparison) trial(ctx context.Context, round, turn int, v compare.Varia
 	base := c.dir.File(place(round, turn, v.Name))
 	limited, cancel := context.WithTimeoutCause(ctx, c.TrialTimeout, errTrialTooLong)
 	defer cancel()
-	state, err := c.start(limited, base, v)
+	output := &output{}
+	state, err := c.start(limited, base, v, output)
 	t.Took = results.Seconds(time.Since(t.Started))
 	t.Status = -1
 	if state != nil {
@@ -61,8 +61,10 @@ func (c *comparison) trial(ctx context.Context, round, turn int, v compare.Varia
 		t.Cause = fmt.Sprintf("it could not be started: %v", err)
 	case t.Status == -1:
 		t.Cause = state.String() + ", and not by planecheck: by a person, or by the kernel for want of memory (see dmesg)"
-	case !judged(t.Status) || run == nil:
-		t.Cause = cmp.Or(t.Cause, lastWords(filepath.Join(base, outputFile)), state.String())
+	case t.Outcome == "": // it could not even save its verdict, or came to none
+		t.Cause = cmp.Or(output.lastWords(), t.Cause, state.String())
+	case !judged(t.Status):
+		t.Cause = cmp.Or(t.Cause, output.lastWords(), state.String())
 	}
 	if t.Cause != "" {
 		t.Figures = nil
@@ -79,15 +81,16 @@ func judged(status int) bool {
 // so that a Ctrl-C on the terminal reaches it once, from here, and it is killed,
 // with all that it started, when this process is. The state is nil if it did not
 // start.
-func (c *comparison) start(ctx context.Context, base string, v compare.Variant) (*os.ProcessState, error) {
+func (c *comparison) start(ctx context.Context, base string, v compare.Variant, out *output) (*os.ProcessState, error) {
 	if err := os.MkdirAll(base, 0o755); err != nil {
 		return nil, err
 	}
-	out, err := os.Create(filepath.Join(base, outputFile))
+	file, err := os.Create(filepath.Join(base, outputFile))
 	if err != nil {
 		return nil, err
 	}
-	defer out.Close()
+	defer file.Close()
+	out.file = file
 	args := slices.Concat([]string{"run", regexp.QuoteMeta(c.Workload)}, c.Flags, v.Flags, []string{"--runs=" + base})
 	cmd := exec.CommandContext(ctx, c.Program, args...)
 	cmd.Stdout, cmd.Stderr = out, out
@@ -121,21 +124,28 @@ func (c *comparison) result(base string) (run *results.Run, dir string) {
 // tailBytes is how much of a trial's output is searched for its last words.
 const tailBytes = 64 << 10
 
-// lastWords are the program's own last line in its output.
-func lastWords(path string) (words string) {
-	f, err := os.Open(path)
-	if err != nil {
-		return ""
+// output is what a trial says: all of it goes to a file for as long as the disk
+// takes it, and the end is kept here, because a full disk is what it may tell of.
+type output struct {
+	file io.Writer
+	tail []byte
+}
+
+// Write never fails, or the trial would write into a broken pipe.
+func (o *output) Write(b []byte) (int, error) {
+	_, _ = o.file.Write(b)
+	o.tail = append(o.tail, b...)
+	if len(o.tail) > 2*tailBytes {
+		o.tail = slices.Clone(o.tail[len(o.tail)-tailBytes:])
 	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() > tailBytes {
-		if _, err := f.Seek(-tailBytes, io.SeekEnd); err != nil {
-			return ""
-		}
-	}
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if text, ok := strings.CutPrefix(lines.Text(), "planecheck: "); ok {
-			words = text
+	return len(b), nil
+}
+
+// lastWords are the program's own last line.
+func (o *output) lastWords() (words string) {
+	for line := range strings.Lines(string(o.tail)) {
+		if text, ok := strings.CutPrefix(line, "planecheck: "); ok {
+			words = strings.TrimSuffix(text, "\n")
 		}
 	}
 	return words

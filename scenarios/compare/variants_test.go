@@ -3,7 +3,6 @@ package compare
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -110,21 +109,35 @@ func TestPlacesAreApart(t *testing.T) {
 	}
 }
 
+// What a trial says last is known although the disk takes nothing of it.
 func TestLastWords(t *testing.T) {
-	f := func(text, want string) {
+	f := func(want string, writes ...string) {
 		t.Helper()
-		path := filepath.Join(t.TempDir(), outputFile)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if got := lastWords(path); got != want {
-			t.Errorf("%.60q: %q, want %q", text, got, want)
+		defer full.Close()
+		o := &output{file: full}
+		for _, text := range writes {
+			if n, err := o.Write([]byte(text)); n != len(text) || err != nil {
+				t.Errorf("wrote %d of %d bytes, %v", n, len(text), err)
+			}
+		}
+		if got := o.lastWords(); got != want {
+			t.Errorf("%.60q: %q, want %q", writes, got, want)
+		}
+		if len(o.tail) > 2*tailBytes {
+			t.Errorf("%d bytes are kept", len(o.tail))
 		}
 	}
+	f("")
 	f("", "")
-	f("x\nplanecheck: one\ny\nplanecheck: two\nthe rest\n", "two")
-	f(strings.Repeat("a line\n", tailBytes)+"planecheck: the end", "the end")
-	if got := lastWords("/nowhere"); got != "" {
-		t.Errorf("%q of a file that is not there", got)
+	f("two", "x\nplanecheck: one\ny\nplane", "check: two\nthe rest\n")
+	f("the end", strings.Repeat("a line\n", tailBytes), "planecheck: the end")
+	var kept strings.Builder
+	o := &output{file: &kept}
+	if _, err := o.Write([]byte("all of it")); err != nil || kept.String() != "all of it" {
+		t.Errorf("the file has %q, %v", kept.String(), err)
 	}
 }
