@@ -143,18 +143,14 @@ func SplitSpecs(list string) []string {
 // others are, where it may be and the spec does not choose. Any other spec stays as
 // it is, a wrong one too.
 func ThroughProxy(spec string) string {
-	const key = "proxy"
-	k, _, err := parseSpec(spec)
-	may := slices.ContainsFunc(k.options, func(o option) bool { return o.key == key })
-	_, options, given := strings.Cut(spec, ":")
-	chosen := slices.ContainsFunc(strings.Split(options, ","), func(o string) bool { return strings.HasPrefix(o, key+"=") })
-	switch {
-	case err != nil || !may || chosen:
-		return spec
-	case given:
-		return spec + "," + key + "=on"
+	with := spec + ":proxy=on"
+	if strings.Contains(spec, ":") {
+		with = spec + ",proxy=on"
 	}
-	return spec + ":" + key + "=on"
+	if _, _, err := parseSpec(with); err != nil { // it has no such option, or says it already
+		return spec
+	}
+	return with
 }
 
 // parseSpec splits "name[:key=value[,key=value...]]" and fills in defaults.
