@@ -34,7 +34,7 @@ var _ = Describe("The removal of a last finalizer", Ordered, func() {
 	)
 	BeforeAll(func(ctx SpecContext) {
 		late = &lateDelete{}
-		maps = startBehind(ctx, late).CoreV1().ConfigMaps(metav1.NamespaceDefault)
+		maps = startBehind(ctx, proxy.Unary(late.call)).clients.CoreV1().ConfigMaps(metav1.NamespaceDefault)
 	})
 
 	It("by PATCH deletes the next object of that name, finalizers and all", func(ctx SpecContext) {
@@ -99,15 +99,21 @@ var _ = Describe("The removal of a last finalizer", Ordered, func() {
 	})
 })
 
-// startBehind starts a control plane that reaches its store through a proxy.
-func startBehind(ctx SpecContext, between *lateDelete) *kubernetes.Clientset {
+// behind is a control plane that reaches its store through a proxy.
+type behind struct {
+	store   string // the store's own endpoint
+	plane   *apiserver.ControlPlane
+	clients *kubernetes.Clientset
+}
+
+func startBehind(ctx SpecContext, between proxy.Interference) behind {
 	GinkgoHelper()
 	dir := GinkgoT().TempDir()
 	backend, err := storage.Open("etcd:members=1", storage.Options{Dir: dir})
 	Expect(err).NotTo(HaveOccurred())
 	Expect(backend.Start(ctx)).To(Succeed())
 	DeferCleanup(backend.Stop)
-	p, err := proxy.Start(proxy.Options{Upstream: backend.Endpoints()[0], Interference: []proxy.Interference{proxy.Unary(between.call)}})
+	p, err := proxy.Start(proxy.Options{Upstream: backend.Endpoints()[0], Interference: []proxy.Interference{between}})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(p.Close)
 	plane, err := apiserver.Start(ctx, apiserver.Config{
@@ -119,7 +125,7 @@ func startBehind(ctx SpecContext, between *lateDelete) *kubernetes.Clientset {
 	Expect(err).NotTo(HaveOccurred())
 	clients, err := kubernetes.NewForConfig(config)
 	Expect(err).NotTo(HaveOccurred())
-	return clients
+	return behind{backend.Endpoints()[0], plane, clients}
 }
 
 func withFinalizer(name string) *corev1.ConfigMap {

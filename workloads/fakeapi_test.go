@@ -9,6 +9,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,6 +41,7 @@ type fakeAPI struct {
 	refuse  []refusal
 	cut     chan struct{} // closed and renewed to end all watches
 	stopped bool          // pods stay Pending
+	litter  bool          // pods outlive their Deployment
 	served  map[string]int
 }
 
@@ -282,7 +284,9 @@ func (a *fakeAPI) deployment(r *http.Request, verb, namespace, name string) (bod
 		return fakeBody(d), 200, ""
 	case "delete":
 		a.put("deployments", "DELETED", old.DeepCopy())
-		a.removePods(namespace, name)
+		if !a.litter {
+			a.removePods(namespace, name)
+		}
 		return nil, 200, ""
 	}
 	return fakeBody(old), 200, ""
@@ -294,7 +298,13 @@ func (a *fakeAPI) list(r *http.Request, resource string) (body []byte, code int,
 	from, _ := strconv.Atoi(r.URL.Query().Get("continue"))
 	meta := metav1.ListMeta{ResourceVersion: strconv.Itoa(a.rev)}
 	keys := sortedKeys(a.objects[resource])
-	to := min(len(keys), from+limit)
+	if _, name, ok := strings.Cut(r.URL.Query().Get("labelSelector"), nameLabel+"="); ok {
+		keys = slices.DeleteFunc(keys, func(k string) bool { return a.objects[resource][k].GetLabels()[nameLabel] != name })
+	}
+	to := len(keys)
+	if limit > 0 {
+		to = min(to, from+limit)
+	}
 	if to < len(keys) {
 		meta.Continue = strconv.Itoa(to)
 	}
@@ -304,6 +314,9 @@ func (a *fakeAPI) list(r *http.Request, resource string) (body []byte, code int,
 			l.Items = append(l.Items, *a.objects[resource][k].(*appsv1.Deployment))
 		}
 		return fakeBody(l), 200, ""
+	}
+	if resource == "replicasets" {
+		return fakeBody(&appsv1.ReplicaSetList{ListMeta: meta}), 200, ""
 	}
 	l := &corev1.PodList{ListMeta: meta}
 	for _, k := range keys[from:to] {

@@ -17,6 +17,7 @@ import (
 
 var (
 	deploymentResource = client.Resource{Group: "apps", Version: "v1", Plural: "deployments"}
+	replicaSetResource = client.Resource{Group: "apps", Version: "v1", Plural: "replicasets"}
 	namespaceResource  = client.Resource{Version: "v1", Plural: "namespaces"}
 	serviceResource    = client.Resource{Version: "v1", Plural: "services"}
 	accountResource    = client.Resource{Version: "v1", Plural: "serviceaccounts"}

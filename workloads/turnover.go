@@ -26,7 +26,7 @@ const (
 	// once: while nobody answers they pile up.
 	turnoverAtOnce = 16
 	// settlePoll is the pause before a Deployment is asked for again that could
-	// not be settled.
+	// not be settled, or whose pods are not collected yet.
 	settlePoll = 250 * time.Millisecond
 )
 
@@ -152,12 +152,19 @@ func (t *Turnover) wasRolled(i int) bool {
 	return t.rolled[i]
 }
 
-// recreate deletes a Deployment, if there is one, and creates it as Fill did.
+// recreate deletes a Deployment, if there is one, and creates it as Fill did once
+// all that the old one owned is collected. A name that is taken again before the
+// garbage collector has seen it free can leave that behind for good
+// (docs/findings/0019), which would be found in every run whose faults make it look
+// away.
 func (t *Turnover) recreate(ctx context.Context, i int, now *appsv1.Deployment, due history.Time) error {
 	if now != nil {
 		if err := t.d.removeExactly(ctx, i, now.UID, due); err != nil {
 			return err
 		}
+	}
+	if err := t.d.collected(ctx, i); err != nil {
+		return err
 	}
 	if _, err := t.d.create(ctx, i, due); err != nil && !client.IsAlreadyExists(err) {
 		return err
@@ -258,6 +265,57 @@ func (d *Density) deployed(ctx context.Context, i int) (*appsv1.Deployment, erro
 		return nil, fmt.Errorf("decode deployment %s/%s: %w", planned.Namespace, planned.Name, err)
 	}
 	return now, nil
+}
+
+// collected returns when the i-th Deployment, which was deleted, has neither
+// ReplicaSets nor pods that nobody has deleted; or when it is there again, because
+// a write of before was carried out late.
+func (d *Density) collected(ctx context.Context, i int) error {
+	for {
+		left, err := d.leftBehind(ctx, i)
+		if err != nil || left == 0 {
+			return err
+		}
+		if now, err := d.deployed(ctx, i); err != nil || now != nil {
+			return err
+		}
+		select {
+		case <-time.After(settlePoll):
+		case <-ctx.Done():
+			planned := d.plan.Deployments[i]
+			return fmt.Errorf("wait for the garbage collector: deployment %s/%s is deleted and has left %d ReplicaSets and pods: %w",
+				planned.Namespace, planned.Name, left, context.Cause(ctx))
+		}
+	}
+}
+
+// leftBehind counts the ReplicaSets and pods of the i-th Deployment that are not
+// being deleted.
+func (d *Density) leftBehind(ctx context.Context, i int) (int, error) {
+	planned, left := d.plan.Deployments[i], 0
+	for _, resource := range []client.Resource{replicaSetResource, podResource} {
+		resp, err := d.sender.send(ctx, client.Request{
+			Verb: "list", Resource: resource, Namespace: planned.Namespace,
+			Query: url.Values{"labelSelector": {nameLabel + "=" + planned.Name}},
+		}, never)
+		if err != nil {
+			return 0, err
+		}
+		_, _, raw, err := wire.Unwrap(resp.Body)
+		if err == nil {
+			_, err = wire.ScanList(raw, func(item []byte) error {
+				meta, err := wire.ScanMeta(item)
+				if err == nil && !meta.Deleting {
+					left++
+				}
+				return err
+			})
+		}
+		if err != nil {
+			return 0, fmt.Errorf("read the %s of deployment %s/%s: %w", resource.Plural, planned.Namespace, planned.Name, err)
+		}
+	}
+	return left, nil
 }
 
 func (d *Density) removeExactly(ctx context.Context, i int, uid types.UID, due history.Time) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,6 +100,7 @@ func TestTurnover(t *testing.T) {
 		// What a store that went back in time has left.
 		gone, late := d.plan.Deployments[(same+1)%4], d.plan.Deployments[same]
 		delete(a.objects["deployments"], gone.Namespace+"/"+gone.Name)
+		a.removePods(gone.Namespace, gone.Name)
 		a.objects["deployments"][late.Namespace+"/"+late.Name].(*appsv1.Deployment).Spec.Template.Annotations[revisionAnnotation] = "77"
 	})
 	if err := turn.Settle(ctx); err != nil {
@@ -126,6 +128,65 @@ func TestTurnoverComesLate(t *testing.T) {
 	}
 	if n := len(a.revisions()); n != 4 {
 		t.Errorf("%d Deployments are left", n)
+	}
+}
+
+// The name of a Deployment is not taken again before its pods are collected.
+func TestTurnoverWaitsForTheCollector(t *testing.T) {
+	a, d := turning(t)
+	planned := d.plan.Deployments[0]
+	made := func() (made int, there bool) {
+		a.locked(func() {
+			made, there = a.served["create deployments"], a.objects["deployments"][planned.Namespace+"/"+planned.Name] != nil
+		})
+		return made, there
+	}
+	var lists int
+	a.locked(func() { a.litter, lists = true, a.served["list pods"] })
+	before, _ := made()
+	ctx, cancel := context.WithTimeout(t.Context(), testPatience)
+	defer cancel()
+	turn := &Turnover{d: d, rolled: map[int]bool{}}
+	done := make(chan error, 1)
+	go func() { done <- turn.do(ctx, ChurnOperation{Kind: Recreate}, 0) }()
+	for listed := 0; listed < 2; { // it has found the pods, and looks again
+		select {
+		case err := <-done:
+			t.Fatalf("it did not wait: %v", err)
+		case <-ctx.Done():
+			t.Fatalf("the pods were listed %d times", listed)
+		case <-time.After(time.Millisecond):
+		}
+		a.locked(func() { listed = a.served["list pods"] - lists })
+	}
+	if n, there := made(); n != before || there {
+		t.Errorf("%d Deployments were created before the pods were collected", n-before)
+	}
+	a.locked(func() { a.removePods(planned.Namespace, planned.Name) })
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if n, there := made(); n != before+1 || !there {
+		t.Errorf("%d Deployments were created; there: %v", n-before, there)
+	}
+	// One that is there again by then, because of a write that came late, is waited for no more.
+	now, err := d.deployed(ctx, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := now.DeepCopy()
+	other.UID = "another"
+	if err := turn.recreate(ctx, 0, other, 0); err != nil {
+		t.Error(err)
+	}
+	if n, there := made(); n != before+2 || !there {
+		t.Errorf("%d Deployments were created; there: %v", n-before, there)
+	}
+	// A collector that stays away is named.
+	short, end := context.WithTimeout(ctx, 2*settlePoll)
+	defer end()
+	if err := turn.do(short, ChurnOperation{Kind: Recreate}, 0); err == nil || !strings.Contains(err.Error(), "has left 10 ReplicaSets and pods") {
+		t.Errorf("the collector stays away: %v", err)
 	}
 }
 
