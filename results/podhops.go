@@ -21,6 +21,7 @@ type pod struct {
 	due, created, bound, saw, running, seen history.Time
 	hops                                    uint8 // bit per hop: recorded
 	deleted                                 bool
+	gone                                    bool // the watcher saw it go
 }
 
 type hop int
@@ -88,7 +89,7 @@ func (p *PodLife) apply(key uint64, e podEvent) {
 	defer s.mu.Unlock()
 	s.forget(e.at)
 	was, known := s.pods[key]
-	if e.created && was.deleted {
+	if e.created && (was.deleted || was.gone) {
 		// A new pod under the name of a deleted one.
 		was = pod{}
 	}
@@ -99,7 +100,7 @@ func (p *PodLife) apply(key uint64, e podEvent) {
 		delete(s.pods, key)
 		return
 	}
-	if now.deleted && !was.deleted || !known && !e.created {
+	if now.over() && !was.over() || !known && !e.created {
 		s.leaving = append(s.leaving, leavingPod{key, e.at})
 	}
 	p.recordHops(&now)
@@ -122,10 +123,16 @@ func (p *pod) enter(e podEvent) {
 	set(&p.saw, e.saw)
 	set(&p.seen, e.seen)
 	p.deleted = p.deleted || e.deleted
+	// What is seen Running after that is another pod of the name.
+	p.gone = (p.gone || e.gone) && !e.seen
 }
 
+func (p *pod) over() bool { return p.deleted || p.gone }
+
 // count keeps the totals. Running pods are in the store from the commit of
-// Running to that of their deletion, in whichever order the two are reported.
+// Running to that of their deletion, in whichever order the two are reported. A
+// commit is not reported when its client goes away before it is answered; then the
+// watcher tells of it.
 func (p *PodLife) count(was, now pod, e podEvent) {
 	if e.created {
 		p.created.Add(1)
@@ -146,7 +153,7 @@ func (p *PodLife) count(was, now pod, e podEvent) {
 }
 
 func (p *pod) liveRunning() int64 {
-	if p.running != 0 && !p.deleted {
+	if (p.running != 0 || p.seen != 0) && !p.over() {
 		return 1
 	}
 	return 0
@@ -182,7 +189,7 @@ func (s *podShard) forget(now history.Time) {
 	n := 0
 	for n < len(s.leaving) && now.Sub(s.leaving[n].at) > podLinger {
 		key := s.leaving[n].key
-		if x, ok := s.pods[key]; ok && (x.deleted || x.created == 0) {
+		if x, ok := s.pods[key]; ok && (x.over() || x.created == 0) {
 			delete(s.pods, key)
 		}
 		n++

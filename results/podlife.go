@@ -57,7 +57,7 @@ type PodCounts struct {
 	Seen    int64 `json:"seen"`     // pods that the measuring watcher saw Running
 	Deleted int64 `json:"deleted"`  // removed from the store
 	Live    int64 `json:"live"`     // Created - Deleted
-	LiveRun int64 `json:"live_run"` // pods in the store whose Running was committed
+	LiveRun int64 `json:"live_run"` // pods in the store whose Running was committed, or seen
 	// Unreadable counts writes of pods that were in neither protobuf nor JSON, such
 	// as those of a server that encrypts at rest. Hops are then missing.
 	Unreadable int64 `json:"unreadable,omitempty"`

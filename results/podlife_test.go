@@ -165,6 +165,40 @@ func TestPodSeenAfterItsDeletionCounts(t *testing.T) {
 	}
 }
 
+// A commit is not reported when the client that asked for it is gone before the
+// answer.
+func TestPodWhoseCommitsAreNotReported(t *testing.T) {
+	p := NewPodLife("fill")
+	live := func(want int64, when string) {
+		t.Helper()
+		if c := p.Counts(); c.LiveRun != want {
+			t.Errorf("%d pods run %s, want %d", c.LiveRun, when, want)
+		}
+	}
+	pod := podTimes{p, "ns-1", "web-5d4f8b6c7-abcde"}
+	pod.created(10)
+	pod.bound(11)
+	live(0, "before")
+	pod.seen("MODIFIED", "Running", 13)
+	live(1, "once it was seen")
+	pod.running(14)
+	live(1, "when the report comes late")
+	pod.seen("DELETED", "Running", 15)
+	live(0, "once it was seen to go")
+	pod.seen("ADDED", "Running", 16)
+	live(1, "when one of the same name is seen")
+	pod.seen("DELETED", "Running", 17)
+	pod.deleted(18)
+	live(0, "when the report of the deletion comes late")
+	podTimes{p, "ns-1", "other"}.created(20)
+	for i := range podShards * 4 { // enough for every shard to forget
+		podTimes{p, "ns-2", fmt.Sprint("later-", i)}.created(18 + 2*int(podLinger.Seconds()))
+	}
+	if _, known := p.shards[p.hash("ns-1", pod.name)%podShards].pods[p.hash("ns-1", pod.name)]; known {
+		t.Error("it is remembered for good")
+	}
+}
+
 func TestPodUnderAnOldName(t *testing.T) {
 	p := NewPodLife("churn")
 	pod := podTimes{p, "ns-1", "web-0"}

@@ -137,8 +137,8 @@ func (x *execution) drain(ctx context.Context) (*workloads.PhaseResult, error) {
 	return &result, err
 }
 
-// expectRunning compares the store, not what the simulation believes, with the
-// plan. A phase that was cut short owes nothing.
+// expectRunning compares the store and its watch, not what the simulation believes,
+// with the plan. A phase that was cut short owes nothing.
 func (x *execution) expectRunning(ctx context.Context, phase string) {
 	if ctx.Err() != nil {
 		return
