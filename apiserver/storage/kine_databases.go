@@ -12,6 +12,7 @@ const (
 	kinePostgresName = "kine-postgres"
 	kineMariaDBName  = "kine-mariadb"
 	kineNATSName     = "kine-nats"
+	kineT4Name       = "kine-t4"
 )
 
 // kineInMemory is kine's own store in memory, which ends with its process.
@@ -45,4 +46,21 @@ func (kineOnNATS) Keeps() bool { return true }
 
 func (kineOnNATS) Settings() map[string]string {
 	return map[string]string{"driver": "nats", "history": "10", "fsync": "every 2 minutes"}
+}
+
+// kineOnT4 is the store t4 (github.com/t4db/t4), which kine links, as one node
+// without an object store: its log and its Pebble database are in a directory, and
+// the log is synced before a write is answered (internal/wal).
+type kineOnT4 struct{}
+
+func (kineOnT4) Start(_ context.Context, dir string, _ func(error)) (string, error) {
+	return "t4://" + filepath.Join(dir, "data"), nil
+}
+
+func (kineOnT4) Stop() error { return nil }
+
+func (kineOnT4) Keeps() bool { return true }
+
+func (kineOnT4) Settings() map[string]string {
+	return map[string]string{"driver": "t4", "fsync": "true"}
 }

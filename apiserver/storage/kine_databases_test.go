@@ -106,10 +106,13 @@ func testDatabaseLives(t *testing.T, spec string) {
 	}
 }
 
-// kine on its own NATS server comes back with what it held.
-func TestKineOnNATSLives(t *testing.T) {
+// What is linked into kine and keeps its data in files comes back with what it held.
+func TestKineOnNATSLives(t *testing.T) { testKineLives(t, kineNATSName) }
+func TestKineOnT4Lives(t *testing.T)   { testKineLives(t, kineT4Name) }
+
+func testKineLives(t *testing.T, spec string) {
 	t.Parallel()
-	k := startKine(t, kineNATSName, Options{})
+	k := startKine(t, spec, Options{})
 	const key = "/registry/a"
 	mustPut(t, dial(t, k.Endpoints()...), key, "kept", 0)
 	if n, err := k.DiskBytes(); n == 0 || err != nil {

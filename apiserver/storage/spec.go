@@ -41,6 +41,7 @@ func kinds() []kind {
 		onKine(kineMariaDBName, func(logs string) kineData { return database.MariaDB(logs) }, kine.Versions()...),
 		onKine(kineMemoryName, func(string) kineData { return kineInMemory{} }, "v0.17.5"),
 		onKine(kineNATSName, func(string) kineData { return kineOnNATS{} }, "v0.17.5"),
+		onKine(kineT4Name, func(string) kineData { return kineOnT4{} }, "v0.17.5"),
 		orThroughProxy(kind{name: memoryName, open: func(_ map[string]string, opt Options) (Backend, error) { return newMemory(opt), nil }}),
 		{name: externalName, open: func(_ map[string]string, opt Options) (Backend, error) { return newExternal(opt) }},
 	}
