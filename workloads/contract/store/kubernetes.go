@@ -38,6 +38,8 @@ func (g *generator) kubernetes(old bool) *request {
 		return &request{shape: ofTxn(r), message: r}
 	case n < 40:
 		return &request{shape: Compactor, message: g.compactor()}
+	case n < 43:
+		return &request{shape: CompactorGet, message: &pb.RangeRequest{Key: []byte(compactKey)}}
 	case n < 62:
 		r := g.lookUp()
 		return &request{shape: ofRange(r), message: r}
@@ -49,11 +51,28 @@ func (g *generator) kubernetes(old bool) *request {
 	case n < 83 && !old:
 		return &request{shape: Compact, message: g.compaction()}
 	default:
-		r := &pb.WatchCreateRequest{Key: []byte(g.resource()), PrevKv: true, ProgressNotify: true}
-		r.RangeEnd = after(string(r.Key))
-		r.StartRevision = g.start(old)
+		r := g.watchOf(old)
 		return &request{shape: g.ofWatch(r), message: r}
 	}
+}
+
+// watchOf is the watch of a resource, as a cache has it, that of one object, which a
+// server without a cache passes on, or the compactor's of its own key, from the
+// revision on at which it has got it.
+func (g *generator) watchOf(old bool) *pb.WatchCreateRequest {
+	switch g.rng.IntN(8) {
+	case 0, 1:
+		r := &pb.WatchCreateRequest{Key: []byte(compactKey), StartRevision: g.revision}
+		if !old { // at that revision it could be compacted before it is looked at
+			r.StartRevision++
+		}
+		return r
+	case 2:
+		return &pb.WatchCreateRequest{Key: g.key(), PrevKv: true, ProgressNotify: true, StartRevision: g.start(old)}
+	}
+	r := &pb.WatchCreateRequest{Key: []byte(g.resource()), PrevKv: true, ProgressNotify: true, StartRevision: g.start(old)}
+	r.RangeEnd = after(string(r.Key))
+	return r
 }
 
 // write is a create, an update or a delete.
@@ -123,6 +142,8 @@ func (g *generator) start(old bool) int64 {
 
 func (g *generator) ofWatch(r *pb.WatchCreateRequest) Shape {
 	switch start := r.GetStartRevision(); {
+	case string(r.GetKey()) == compactKey && start <= g.revision+1:
+		return CompactorWatch
 	case start == 0 || start == g.revision+1:
 		return WatchNow
 	case start > g.revision:

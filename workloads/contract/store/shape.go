@@ -21,6 +21,8 @@ const (
 	Update         Shape = "UpdateAsModel"
 	Delete         Shape = "DeleteAsModel"
 	Compactor      Shape = "CompactorTxnAsModel"
+	CompactorGet   Shape = "CompactorGetAsModel"
+	CompactorWatch Shape = "CompactorWatchAsModel"
 	Compact        Shape = "CompactAsModel"
 	Grant          Shape = "LeaseGrantAsModel"
 	Expiry         Shape = "LeaseExpiryAsModel"
@@ -52,6 +54,8 @@ var shapes = []shapeRow{
 	{Update, "a Txn that puts a key at the revision that it has, or else shows it", 30},
 	{Delete, "a Txn that deletes a key at the revision that it has, or else shows it", 30},
 	{Compactor, "the Txn on compact_rev_key by which API servers agree who compacts", 10},
+	{CompactorGet, "the Range of compact_rev_key, without a limit, by which API servers learn what others have compacted", 10},
+	{CompactorWatch, "the Watch of compact_rev_key, one key without previous values, from the revision of that Range on", 8},
 	{Compact, "a Compact, of revisions that can be compacted and of others", 10},
 	{Grant, "a LeaseGrant, and the lease of keys", 5},
 	{Expiry, "the end of a lease: the keys that it takes with it, in time and not before", 2},
@@ -75,6 +79,8 @@ func Shapes() []Shape {
 // ofRange is the shape of a read.
 func ofRange(r *pb.RangeRequest) Shape {
 	switch {
+	case string(r.GetKey()) == compactKey:
+		return CompactorGet
 	case r.GetCountOnly():
 		return Count
 	case r.GetKeysOnly():

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/planecheck/planecheck/apiserver/storage/memory"
 	"github.com/planecheck/planecheck/workloads/contract/store"
@@ -134,6 +137,66 @@ func TestModelIsItself(t *testing.T) {
 		}
 		if v.Answers < v.Least {
 			t.Errorf("%s: %d answers, %d are needed", v.Shape, v.Answers, v.Least)
+		}
+	}
+}
+
+// oneKey lies about watches of one key: what is told of compact_rev_key is left out,
+// and of other keys those behind them are told, too.
+type oneKey struct{ grpc.ServerStream }
+
+func (s oneKey) RecvMsg(m any) error {
+	err := s.ServerStream.RecvMsg(m)
+	if r, ok := m.(*pb.WatchRequest); ok {
+		if create := r.GetCreateRequest(); create != nil && len(create.GetRangeEnd()) == 0 && string(create.GetKey()) != "compact_rev_key" {
+			create.RangeEnd = []byte{0}
+		}
+	}
+	return err
+}
+
+func (s oneKey) SendMsg(m any) error {
+	if r, ok := m.(*pb.WatchResponse); ok && len(r.GetEvents()) > 0 && string(r.GetEvents()[0].GetKv().GetKey()) == "compact_rev_key" {
+		return nil
+	}
+	return s.ServerStream.SendMsg(m)
+}
+
+// TestOneKey has a store lie about its answers to the compactor, and about watches of
+// one key, and about nothing else.
+func TestOneKey(t *testing.T) {
+	get := grpc.ChainUnaryInterceptor(func(ctx context.Context, r any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		answer, err := next(ctx, r)
+		if read, ok := answer.(*pb.RangeResponse); ok && string(r.(*pb.RangeRequest).GetKey()) == "compact_rev_key" {
+			lie := proto.Clone(read).(*pb.RangeResponse) // the store holds what it answers with
+			for _, kv := range lie.GetKvs() {
+				kv.Value = []byte("another")
+			}
+			return lie, err
+		}
+		return answer, err
+	})
+	watch := grpc.ChainStreamInterceptor(func(server any, s grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+		return next(server, oneKey{s})
+	})
+	for _, test := range []struct {
+		lie  grpc.ServerOption
+		seen []store.Shape
+	}{{get, []store.Shape{store.CompactorGet}}, {watch, []store.Shape{store.CompactorWatch, store.WatchNow}}} {
+		verdicts, err := compare(t, serve(t, "store", test.lie), store.Strict)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, shape := range test.seen {
+			if verdicts[shape].Differ == 0 {
+				t.Errorf("%s: the lie was not seen in %d answers", shape, verdicts[shape].Answers)
+			}
+		}
+		for shape, v := range verdicts {
+			of := slices.Contains(test.seen, shape) || slices.Contains(test.seen, store.WatchNow) && strings.HasPrefix(string(shape), "Watch")
+			if v.Differ > 0 && !of {
+				t.Errorf("%s: %v", shape, v.First)
+			}
 		}
 	}
 }

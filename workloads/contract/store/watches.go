@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -51,7 +52,7 @@ func newWatches(c *Comparison) (*watches, error) {
 	rewrite(theirs, c.revs.to, c.lease)
 	for i, r := range []*pb.WatchCreateRequest{every, theirs} {
 		var err error
-		if w.all[i], err = listen(c.ctx, c.servers[i], c.events); err == nil {
+		if w.all[i], err = listen(c.ctx, c.servers[i], w.patience(i)); err == nil {
 			_, err = w.all[i].create(c.ctx, r)
 		}
 		if err != nil {
@@ -72,13 +73,22 @@ func (w *watches) close() {
 	}
 }
 
+// patience is how long an event may take of the model or the store. The model's is
+// always waited for: without it there is nothing to compare with.
+func (w *watches) patience(i int) time.Duration {
+	if i == 0 {
+		return w.Patience
+	}
+	return w.events
+}
+
 func (w *watches) listen() error {
 	for i, s := range w.servers {
 		if w.streams[i] != nil {
 			continue
 		}
 		var err error
-		if w.streams[i], err = listen(w.ctx, s, w.events); err != nil {
+		if w.streams[i], err = listen(w.ctx, s, w.patience(i)); err != nil {
 			return err
 		}
 	}
@@ -379,7 +389,7 @@ func (w *watches) settle() error {
 		return err
 	}
 	for _, id := range slices.Clone(w.live) { // with these there may be no progress
-		if w.open[id].lost || w.open[id].ask.GetStartRevision() > w.gen.revision {
+		if watch := w.open[id]; watch.lost || watch.ask.GetStartRevision() > w.gen.revision || !w.Anything && alone(watch.ask) {
 			if err := w.cancel(id); err != nil {
 				return err
 			}
@@ -399,6 +409,10 @@ func (w *watches) settle() error {
 	}
 	return nil
 }
+
+// alone says whether a watch has a stream of its own in API servers, on which nobody
+// asks for progress: the compactor's, which has a client of its own.
+func alone(r *pb.WatchCreateRequest) bool { return string(r.GetKey()) == compactKey }
 
 // progress asks for a notice, where there must be one.
 func (w *watches) progress() error {
