@@ -46,12 +46,15 @@ func (x *execution) judge(ctx context.Context, runErr error) {
 	}
 }
 
+// planComplete is the guarantee that says whether a run came to its end.
+const planComplete = "PlanComplete"
+
 // judgePlan says whether everything was done that was planned. A plan that was
 // cut short by a person or by a fault of ours proves nothing; one that the
 // control plane did not carry out within generous bounds is a failure of it.
 func (x *execution) judgePlan(runErr error) checkers.Verdict {
 	v := checkers.Verdict{
-		Guarantee: "PlanComplete", Statement: "every phase of the plan ended as planned",
+		Guarantee: planComplete, Statement: "every phase of the plan ended as planned",
 		Checked: fmt.Sprintf("%d of %d phases", x.phasesDone(), len(x.plan.Phases)),
 	}
 	switch {

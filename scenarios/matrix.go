@@ -5,15 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"slices"
+	"strings"
 
+	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/results"
 )
 
 // Matrix prints what the runs in some directories came to, guarantee by guarantee
-// and backend by backend, the backends in the order in which they come first. A
-// run that nobody has judged is an error: it would be missing in silence.
-func (r *Runner) Matrix(dirs []string) error {
+// and backend by backend, the backends in the order in which they come first, and
+// below it what these runs were. A run that did not come to its end is told of there
+// and at its column, and so is each line "BACKEND CAUSE" of the file absent, of a
+// backend that could not be run at all; "": there is no such file.
+func (r *Runner) Matrix(dirs []string, absent string) error {
 	var columns []results.Column
+	var notes []string
 	for _, dir := range dirs {
 		run, err := results.Load(dir)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -22,16 +29,39 @@ func (r *Runner) Matrix(dirs []string) error {
 		if err != nil {
 			return err
 		}
-		if run.Verdict.Outcome == "" {
-			return Usagef("the run in %s has no verdict: it was cut short", dir)
-		}
 		var plan struct{ World World }
 		if err := json.Unmarshal(run.Plan, &plan); err != nil {
 			return fmt.Errorf("read the plan in %s: %w", dir, err)
 		}
 		columns = addTo(columns, plan.World.Backend, run)
+		if cause := cutShort(run); cause != "" {
+			notes = append(notes, fmt.Sprintf("`%s`, seed %d, was cut short: %s", plan.World.Backend, run.Seed, cause))
+		}
+	}
+	missing, err := readAbsent(absent)
+	if err != nil {
+		return err
+	}
+	if len(columns)+len(missing) == 0 {
+		return Usagef("no run directory is named")
+	}
+	about := aboutRuns(columns)
+	for i := range columns {
+		if slices.ContainsFunc(columns[i].Runs, func(run *results.Run) bool { return cutShort(run) != "" }) {
+			columns[i].Backend += " (cut short)"
+		}
+	}
+	for _, m := range missing {
+		columns = append(columns, results.Column{Backend: m.backend + " (not run)"})
+		notes = append(notes, fmt.Sprintf("`%s` was not run: %s", m.backend, m.cause))
 	}
 	fmt.Fprint(r.Out, results.RenderMatrix(columns))
+	if about != "" {
+		fmt.Fprintf(r.Out, "\n%s\n", about)
+	}
+	if len(notes) > 0 {
+		fmt.Fprintf(r.Out, "\n* %s\n", strings.Join(notes, "\n* "))
+	}
 	return nil
 }
 
@@ -43,4 +73,98 @@ func addTo(columns []results.Column, backend string, run *results.Run) []results
 		}
 	}
 	return append(columns, results.Column{Backend: backend, Runs: []*results.Run{run}})
+}
+
+// cutShort is why a run did not come to its end, on one line, "" if it did.
+func cutShort(run *results.Run) string {
+	for _, v := range run.Verdict.Guarantees {
+		if v.Guarantee == planComplete && v.Outcome != checkers.Pass {
+			return oneLine(v.Detail)
+		}
+	}
+	if run.Verdict.Outcome == "" {
+		return "it has no verdict"
+	}
+	return ""
+}
+
+// oneLine is a text on one line, of which a page shows so much.
+func oneLine(text string) string {
+	const most = 300
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "") + " ..."
+	}
+	return text
+}
+
+// notRun is a backend that could not be run.
+type notRun struct{ backend, cause string }
+
+func readAbsent(file string) (all []notRun, err error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, Usagef("--absent: %v", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		backend, cause, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if !ok {
+			return nil, Usagef("--absent %s: the line %q is not of a backend and the cause why it could not be run", file, strings.TrimSpace(line))
+		}
+		all = append(all, notRun{backend, oneLine(cause)})
+	}
+	return all, nil
+}
+
+// aboutRuns says what the runs were: a table that is written by one command and
+// kept in a page would be out of date in whatever the page says of it.
+func aboutRuns(columns []results.Column) string {
+	var names, seeds, sizes, days, versions []string
+	most := 0
+	for _, c := range columns {
+		most = max(most, len(c.Runs))
+		for _, run := range c.Runs {
+			add(&names, "`"+run.Name+"`")
+			add(&seeds, fmt.Sprint(run.Seed))
+			add(&sizes, fmt.Sprint(run.Nodes))
+			add(&days, run.Started.UTC().Format("2 January 2006"))
+			for _, v := range versionsOf(run) {
+				add(&versions, v)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	many := "one run on each"
+	if most > 1 {
+		many = fmt.Sprintf("up to %d runs on each", most)
+	}
+	return fmt.Sprintf("%s, %s, seed %s, %s nodes, %s (UTC); %s.", strings.Join(names, ", "), many,
+		strings.Join(seeds, ", "), strings.Join(sizes, ", "), strings.Join(days, ", "), strings.Join(versions, ", "))
+}
+
+func add(list *[]string, text string) {
+	if !slices.Contains(*list, text) {
+		*list = append(*list, text)
+	}
+}
+
+// versionsOf are those that decide what a run says of a store.
+func versionsOf(run *results.Run) (all []string) {
+	for _, v := range []struct{ name, key string }{
+		{"planecheck", "planecheck"}, {"Kubernetes", "kubernetes (as served)"}, {"etcd", "go.etcd.io/etcd/server/v3"},
+	} {
+		if version := run.Versions[v.key]; version != "" {
+			all = append(all, v.name+" "+version)
+		}
+	}
+	var settings struct{ Store map[string]string }
+	if json.Unmarshal(run.Settings, &settings) == nil && settings.Store["driver"] != "" { // only kine has drivers
+		all = append(all, "kine "+settings.Store["version"])
+	}
+	return all
 }

@@ -42,7 +42,7 @@ var _ = Describe("The contract of a store", func() {
 
 		By("putting it into the matrix")
 		var out strings.Builder
-		Expect((&scenarios.Runner{Out: &out}).Matrix([]string{dir})).To(Succeed())
+		Expect((&scenarios.Runner{Out: &out}).Matrix([]string{dir}, "")).To(Succeed())
 		Expect(out.String()).To(And(ContainSubstring("| etcd-process:members=1 |"), ContainSubstring("| store | CountAsModel | **Fail** |")))
 	})
 
