@@ -32,6 +32,22 @@ var _ = Describe("The contract of a store", func() {
 		Entry("memory", "memory", Label("quick")),
 	)
 
+	// What fails with certainty of what docs/findings/README.md lists, and which requests
+	// that come one after the other must be answered as the model does: the rest is a
+	// matter of time.
+	It("is broken by kine on SQLite where that is known, and kept elsewhere", Label("quick"), func(ctx SpecContext) {
+		run, _ := runOnce(ctx, scenario("contract/store"), func(o *scenarios.Options) { o.World.Backend = "kine-sqlite" })
+		for _, name := range []string{string(store.Delete), string(store.WatchFuture), "Replay", "CompactedCancel"} {
+			Expect(outcomeOf(run, name)).To(BeEquivalentTo(checkers.Fail), "%s: if kine was mended, say so in docs/findings", name)
+		}
+		for _, s := range []store.Shape{
+			store.Get, store.List, store.Stream, store.Count, store.KeysOnly, store.Create, store.Update, store.Compactor, store.CompactorGet, store.CompactorWatch,
+			store.Compact, store.Grant, store.Expiry, store.WatchNow, store.WatchCompacted, store.Status,
+		} {
+			Expect(outcomeOf(run, string(s))).To(BeEquivalentTo(checkers.Pass), "%s", s)
+		}
+	})
+
 	It("is seen broken where a store lies, by the shape of the request and by the history", Label("long"), func(ctx SpecContext) {
 		run, dir := runOnce(ctx, scenario("contract/store"), func(o *scenarios.Options) {
 			o.World.Backend, o.World.Lie = "etcd-process:members=1", "store/wrong-count"
