@@ -50,12 +50,15 @@ var _ = Describe("On another store than etcd", func() {
 		c.expectNothingLeft()
 	})
 
-	It("a store that ends by itself ends the run, with its name and why", Label("long"), func() {
+	It("a store that ends by itself fails the run, with its name and why", Label("long"), func() {
 		c := startCommand("scale", "--backend", "kine-sqlite", "--nodes", "10", "--pods", "100", "--hold", "5m")
 		c.waitForPhase("hold")
 		Expect(syscall.Kill(kine(c), syscall.SIGKILL)).To(Succeed())
-		Expect(c.wait()).To(Equal(scenarios.ExitHarness), c.output())
-		Expect(c.output()).To(ContainSubstring("kine died: signal: killed"))
+		Expect(c.wait()).To(Equal(scenarios.ExitFail), c.output())
+		v := judged(c, "StoreLived")
+		Expect(v.Outcome).To(BeEquivalentTo(checkers.Fail))
+		Expect(v.Detail).To(ContainSubstring("kine died: signal: killed"))
+		Expect(judged(c, "NoComponentDied").Outcome).To(BeEquivalentTo(checkers.Pass))
 		c.expectNothingLeft()
 	})
 })

@@ -45,6 +45,8 @@ type execution struct {
 	// violation is what broke the run from the control plane's side, such as
 	// a component that died. A fault of the harness is never put here.
 	violation error
+	// lost is the end of the store that nobody asked for; nil: it lives.
+	lost *lostStore
 	// interrupted is set when a person or a fault of ours cut the run short.
 	interrupted bool
 	acts        interventions
@@ -159,26 +161,15 @@ func watchPlane(ctx context.Context, plane *apiserver.ControlPlane, cancel conte
 	}
 }
 
-// watchStore cancels everything when a member of the store dies that nobody
-// stopped.
-func watchStore(ctx context.Context, backend storage.Backend, cancel context.CancelCauseFunc) {
-	n, ok := backend.(storage.DeathNotifier)
-	if !ok {
-		return
-	}
-	select {
-	case err := <-n.Died():
-		cancel(fmt.Errorf("the store lost a member that nobody stopped: %w", err))
-	case <-ctx.Done():
-	}
-}
-
 // startFailed sorts why the control plane did not come up. A component that
 // does not start is a failure of it: its binaries and arguments may be a
 // person's own, and its last log lines say what it is about.
 func (x *execution) startFailed(ctx context.Context, err error) error {
 	var component *apiserver.ComponentError
+	var lost *lostStore
 	switch cause := context.Cause(ctx); {
+	case errors.As(cause, &lost):
+		return x.storeLost(lost)
 	case cause != nil:
 		x.interrupted = true
 		return cause
@@ -188,16 +179,19 @@ func (x *execution) startFailed(ctx context.Context, err error) error {
 	return err
 }
 
-// reason prefers why everything was cancelled to the error that followed, and
-// sorts a broken control plane from a broken harness.
+// reason prefers why everything was cancelled, or is in a moment, to the error
+// that followed, and sorts a broken control plane from a broken harness.
 func (x *execution) reason(ctx context.Context, phase string, err error) error {
 	var died *apiserver.ComponentError
+	var lost *lostStore
 	var seen *violationSeen
-	cause := context.Cause(ctx)
+	cause := awaitDeath(ctx)
 	switch {
 	case errors.As(cause, &died):
 		x.violation = died
 		return died
+	case errors.As(cause, &lost):
+		return x.storeLost(lost)
 	case errors.As(cause, &seen): // the history will show it again
 		return seen
 	case cause != nil:

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/planecheck/planecheck/apiserver"
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/judge"
@@ -16,7 +17,7 @@ import (
 // judge writes the verdict. runErr is how the execution ended. Once ctx is done
 // the history is left to `planecheck check`.
 func (x *execution) judge(ctx context.Context, runErr error) {
-	verdicts := []checkers.Verdict{x.judgePlan(runErr)}
+	verdicts := []checkers.Verdict{x.judgePlan(runErr), x.judgeStore()}
 	if x.plan.Manifest != nil {
 		verdicts = append(verdicts, x.judgeManifest())
 	}
@@ -117,7 +118,9 @@ func (x *execution) judgeLeases() checkers.Verdict {
 
 func (x *execution) judgeComponents() checkers.Verdict {
 	v := checkers.Verdict{Guarantee: "NoComponentDied", Statement: "no component ended unless the plan stopped it"}
-	if (x.cluster == nil || x.cluster.plane == nil) && x.violation == nil {
+	var died *apiserver.ComponentError
+	errors.As(x.violation, &died)
+	if (x.cluster == nil || x.cluster.plane == nil) && died == nil {
 		v.Outcome, v.Detail = checkers.Invalid, "the control plane did not start"
 		return v
 	}
@@ -125,8 +128,8 @@ func (x *execution) judgeComponents() checkers.Verdict {
 	if x.cluster != nil && x.cluster.plane != nil {
 		v.Checked = fmt.Sprintf("%d processes", len(x.cluster.plane.Components()))
 	}
-	if x.violation != nil {
-		v.Outcome, v.Detail = checkers.Fail, x.violation.Error()
+	if died != nil {
+		v.Outcome, v.Detail = checkers.Fail, died.Error()
 	}
 	return v
 }

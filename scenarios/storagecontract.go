@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/checkers"
@@ -66,24 +65,12 @@ func (x *execution) testStore(ctx context.Context) error {
 		if !storePhase(name) {
 			continue
 		}
-		err := x.phase(ctx, name)
-		var gone *store.GoneError
-		if errors.As(err, &gone) { // whoever has seen it die knows more
-			select {
-			case <-ctx.Done():
-			case <-time.After(deathBound):
-			}
-		}
-		if err != nil {
+		if err := x.phase(ctx, name); err != nil {
 			return x.reason(ctx, name, err)
 		}
 	}
 	return nil
 }
-
-// deathBound is how much later than a call of its clients the end of a member may
-// be noticed.
-const deathBound = 2 * time.Second
 
 // compareStore sends requests of every kind to the store and to the model, which
 // is the store in memory: it is held against etcd, in the same way, by its tests.

@@ -62,15 +62,15 @@ var _ = Describe("The contract of a store", func() {
 		Expect(out.String()).To(And(ContainSubstring("| etcd-process:members=1 |"), ContainSubstring("| store | CountAsModel | **Fail** |")))
 	})
 
-	It("ends with the cause where the store dies on the way, status 4", func() {
+	It("fails, with the cause, where the store dies on the way", func() {
 		c := startCommand("run", "contract/store", "--backend", "etcd-process:members=1")
 		c.waitForPhase("traffic")
 		Expect(syscall.Kill(c.children("")[0], syscall.SIGKILL)).To(Succeed())
-		Expect(c.wait()).To(Equal(scenarios.ExitHarness), c.output())
+		Expect(c.wait()).To(Equal(scenarios.ExitFail), c.output())
 		Expect(c.output()).To(ContainSubstring("the store lost a member that nobody stopped"))
 		run, err := results.Load(c.runDir())
 		Expect(err).NotTo(HaveOccurred())
-		Expect(run.Verdict.Outcome).To(BeEquivalentTo(checkers.Invalid))
+		Expect(run.Verdict.Outcome).To(BeEquivalentTo(checkers.Fail))
 		Expect(outcomeOf(run, string(store.Create))).To(BeEquivalentTo(checkers.Pass), "what was found before is kept")
 		c.expectNothingLeft()
 	})
