@@ -56,7 +56,7 @@ func (c *Collector) startPhase(name string) {
 func (c *Collector) Begin(name string, scrapes map[string]*Scrape) {
 	c.Servers.Begin(scrapes)
 	c.begun = history.Now()
-	c.phase = &Phase{Name: name, Started: c.begun.Wall()}
+	c.phase = &Phase{Name: name, Started: c.begun.Wall(), Begun: c.begun}
 	c.startPhase(name)
 }
 

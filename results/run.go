@@ -64,6 +64,8 @@ type Phase struct {
 	Name     string    `json:"name"`
 	Started  time.Time `json:"started"`
 	Duration Seconds   `json:"duration_seconds"`
+	// Begun is Started as a reading of the clock of the histories.
+	Begun history.Time `json:"begun_monotonic_ns,omitempty"`
 	// Incomplete says why the phase did not end as planned, if it did not.
 	Incomplete string `json:"incomplete,omitempty"`
 	// ChurnPerSecond is pod creations and deletions and requests of the class
@@ -77,7 +79,10 @@ type Phase struct {
 	Operators      *OperatorFigures `json:"operators,omitempty"` // nil without simulated controllers
 	Usage          map[string]Usage `json:"usage,omitempty"`
 	Profile        *ProfileSplit    `json:"profile,omitempty"` // of the harness
-	SLOs           []SLO            `json:"slos,omitempty"`
+	// Delivered is how long the changes of this phase, of all resources, took from
+	// their commit until a client of ours had read their events; nil: not judged.
+	Delivered *Delivery `json:"delivered,omitempty"`
+	SLOs      []SLO     `json:"slos,omitempty"`
 }
 
 // Pace sums up what the pacer did in a phase; each change is an event in the
@@ -146,7 +151,7 @@ func (h *History) Records() int64 {
 
 // Delivery is the distribution of one resource's delivery times.
 type Delivery struct {
-	Resource string  `json:"resource"`
+	Resource string  `json:"resource,omitempty"` // "": of all
 	Count    int64   `json:"count"`
 	P50      Seconds `json:"p50_seconds"`
 	P99      Seconds `json:"p99_seconds"`

@@ -76,5 +76,8 @@ func (x *execution) judgement(ctx context.Context) (*judge.Judgement, error) {
 	}
 	options := x.plan.Judge
 	options.Settled, options.Calm, options.Restore = x.run.Settled, history.Time(x.run.Calm), x.run.Restore
+	for _, p := range x.run.Phases {
+		options.Phases = append(options.Phases, judge.Phase{Name: p.Name, From: p.Begun, To: p.Begun.Add(p.Duration.Duration())})
+	}
 	return judge.Directory(ctx, x.dir.File(historyDir), options)
 }

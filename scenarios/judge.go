@@ -186,7 +186,17 @@ func (x *execution) judgeHistory(ctx context.Context) []checkers.Verdict {
 	x.run.History = historyFigures(j)
 	x.run.History.Bytes = bytes
 	x.run.History.Judged = results.Seconds(took)
+	x.deliveredByPhase(j)
 	return j.Verdicts
+}
+
+func (x *execution) deliveredByPhase(j *judge.Judgement) {
+	for i := range x.run.Phases {
+		p := &x.run.Phases[i]
+		if d, ok := j.PhaseDeliveries[p.Name]; ok {
+			p.Delivered = &deliveryFigures([]judge.Delivery{d})[0]
+		}
+	}
 }
 
 func historyFigures(j *judge.Judgement) *results.History {

@@ -89,7 +89,7 @@ func newAPIHistory(ctx context.Context, opt Options, b *window.Builder, table *v
 	}
 	a.reads = reads.New(reads.Options{Versions: table, Window: a.window})
 	a.writes = writes.New(writes.Options{Versions: table, Window: a.window, From: e.from()})
-	a.watches = watches.New(watches.Options{Versions: table, Window: a.window, Faultless: opt.Faultless})
+	a.watches = watches.New(watches.Options{Versions: table, Window: a.window, Faultless: opt.Faultless, Phase: opt.phaseAt})
 	a.cluster = cluster.New(cluster.Options{Versions: table, Commit: a.window.Commit})
 	return a
 }
@@ -287,5 +287,11 @@ func (a *apiHistory) conclude(result *Judgement, settled int64) {
 	result.Verdicts = append(append(result.Verdicts, a.verdicts...), a.cluster.Finish(settled)...)
 	for _, d := range a.watches.Deliveries() {
 		result.APIDeliveries = append(result.APIDeliveries, Delivery(d))
+	}
+	for phase, d := range a.watches.PhaseDeliveries() {
+		if result.PhaseDeliveries == nil {
+			result.PhaseDeliveries = map[string]Delivery{}
+		}
+		result.PhaseDeliveries[phase] = Delivery(d)
 	}
 }

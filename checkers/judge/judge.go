@@ -44,8 +44,27 @@ type Options struct {
 	Restores bool `json:"restores,omitempty"`
 	// Restore is that it did so. Nil: it did not.
 	Restore *history.Restore `json:"-"`
+	// Phases are the parts of the run, in their order, by which the deliveries of
+	// its API servers are told apart as well. Nil: they are not.
+	Phases []Phase `json:"-"`
 	// Contract is what the store promises. Default: etcd's.
 	Contract storage.Contract `json:"contract,omitzero"`
+}
+
+// Phase is a part of a run.
+type Phase struct {
+	Name     string
+	From, To history.Time
+}
+
+// phaseAt is the name of the phase at that time, "" where there is none.
+func (o *Options) phaseAt(at history.Time) string {
+	for _, p := range o.Phases {
+		if p.From <= at && at < p.To {
+			return p.Name
+		}
+	}
+	return ""
 }
 
 // Judgement is what a history came to.
@@ -69,6 +88,8 @@ type Judgement struct {
 	// store handed the event to a watch, and until a client had read it.
 	Deliveries    []Delivery `json:"deliveries"`
 	APIDeliveries []Delivery `json:"api_deliveries"`
+	// PhaseDeliveries are the latter of all resources, by the phase of the change.
+	PhaseDeliveries map[string]Delivery `json:"phase_deliveries,omitempty"`
 	// Took is how long the judgement took; of a history that was followed, what
 	// was left of it after the history had come to its end.
 	Took time.Duration `json:"took_ns"`

@@ -23,8 +23,9 @@ type Checker struct {
 	resources map[resourceName]*resource // nil: nothing of it was stored
 	open      map[uint64]*watch
 	servers   map[serverName]*server
-	latencies map[string]*hdrhistogram.Histogram
-	end       history.Time // of the last record
+	latencies map[string]*hdrhistogram.Histogram // by resource
+	phases    map[string]*hdrhistogram.Histogram // of all resources, by Options.Phase
+	end       history.Time                       // of the last record
 	counts    counts
 	found     map[string]*finding
 }
@@ -55,7 +56,7 @@ func New(opt Options) *Checker {
 		opt:       opt.withDefaults(),
 		resources: map[resourceName]*resource{},
 		open:      map[uint64]*watch{}, servers: map[serverName]*server{},
-		latencies: map[string]*hdrhistogram.Histogram{}, found: map[string]*finding{},
+		latencies: map[string]*hdrhistogram.Histogram{}, phases: map[string]*hdrhistogram.Histogram{}, found: map[string]*finding{},
 	}
 }
 

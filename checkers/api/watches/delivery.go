@@ -37,27 +37,50 @@ func (c *Checker) observe(w *watch, a arrival) {
 	if w.call.Group != "" {
 		name += "." + w.call.Group
 	}
-	h := c.latencies[name]
+	took := min(max(a.at.Sub(returned), 0), deliveryMost)
+	record(c.latencies, name, took)
+	if c.opt.Phase != nil {
+		if phase := c.opt.Phase(returned); phase != "" {
+			record(c.phases, phase, took)
+		}
+	}
+}
+
+func record(histograms map[string]*hdrhistogram.Histogram, name string, took time.Duration) {
+	h := histograms[name]
 	if h == nil {
 		h = hdrhistogram.New(1, int64(deliveryMost/deliveryUnit), 2)
-		c.latencies[name] = h
+		histograms[name] = h
 	}
-	took := min(max(a.at.Sub(returned), 0), deliveryMost)
-	_ = h.RecordValue(int64(took / deliveryUnit)) // in range by the line above
+	_ = h.RecordValue(int64(took / deliveryUnit)) // took is in its range
 }
 
 // Deliveries returns how long deliveries took, by resource, the busiest first.
 func (c *Checker) Deliveries() []Delivery {
 	var all []Delivery
 	for resource, h := range c.latencies {
-		at := func(q float64) time.Duration { return time.Duration(h.ValueAtQuantile(q)) * deliveryUnit }
-		all = append(all, Delivery{
-			Resource: resource, Count: h.TotalCount(),
-			P50: at(50), P99: at(99), P999: at(99.9), Max: time.Duration(h.Max()) * deliveryUnit,
-		})
+		all = append(all, deliveryOf(resource, h))
 	}
 	slices.SortFunc(all, func(a, b Delivery) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Resource, b.Resource))
 	})
 	return all
+}
+
+// PhaseDeliveries returns how long the deliveries of all resources took, by the
+// phase in which the change was made.
+func (c *Checker) PhaseDeliveries() map[string]Delivery {
+	all := map[string]Delivery{}
+	for phase, h := range c.phases {
+		all[phase] = deliveryOf("", h)
+	}
+	return all
+}
+
+func deliveryOf(resource string, h *hdrhistogram.Histogram) Delivery {
+	at := func(q float64) time.Duration { return time.Duration(h.ValueAtQuantile(q)) * deliveryUnit }
+	return Delivery{
+		Resource: resource, Count: h.TotalCount(),
+		P50: at(50), P99: at(99), P999: at(99.9), Max: time.Duration(h.Max()) * deliveryUnit,
+	}
 }

@@ -265,6 +265,9 @@ func TestDeliveries(t *testing.T) {
 	late := w.on("MODIFIED", 4, 4)
 	late.At = w.commit(4).at + 42*ms
 	feed(c, []*tale{w.watching(2, "2", "", w.on("ADDED", 3, 3), late)})
+	if got := c.PhaseDeliveries(); len(got) > 0 {
+		t.Errorf("nobody told of phases: %+v", got)
+	}
 	got := c.Deliveries()
 	if len(got) != 1 || got[0].Resource != "pods" || got[0].Count != 2 {
 		t.Fatalf("%+v", got)
@@ -272,6 +275,22 @@ func TestDeliveries(t *testing.T) {
 	// Commits return 2 ms after they take effect; the buckets are within 1 %.
 	if d := got[0]; d.P50 < 990*time.Microsecond || d.P50 > 1010*time.Microsecond || d.Max < 39600*time.Microsecond || d.Max > 40400*time.Microsecond {
 		t.Errorf("%+v", d)
+	}
+	// By the phase of the change, not of its delivery; one before all phases is of none.
+	c = New(Options{Versions: w.table(), Window: w.window(), Phase: func(at history.Time) string {
+		switch {
+		case at < w.commit(3).at:
+			return ""
+		case at < w.commit(4).at:
+			return "fill"
+		}
+		return "hold"
+	}})
+	last := w.on("MODIFIED", 4, 4)
+	last.At = late.At
+	feed(c, []*tale{w.watching(2, "2", "", w.on("ADDED", 3, 3), last)})
+	if got := c.PhaseDeliveries(); len(got) != 2 || got["fill"].Count != 1 || got["hold"].Count != 1 || got["hold"].P50 < 39600*time.Microsecond || got["fill"].P50 > 2*time.Millisecond {
+		t.Errorf("%+v", got)
 	}
 	// What was committed before the watch was open waited for the watch.
 	c = New(Options{Versions: w.table(), Window: w.window()})

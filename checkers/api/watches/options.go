@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/planecheck/planecheck/checkers/api/window"
+	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/versions"
 )
 
@@ -18,6 +19,9 @@ type Options struct {
 	// Bound is how long a delivery may take in a run without faults. Default:
 	// 30 s, some thousand times what it takes; negative: for ever.
 	Bound time.Duration
+	// Phase is the part of the run that a time belongs to, see Checker.PhaseDeliveries;
+	// "": none. Nil: there are none.
+	Phase func(history.Time) string
 }
 
 // Floors are how much a history must hold of what a guarantee is about before
