@@ -142,5 +142,5 @@ func (m *inMemory) DiskBytes() (int64, error) { return 0, nil }
 
 // Settings implements Describer.
 func (m *inMemory) Settings() map[string]string {
-	return map[string]string{"members": "1", "fsync": "false"}
+	return map[string]string{"members": "1", "driver": "memory", "fsync": "false"}
 }

@@ -50,6 +50,8 @@ type Comparison struct {
 type Variant struct {
 	Name  string   `json:"name"`
 	Flags []string `json:"flags"` // of `planecheck run`, beside those of every trial
+	// Refused is why there can be no trial of it; empty: there can.
+	Refused string `json:"refused,omitempty"`
 }
 
 // Trial is one run of one variant.
@@ -68,7 +70,9 @@ type Trial struct {
 	Verdicts []Verdict        `json:"verdicts,omitempty"`
 	// Figures are those of a plan that was carried out to its end; others have none.
 	Figures []Figure `json:"figures,omitempty"`
-	// Recorded says how the history of the store was taken; empty: it does not say.
+	// Store says what the store was, and what of it outlives a loss of power;
+	// Recorded, how its history was taken. Empty: the run does not say.
+	Store    string `json:"store,omitempty"`
 	Recorded string `json:"recorded,omitempty"`
 }
 
@@ -135,6 +139,17 @@ func (c *Comparison) Lost() []Trial {
 		}
 	}
 	return lost
+}
+
+// Refused are the variants of which there can be no trial.
+func (c *Comparison) Refused() []Variant {
+	var refused []Variant
+	for _, v := range c.Variants {
+		if v.Refused != "" {
+			refused = append(refused, v)
+		}
+	}
+	return refused
 }
 
 // of are the trials of a variant.

@@ -2,7 +2,6 @@ package compare
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -43,7 +42,7 @@ const tail = 100
 // could not be done.
 func (t *Trial) Take(run *results.Run) {
 	t.Outcome = run.Verdict.Outcome
-	t.Recorded = recorded(run)
+	t.Store, t.Recorded = described(run)
 	for _, g := range run.Verdict.Guarantees {
 		t.Verdicts = append(t.Verdicts, Verdict{g.Area, g.Guarantee, g.Outcome, oneLine(g.Detail)})
 	}
@@ -81,15 +80,11 @@ func figures(run *results.Run) []Figure {
 		p := &run.Phases[i]
 		f.latency("writes, "+p.Name, p.API.Writes)
 		f.latency("reads, "+p.Name, p.API.Reads)
-	}
-	f.contract(run.Contract)
-	if run.History != nil {
-		for _, d := range run.History.APIDeliveries {
-			if d.Resource == "pods" {
-				f.latency("watch delivery of pods", results.Latency{Count: d.Count, P50: d.P50, P99: d.P99})
-			}
+		if d := p.Delivered; d != nil {
+			f.latency("watch delivery, "+p.Name, results.Latency{Count: d.Count, P50: d.P50, P99: d.P99})
 		}
 	}
+	f.contract(run.Contract)
 	f.cpu(run)
 	f.memory(run)
 	f.store(run)
@@ -147,7 +142,8 @@ func (f *collection) cpu(run *results.Run) {
 			seconds[component(name)] += u.CPUSeconds
 			apart = apart || component(name) == storeName
 		}
-		if p.Profile != nil && !apart {
+		// A profile without a part of the store's is of a harness that has none.
+		if p.Profile != nil && p.Profile.Etcd > 0 && !apart {
 			inside := p.Usage[results.HarnessName].CPUSeconds * (1 - p.Profile.OursShare())
 			seconds[storeName] += inside
 			seconds[harnessName] -= inside
@@ -204,9 +200,10 @@ func components[V any](values map[string]V) []string {
 	return names
 }
 
-// store adds what was asked of the store, and what it left on the disk.
+// store adds what was asked of the store, and what it left on the disk: nothing is
+// there of one that has no files, or whose files are not ours to measure.
 func (f *collection) store(run *results.Run) {
-	if run.Peak != nil {
+	if run.Peak != nil && run.Peak.DiskBytes > 0 {
 		f.add("store on disk", Bytes, float64(run.Peak.DiskBytes))
 	}
 	var consistent, cached, lists int64
@@ -244,17 +241,6 @@ func (u Unit) format(v float64) string {
 	default:
 		return results.Digits3(v)
 	}
-}
-
-// recorded is what a run's settings say of how its store was recorded.
-func recorded(run *results.Run) string {
-	var settings struct {
-		Recorded string `json:"recorded"`
-	}
-	if err := json.Unmarshal(run.Settings, &settings); err != nil {
-		return "" // a run that did not start has none
-	}
-	return settings.Recorded
 }
 
 // String says in a line how the trial ended: "Pass, 168 pods/s"; how fast one was

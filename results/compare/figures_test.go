@@ -16,7 +16,8 @@ func seconds(f float64) results.Seconds { return results.Seconds(f * float64(tim
 // exampleRun filled 2,000 pods in 10 s with a store in the harness.
 func exampleRun() *results.Run {
 	return &results.Run{
-		Settings: json.RawMessage(`{"recorded": "by hand"}`),
+		Settings: json.RawMessage(`{"recorded": "by hand", "store": {"members": "3", "fsync": "true"}}`),
+		Versions: map[string]string{linkedEtcd: "v3.7.3"},
 		Phases: []results.Phase{
 			{Name: "register", Duration: seconds(2), Usage: map[string]results.Usage{"kube-apiserver-0": {CPUSeconds: 100}}},
 			{
@@ -26,6 +27,7 @@ func exampleRun() *results.Run {
 					Writes: results.Latency{Count: 5000, P50: seconds(.010), P99: seconds(.2)},
 					Reads:  results.Latency{Count: 99, P50: seconds(.005), P99: seconds(.1)}, // too few
 				},
+				Delivered: &results.Delivery{Count: 500, P50: seconds(.001), P99: seconds(.004)},
 				Usage: map[string]results.Usage{
 					"kube-apiserver-0": {CPUSeconds: 8}, "kube-apiserver-1": {CPUSeconds: 6}, results.HarnessName: {CPUSeconds: 10},
 				},
@@ -40,10 +42,6 @@ func exampleRun() *results.Run {
 		Peak: &results.Peak{DiskBytes: 7 << 20, Components: map[string]results.Usage{
 			"kube-apiserver-0": {PeakRSS: 3 << 20}, "kube-apiserver-1": {PeakRSS: 2 << 20}, results.HarnessName: {PeakRSS: 1 << 20},
 		}},
-		History: &results.History{APIDeliveries: []results.Delivery{
-			{Resource: "nodes", Count: 500, P50: seconds(9), P99: seconds(9)},
-			{Resource: "pods", Count: 500, P50: seconds(.001), P99: seconds(.004)},
-		}},
 		Verdict: results.Verdict{Outcome: checkers.Pass, Guarantees: []checkers.Verdict{{Guarantee: "PlanComplete", Outcome: checkers.Pass}}},
 	}
 }
@@ -52,12 +50,12 @@ func TestTake(t *testing.T) {
 	var got Trial
 	got.Take(exampleRun())
 	want := Trial{
-		Outcome: checkers.Pass, Recorded: "by hand", Verdicts: []Verdict{{Guarantee: "PlanComplete", Outcome: checkers.Pass}},
+		Outcome: checkers.Pass, Store: "3 members, etcd v3.7.3, each commit synced to disk", Recorded: "by hand", Verdicts: []Verdict{{Guarantee: "PlanComplete", Outcome: checkers.Pass}},
 		Figures: []Figure{
 			{"pods/s, fill", Rate, 200},
 			{"writes, fill, p50", Seconds, .010}, {"writes, fill, p99", Seconds, .2},
+			{"watch delivery, fill, p50", Seconds, .001}, {"watch delivery, fill, p99", Seconds, .004},
 			{"contract operations begun late", Share, .015},
-			{"watch delivery of pods, p50", Seconds, .001}, {"watch delivery of pods, p99", Seconds, .004},
 			// 14 s over 2,000 pods; of the harness' 10 s three quarters are the store's.
 			{"CPU per 1,000 pods, kube-apiserver", CPU, 7}, {"CPU per 1,000 pods, store", CPU, 3.75}, {"CPU per 1,000 pods, harness", CPU, 1.25},
 			{"peak RSS, kube-apiserver", Bytes, 5 << 20}, {"peak RSS, harness", Bytes, 1 << 20},
@@ -84,6 +82,47 @@ func TestTakeOfAStoreOfItsOwn(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What was not measured is left out, and not 0.
+func TestTakeOfAStoreThatIsNotOurs(t *testing.T) {
+	run := exampleRun()
+	run.Peak.DiskBytes = 0
+	run.Phases[1].Profile = &results.ProfileSplit{Ours: 1, GC: 1}
+	var got Trial
+	got.Take(run)
+	for _, f := range got.Figures {
+		switch f.Name {
+		case "store on disk", "CPU per 1,000 pods, store":
+			t.Errorf("%s = %v", f.Name, f.Value)
+		case "CPU per 1,000 pods, harness":
+			if f.Value != 5 {
+				t.Errorf("%s = %v, want all of it", f.Name, f.Value)
+			}
+		}
+	}
+}
+
+func TestDescribed(t *testing.T) {
+	f := func(store, want string) {
+		t.Helper()
+		got, recorded := described(&results.Run{
+			Settings: json.RawMessage(`{"recorded": "by a proxy", "store": ` + store + `}`),
+			Versions: map[string]string{linkedEtcd: "v3.7.3"},
+		})
+		if got != want || recorded != "by a proxy" {
+			t.Errorf("%s: %q, %q, want %q", store, got, recorded, want)
+		}
+	}
+	f(`{"members": "1", "fsync": "false", "proxy": "true"}`, "1 member, etcd v3.7.3, never synced to disk")
+	f(`{"members": "1", "driver": "memory", "fsync": "false"}`, "1 member, on memory, nothing on disk")
+	f(`{"members": "1", "driver": "sqlite", "version": "v0.17.5", "fsync": "at checkpoints", "synchronous": "NORMAL", "journal_mode": "WAL"}`,
+		"1 member, kine v0.17.5 on sqlite, synced at checkpoints, journal_mode=WAL, synchronous=NORMAL")
+	f(`{"members": "1", "driver": "postgres", "version": "v0.17.5", "fsync": "on", "synchronous_commit": "on"}`,
+		"1 member, kine v0.17.5 on postgres, each commit synced to disk, synchronous_commit=on")
+	f(`{"members": "1", "driver": "memory", "version": "v0.17.5", "fsync": "false"}`, "1 member, kine v0.17.5 on memory, nothing on disk")
+	f(`{"members": "3", "version": "3.6.1", "prefix": "/x", "endpoints": "a,b,c"}`, "3 members, version 3.6.1, whether commits are synced is not known")
+	f(`{}`, "")
 }
 
 func TestTakeSaysWhyATrialWasNotDone(t *testing.T) {

@@ -16,8 +16,9 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// example is a comparison of four variants, in n rounds: one is faster, one loses
-// events, one is not there in the second round.
+// example is a comparison of five variants, in n rounds: one is faster, and killed in
+// the second round, one loses events, one ends by itself in the second round, one
+// does not exist.
 func example(n int) *Comparison {
 	c := &Comparison{
 		Workload: "scale/density", Flags: []string{"--nodes=200", "--pods=2000"}, Rounds: n, Planecheck: "abc1234",
@@ -26,26 +27,31 @@ func example(n int) *Comparison {
 	for _, name := range []string{"etcd", "memory", "lossy", "gone"} {
 		c.Variants = append(c.Variants, Variant{Name: name, Flags: []string{"--backend=" + name}})
 	}
+	c.Variants = append(c.Variants, Variant{Name: "zoo", Flags: []string{"--backend=zoo"}, Refused: `unknown storage backend "zoo"`})
 	rate := map[string]float64{"etcd": 150, "memory": 180, "lossy": 400, "gone": 149}
 	for round := 1; round <= n; round++ {
-		for _, v := range c.Variants {
+		for _, v := range c.Variants[:4] {
 			t := Trial{
 				Round: round, Variant: v.Name, Outcome: checkers.Pass, Recorded: "by interceptors",
-				Verdicts: []Verdict{{"", "PlanComplete", checkers.Pass, ""}, {"store", "Reliable", checkers.Pass, ""}, {"store", "Atomic", checkers.NotExercised, "0 seen"}},
+				Store:    "3 members, version " + v.Name + ", synced at checkpoints, journal_mode=WAL, synchronous=NORMAL",
+				Verdicts: []Verdict{{"", "PlanComplete", checkers.Pass, ""}, {"", "StoreLived", checkers.Pass, ""}, {"store", "Reliable", checkers.Pass, ""}, {"store", "Atomic", checkers.NotExercised, "0 seen"}},
 				Figures: []Figure{
 					{throughput, Rate, rate[v.Name] + float64(round)}, {"writes, hold, p50", Seconds, .0031 + float64(round%3)/1e4},
 					{"store on disk", Bytes, 900 << 20}, {"consistent lists from cache", Share, .998},
 				},
 			}
 			switch {
+			case v.Name == "memory" && round == 2:
+				t.Outcome, t.Cause, t.Figures, t.Verdicts = "", "signal: killed", nil, nil
 			case v.Name == "memory":
-				t.Figures[2].Value = 0
+				t.Figures = append(t.Figures[:2:2], t.Figures[3])
 			case v.Name == "lossy" && round == 1:
 				t.Outcome = checkers.Fail
-				t.Verdicts[1] = Verdict{"store", "Reliable", checkers.Fail, "revision 17 never arrived at watch 3"}
+				t.Verdicts[2] = Verdict{"store", "Reliable", checkers.Fail, "revision 17 never arrived at watch 3"}
 			case v.Name == "gone" && round == 2:
-				t.Outcome, t.Cause, t.Figures = checkers.Invalid, "the store lost a member that nobody stopped: no space left on device", nil
-				t.Verdicts = []Verdict{{"", "PlanComplete", checkers.Invalid, "the store lost a member that nobody stopped: no space left on device"}}
+				const died = "the store lost a member that nobody stopped: kine died: exit status 1: fatal: database is closed"
+				t.Outcome, t.Figures = checkers.Fail, nil
+				t.Verdicts = []Verdict{{"", "PlanComplete", checkers.Fail, died}, {"", "StoreLived", checkers.Fail, died}}
 			}
 			c.Trials = append(c.Trials, t)
 		}
