@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -10,7 +11,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/checkers"
+	results "github.com/planecheck/planecheck/results/compare"
 	"github.com/planecheck/planecheck/scenarios"
 	"github.com/planecheck/planecheck/scenarios/compare"
 )
@@ -43,7 +46,8 @@ own (planecheck run) with its own run directory. The table at the end has, for e
 and variant, the median, its 95 % interval (from 6 rounds on), the ratio to the first variant
 from paired rounds, and whether the difference is significant; and the verdicts by
 guarantee. A variant of which a trial did not pass is not ranked. A trial that cannot be
-done is named with its cause, and the others go on.
+done is named with its cause, and the others go on; so does the comparison without a variant
+whose store there is not.
 
 A variant is a name and flags of "planecheck run":
 
@@ -57,8 +61,9 @@ A variant is a name and flags of "planecheck run":
 Without --backends the first variant is the plain run. Other flags are those of "planecheck
 run", for every trial. Without any the workload is scale/density: 200 nodes, 2,000 pods filled
 as fast as they go, then 20 s at rest with 150 requests/s of contract traffic, which begins
-only then: beside a fill of no fixed pace its latencies would be those of a queue. In other
-workloads it runs all along (--contract-from).`,
+only then: beside a fill of no fixed pace its latencies would be those of a queue. API servers
+compact the store every 10 s and not every 5 min, so that it is asked for what is compacted. In
+other workloads the traffic runs all along (--contract-from).`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
@@ -119,10 +124,9 @@ func (c *comparing) run(ctx context.Context) (checkers.Outcome, error) {
 		return "", err
 	}
 	flags := c.trialFlags()
-	for _, v := range variants {
-		if err := c.admit(ctx, s, slices.Concat(flags, v.Flags)); err != nil {
-			return "", scenarios.Usagef("%s: %v", v.Name, err)
-		}
+	backends, err := c.admitAll(ctx, s, flags, variants)
+	if err != nil {
+		return "", err
 	}
 	program, err := os.Executable()
 	if err != nil {
@@ -130,7 +134,7 @@ func (c *comparing) run(ctx context.Context) (checkers.Outcome, error) {
 	}
 	return compare.Run(ctx, compare.Config{
 		Out: os.Stdout, Program: program, Planecheck: version, Workload: c.workload, Flags: flags,
-		Variants: variants, Rounds: c.rounds, RunsDir: c.runsDir, TrialTimeout: c.timeout,
+		Variants: variants, Backends: backends, Rounds: c.rounds, RunsDir: c.runsDir, TrialTimeout: c.timeout,
 	})
 }
 
@@ -149,8 +153,16 @@ func (c *comparing) trialFlags() (flags []string) {
 			flags = append(flags, "--"+f.Name+"="+v)
 		}
 	})
+	if c.workload == densityWorkload { // others have what they need
+		flags = append([]string{compaction}, flags...)
+	}
 	return flags
 }
+
+// compaction has the API servers compact the store several times in a trial, and
+// not once in two or three: without it nothing asks what compaction is about. Of two
+// such arguments kube-apiserver heeds the last, so a person's own wins.
+const compaction = "--apiserver-arg=--etcd-compaction-interval=10s"
 
 // differs says whether a flag that nobody gave is not that of `planecheck run`.
 // Faults and the scenarios about the API have their traffic when they need it.
@@ -158,20 +170,51 @@ func (c *comparing) differs(flag string) bool {
 	return slices.Contains(compareDefaults, flag) && (flag != "contract-from" || c.workload == densityWorkload)
 }
 
-// admit refuses what a trial with these flags would refuse.
-func (c *comparing) admit(ctx context.Context, s scenarios.Scenario, flags []string) error {
+// admitAll refuses what a trial would refuse, and returns the stores of those that
+// can be. A variant whose store cannot be opened is marked, and does not stop the
+// others, unless there are none.
+func (c *comparing) admitAll(ctx context.Context, s scenarios.Scenario, flags []string, variants []results.Variant) (backends []string, err error) {
+	refused := 0
+	for i := range variants {
+		v := &variants[i]
+		backend, err := c.admit(ctx, s, slices.Concat(flags, v.Flags))
+		var unknown *unknownStore
+		switch {
+		case errors.As(err, &unknown):
+			v.Refused = unknown.Error()
+			refused++
+		case err != nil:
+			return nil, scenarios.Usagef("%s: %v", v.Name, err)
+		case !slices.Contains(backends, backend):
+			backends = append(backends, backend)
+		}
+	}
+	if refused == len(variants) {
+		return nil, scenarios.Usagef("%s: %s", variants[0].Name, variants[0].Refused)
+	}
+	return backends, nil
+}
+
+// unknownStore says that there is no store as --backend names it.
+type unknownStore struct{ error }
+
+// admit refuses what a trial with these flags would refuse, and returns its store.
+func (c *comparing) admit(ctx context.Context, s scenarios.Scenario, flags []string) (backend string, err error) {
 	o := runOptions()
 	o.RunsDir = c.runsDir
 	fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
 	worldFlags(fs, &o)
 	loadFlags(fs, &o)
 	if err := fs.Parse(flags); err != nil {
-		return err
+		return "", err
 	}
 	if fs.NArg() > 0 {
-		return fmt.Errorf("%q is no flag of `planecheck run`", fs.Arg(0))
+		return "", fmt.Errorf("%q is no flag of `planecheck run`", fs.Arg(0))
 	}
-	return scenarios.Admit(ctx, s, o)
+	if _, err := storage.Open(o.World.Backend, storage.Options{Dir: c.runsDir, External: o.World.External}); err != nil {
+		return "", &unknownStore{err}
+	}
+	return o.World.Backend, scenarios.Admit(ctx, s, o)
 }
 
 func (c *comparing) scenario() (scenarios.Scenario, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -111,6 +112,23 @@ var _ = Describe("planecheck compare", func() {
 		c.expectNothingLeft()
 	})
 
+	It("marks a variant whose store there is not, goes on with the others, and a person's own compaction wins", func() {
+		c := compareIn(GinkgoT().TempDir(), "--backends", "memory,zookeeper,etcd:members=4", "--runs", "1", "--trial-timeout", "100ms",
+			"--apiserver-arg=--etcd-compaction-interval=3s")
+		Expect(c.wait()).To(Equal(scenarios.ExitHarness), c.output())
+		Expect(c.output()).To(MatchRegexp(`round 1/1  memory .*not done: it took longer than 100ms`))
+		Expect(c.output()).To(ContainSubstring(`zookeeper: refused: unknown storage backend "zookeeper"`))
+		Expect(c.output()).To(ContainSubstring("planecheck: 2 of 3 variants were refused"))
+		saved, err := compare.Load(c.comparisonDir())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(saved.Trials).To(HaveLen(1))
+		Expect(saved.Refused()).To(HaveLen(2))
+		Expect(saved.Flags).To(ContainElements("--apiserver-arg=--etcd-compaction-interval=10s", "--apiserver-arg=--etcd-compaction-interval=3s"))
+		Expect(slices.Index(saved.Flags, "--apiserver-arg=--etcd-compaction-interval=3s")).To(
+			BeNumerically(">", slices.Index(saved.Flags, "--apiserver-arg=--etcd-compaction-interval=10s")), "the last is heeded")
+		c.expectNothingLeft()
+	})
+
 	DescribeTable("refuses in one line, with status 2, before anything starts",
 		func(message string, args ...string) {
 			dir := GinkgoT().TempDir()
@@ -122,7 +140,7 @@ var _ = Describe("planecheck compare", func() {
 			Expect(runs).NotTo(BeADirectory())
 		},
 		Entry("nothing to compare", "nothing to compare", "--backends", "etcd"),
-		Entry("an unknown backend", `unknown storage backend "zookeeper"`, "--backends", "etcd,zookeeper"),
+		Entry("nothing but unknown backends", `unknown storage backend "zookeeper"`, "--backends", "zookeeper,consul"),
 		Entry("an unknown workload", "no workload", "--backends", "etcd,memory", "--workload", "scale/.*"),
 		Entry("a flag that run has not", "unknown flag: --nope", "--variant", "a: --nope"),
 		Entry("a binary that is no kube-apiserver", "no kube-apiserver", "--variant", "mine: --kube-apiserver=/bin/true"),

@@ -112,6 +112,12 @@ func (k *kineBackend) Start(ctx context.Context) (err error) {
 	return nil
 }
 
+// Prepare implements Preparer: it builds kine.
+func (k *kineBackend) Prepare(ctx context.Context) error {
+	_, err := kine.Binary(ctx, k.version, k.opt.Log)
+	return err
+}
+
 // prepare takes directory and ports, and starts all but kine itself.
 func (k *kineBackend) prepare(ctx context.Context) (err error) {
 	if err := prepareDir(k.dir, k.Endpoints() == nil); err != nil {

@@ -119,6 +119,13 @@ type Describer interface {
 	Settings() map[string]string
 }
 
+// Preparer is implemented by backends whose first start on a machine has to build
+// something, which takes minutes.
+type Preparer interface {
+	// Prepare builds what is missing, so that Start need not. It starts nothing.
+	Prepare(ctx context.Context) error
+}
+
 // Accompanied is implemented by backends whose members need other servers.
 type Accompanied interface {
 	// Accompanying are the processes of those that run now, by name. They may

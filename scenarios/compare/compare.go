@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/results"
 	"github.com/planecheck/planecheck/results/compare"
@@ -27,8 +28,10 @@ type Config struct {
 	Workload   string // name of a scenario
 	Flags      []string
 	Variants   []compare.Variant
-	Rounds     int
-	RunsDir    string // receives the comparison directory
+	// Backends are the stores of these, as --backend takes them.
+	Backends []string
+	Rounds   int
+	RunsDir  string // receives the comparison directory
 	// TrialTimeout is after how long a trial is told to end.
 	TrialTimeout time.Duration
 }
@@ -61,8 +64,10 @@ func Run(ctx context.Context, cfg Config) (checkers.Outcome, error) {
 	}}
 	fmt.Fprintf(c.Out, "%s, %d variants, %d rounds; at most %s a trial\n  comparison directory: %s\n\n",
 		cfg.Workload, len(cfg.Variants), cfg.Rounds, cfg.TrialTimeout, dir.Path)
+	c.prepare(ctx)
+	possible := slices.DeleteFunc(slices.Clone(cfg.Variants), func(v compare.Variant) bool { return v.Refused != "" })
 	for round := 1; round <= cfg.Rounds; round++ {
-		for turn, v := range order(cfg.Variants, round) {
+		for turn, v := range order(possible, round) {
 			if ctx.Err() == nil {
 				c.done(c.trial(ctx, round, turn, v))
 			}
@@ -70,6 +75,29 @@ func Run(ctx context.Context, cfg Config) (checkers.Outcome, error) {
 	}
 	fmt.Fprintf(c.Out, "\n%s\nEverything measured: %s\n", compare.Render(c.record), dir.Path)
 	return c.end(ctx)
+}
+
+// prepare builds what stores need that is built on demand, so that no trial is
+// longer than the others by that. What cannot be built is the cause of the trials
+// that need it.
+func (c *comparison) prepare(ctx context.Context) {
+	for _, spec := range c.Backends {
+		b, err := storage.Open(spec, storage.Options{Dir: c.dir.Path})
+		if err != nil {
+			continue // as of the backend external, which has nothing to build
+		}
+		p, ok := b.(storage.Preparer)
+		if !ok {
+			continue
+		}
+		began := time.Now()
+		fmt.Fprintf(c.Out, "before round 1: building %s, unless this machine has it already\n", spec)
+		if err := p.Prepare(ctx); err != nil {
+			fmt.Fprintf(c.Out, "before round 1: %s: %v\n", spec, err)
+			continue
+		}
+		fmt.Fprintf(c.Out, "before round 1: %s is there, after %s, which count for no trial\n", spec, results.Seconds(time.Since(began)))
+	}
 }
 
 // done tells of a trial and saves what there is. A comparison that cannot be
@@ -93,9 +121,7 @@ func (c *comparison) end(ctx context.Context) (checkers.Outcome, error) {
 		return c.record.Outcome(), scenarios.ErrInterrupted
 	}
 	errs := c.saved
-	if lost := lostTrials(c.record); lost != nil {
-		errs = append(errs, lost)
-	}
+	errs = append(errs, shortfalls(c.record)...)
 	missed := slices.ContainsFunc(c.record.Trials, func(t compare.Trial) bool { return t.Status == scenarios.ExitSLOMissed })
 	if len(errs) == 0 && missed {
 		return c.record.Outcome(), scenarios.ErrSLOMissed
@@ -103,11 +129,15 @@ func (c *comparison) end(ctx context.Context) (checkers.Outcome, error) {
 	return c.record.Outcome(), errors.Join(errs...)
 }
 
-func lostTrials(record *compare.Comparison) error {
-	if n := len(record.Lost()); n > 0 {
-		return fmt.Errorf("%d of %d trials could not be done; the table names the causes", n, len(record.Trials))
+// shortfalls are what of a comparison could not be made.
+func shortfalls(record *compare.Comparison) (errs []error) {
+	if n := len(record.Refused()); n > 0 {
+		errs = append(errs, fmt.Errorf("%d of %d variants were refused; the table names the causes", n, len(record.Variants)))
 	}
-	return nil
+	if n := len(record.Lost()); n > 0 {
+		errs = append(errs, fmt.Errorf("%d of %d trials could not be done; the table names the causes", n, len(record.Trials)))
+	}
+	return errs
 }
 
 // Show prints the comparison in a directory again, and returns its outcome.
@@ -120,5 +150,5 @@ func Show(out io.Writer, dir string) (checkers.Outcome, error) {
 		return "", err
 	}
 	fmt.Fprint(out, compare.Render(record))
-	return record.Outcome(), lostTrials(record)
+	return record.Outcome(), errors.Join(shortfalls(record)...)
 }
