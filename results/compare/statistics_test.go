@@ -2,9 +2,11 @@ package compare
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/results"
 )
 
 // rounds makes the trials of a variant with one figure each, all of which pass.
@@ -80,6 +82,24 @@ func comparison(trials ...[]Trial) *Comparison {
 		c.Trials = append(c.Trials, some...)
 	}
 	return c
+}
+
+// One trial in which the store ended by itself is enough: it is failed, and not lost.
+func TestAStoreThatDiesIsNotRanked(t *testing.T) {
+	c := comparison(rounds("a", throughput, 1, 2, 3), rounds("b", throughput, 2, 3, 4))
+	run := exampleRun()
+	run.Verdict = results.Verdict{Outcome: checkers.Fail, Guarantees: []checkers.Verdict{
+		{Guarantee: "PlanComplete", Outcome: checkers.Fail}, {Guarantee: "StoreLived", Outcome: checkers.Fail},
+	}}
+	died := Trial{Round: 2, Variant: "b"}
+	died.Take(run)
+	c.Trials[4] = died
+	if c.standing("b") != checkers.Fail || c.ranked("b") || len(c.Lost()) > 0 || c.Outcome() != checkers.Fail {
+		t.Errorf("standing %s, %d lost, outcome %s", c.standing("b"), len(c.Lost()), c.Outcome())
+	}
+	if text := c.renderRanking(); strings.Contains(text, "by pods/s") || !strings.Contains(text, "not ranked: b") {
+		t.Errorf("ranking: %s", text)
+	}
 }
 
 // A variant of which one trial did not pass keeps its figures but has no ratio,
