@@ -64,7 +64,7 @@ func (c *Comparison) renderLegend() string {
 		"  variants one row in twenty has a star); ≈: no difference shown",
 		"(in brackets): a trial did not pass, so the variant is not ranked; Pass is of this workload: planecheck run",
 		"  contract/storage --backend X asks more of a store",
-		"fill: the phase in which the pods are created; hold: the time after it, without new pods; with",
+		"register: the nodes join; fill: the pods are created; hold: the time after it, without new pods; with",
 		"  --contract-from hold, as by default, under contract traffic at its fixed rate",
 		"writes, reads: from when the request was due (of contract traffic: sent) until its successful answer, of all",
 		"  clients of ours; a p99 rests on at least 100 requests",

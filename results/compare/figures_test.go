@@ -115,7 +115,7 @@ func TestDescribed(t *testing.T) {
 		}
 	}
 	f(`{"members": "1", "fsync": "false", "proxy": "true"}`, "1 member, etcd v3.7.3, never synced to disk")
-	f(`{"members": "1", "driver": "memory", "fsync": "false"}`, "1 member, on memory, nothing on disk")
+	f(`{"members": "1", "driver": "memory", "fsync": "false"}`, "1 member, planecheck's own, nothing on disk")
 	f(`{"members": "1", "driver": "sqlite", "version": "v0.17.5", "fsync": "at checkpoints", "synchronous": "NORMAL", "journal_mode": "WAL"}`,
 		"1 member, kine v0.17.5 on sqlite, synced at checkpoints, journal_mode=WAL, synchronous=NORMAL")
 	f(`{"members": "1", "driver": "postgres", "version": "v0.17.5", "fsync": "on", "synchronous_commit": "on"}`,

@@ -38,14 +38,15 @@ func described(run *results.Run) (store, recorded string) {
 	return strings.Join(parts, ", "), settings.Recorded
 }
 
-// software is what the store is. Without a driver and without an endpoint it is the
-// etcd that is linked, or our own, which both have no version of their own.
+// software is what the store is: kine has a driver and a version, our own in memory
+// only the former, one of somebody else's only the latter, and the etcd that is linked
+// neither.
 func software(given map[string]string, linked string) string {
 	switch driver, version := given["driver"], given["version"]; {
 	case driver != "" && version != "":
 		return "kine " + version + " on " + driver
 	case driver != "":
-		return "on " + driver
+		return "planecheck's own"
 	case version != "":
 		return "version " + version
 	default:
