@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +24,8 @@ type ProcessUsage struct {
 	RSS    int64 `json:"rss"`
 	Mapped int64 `json:"mapped"`
 	FDs    int64 `json:"fds"` // open file descriptors
+	// Memory says what the two are a sum of; "": they are those of one process.
+	Memory TreeMemory `json:"memory,omitempty"`
 }
 
 // readProcess reads a process's figures below proc ("/proc").
@@ -46,39 +47,6 @@ func readProcess(proc string, pid int) (ProcessUsage, error) {
 	u.FDs, err = countFDs(filepath.Join(dir, "fd"))
 	if err != nil {
 		return u, fmt.Errorf("read process %d: %w", pid, err)
-	}
-	return u, nil
-}
-
-// readTree reads a process as readProcess does, with the CPU time of its
-// children, living and ended. Their memory, most of which they share, is left out.
-func readTree(proc string, pid int) (ProcessUsage, error) {
-	u, err := readProcess(proc, pid)
-	if err != nil {
-		return u, err
-	}
-	dir := filepath.Join(proc, strconv.Itoa(pid))
-	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
-	if err != nil {
-		return u, fmt.Errorf("read process %d: %w", pid, err)
-	}
-	ended, err := parseTimes(stat, 13)
-	if err != nil {
-		return u, fmt.Errorf("read process %d: %w", pid, err)
-	}
-	u.CPUSeconds += ended
-	children, err := os.ReadFile(filepath.Join(dir, "task", strconv.Itoa(pid), "children"))
-	if err != nil {
-		return u, fmt.Errorf("read the children of process %d: %w", pid, err)
-	}
-	for _, field := range strings.Fields(string(children)) {
-		child, err := strconv.Atoi(field)
-		if err != nil {
-			return u, fmt.Errorf("read the children of process %d: %w", pid, err)
-		}
-		if c, err := readProcess(proc, child); err == nil { // or it has ended meanwhile
-			u.CPUSeconds += c.CPUSeconds
-		}
 	}
 	return u, nil
 }

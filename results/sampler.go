@@ -52,6 +52,8 @@ type Usage struct {
 	PeakMapped int64   `json:"peak_mapped_bytes"` // mapped files, part of RSS
 	PeakOwn    int64   `json:"peak_own_bytes"`    // RSS without mapped files
 	PeakFDs    int64   `json:"peak_fds"`
+	// Memory says what the three are a sum of, see ProcessUsage.
+	Memory TreeMemory `json:"memory,omitempty"`
 }
 
 func (u *Usage) raise(r ProcessUsage) {
@@ -59,6 +61,7 @@ func (u *Usage) raise(r ProcessUsage) {
 	u.PeakMapped = max(u.PeakMapped, r.Mapped)
 	u.PeakOwn = max(u.PeakOwn, r.RSS-r.Mapped)
 	u.PeakFDs = max(u.PeakFDs, r.FDs)
+	u.Memory = u.Memory.worse(r.Memory)
 }
 
 // Peak is the most that all processes together used at one moment.
@@ -96,9 +99,9 @@ func NewSampler(series *Series, values func() map[string]float64, log *slog.Logg
 // whose CPU time is added to that of its forerunner.
 func (s *Sampler) Set(name string, pid int) { s.set(name, pid, readProcess) }
 
-// SetTree is Set for a server that works in child processes: the CPU time is
-// theirs, too; the memory is that of the process alone.
-func (s *Sampler) SetTree(name string, pid int) { s.set(name, pid, readTree) }
+// SetTree is Set for a server that works in child processes: CPU time and memory
+// are theirs, too, see TreeMemory; the memory is read every five seconds.
+func (s *Sampler) SetTree(name string, pid int) { s.set(name, pid, new(treeReader).read) }
 
 func (s *Sampler) set(name string, pid int, read func(proc string, pid int) (ProcessUsage, error)) {
 	s.mu.Lock()
@@ -198,6 +201,7 @@ func (s *Sampler) endPhase() {
 		total.PeakMapped = max(total.PeakMapped, p.usage.PeakMapped)
 		total.PeakOwn = max(total.PeakOwn, p.usage.PeakOwn)
 		total.PeakFDs = max(total.PeakFDs, p.usage.PeakFDs)
+		total.Memory = total.Memory.worse(p.usage.Memory)
 		s.peak.Components[name] = total
 		p.start = p.last.CPUSeconds
 		p.usage = Usage{}

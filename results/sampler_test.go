@@ -260,29 +260,3 @@ func TestSamplerRunEndsWithItsContext(t *testing.T) {
 		t.Errorf("row = %+v", row)
 	}
 }
-
-// A server that works in child processes has used what they did, whether they
-// live or have ended; its memory is its own.
-func TestReadTree(t *testing.T) {
-	proc := fakeProc{t, t.TempDir()}
-	proc.set(10, 50, 1000, 400, 3) // 1 s of CPU
-	proc.set(11, 100, 9000, 0, 1)  // 2 s
-	task := filepath.Join(proc.dir, "10", "task", "10")
-	stat, err := os.ReadFile(filepath.Join(proc.dir, "10", "stat"))
-	ended := strings.Replace(string(stat), " 50 50 0 0 ", " 50 50 200 100 ", 1) // 3 s of those that are gone
-	if err := errors.Join(err, os.MkdirAll(task, 0o700),
-		os.WriteFile(filepath.Join(task, "children"), []byte("11 12 "), 0o600), // 12 is just gone
-		os.WriteFile(filepath.Join(proc.dir, "10", "stat"), []byte(ended), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	u, err := readTree(proc.dir, 10)
-	if err != nil || u.CPUSeconds != 6 || u.RSS != 1000<<10 {
-		t.Errorf("read %+v, %v", u, err)
-	}
-	if u, err := readProcess(proc.dir, 10); err != nil || u.CPUSeconds != 1 {
-		t.Errorf("the process alone: %+v, %v", u, err)
-	}
-	if _, err := readTree(proc.dir, 12); err == nil {
-		t.Error("what is gone can be read")
-	}
-}

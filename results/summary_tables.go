@@ -286,7 +286,22 @@ func renderUsage(r *Run) string {
 	}
 	t.row("all at one time", digits3(cpu), share(cpu, cpu), bytesText(r.Peak.RSSBytes),
 		bytesText(r.Peak.MemoryBytes), bytesText(r.Peak.MappedBytes), estimated, number(r.Peak.MaxFDs))
-	return t.String() + renderSplit(r, cpu)
+	return t.String() + renderTrees(r) + renderSplit(r, cpu)
+}
+
+// renderTrees says which rows are those of several processes, and how their memory
+// was added up.
+func renderTrees(r *Run) string {
+	var s strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(r.Peak.Components)) {
+		switch r.Peak.Components[name].Memory {
+		case SharedOnce:
+			fmt.Fprintf(&s, "  %s with all processes below it: what they share is counted once (Pss)\n", name)
+		case SharedForEach:
+			fmt.Fprintf(&s, "  %s with all processes below it: what they share is counted for each (RSS)\n", name)
+		}
+	}
+	return s.String()
 }
 
 // renderSplit tells etcd's share of the harness process from ours, by the

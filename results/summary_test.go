@@ -193,9 +193,20 @@ func TestRenderIsNeverTooWide(t *testing.T) {
 	for i := range p.SLOs {
 		p.SLOs[i].Worst = long.String()
 	}
-	r.Peak.Components["kube-controller-manager-0"] = Usage{99_999, 99 * gib, 99 * gib, 99 * gib, 99_999}
+	r.Peak.Components["kube-controller-manager-0"] = Usage{99_999, 99 * gib, 99 * gib, 99 * gib, 99_999, SharedForEach}
 	r.Estimate.MemoryBytes["kube-controller-manager-0"] = 1023 * mib
 	checkWidth(t, Render(r))
+}
+
+// A row of several processes says so, and how often it has what they share.
+func TestRenderTrees(t *testing.T) {
+	r := &Run{Peak: &Peak{Components: map[string]Usage{"kine": {}, "mariadb": {Memory: SharedForEach}, "postgres": {Memory: SharedOnce}}}}
+	want := `  mariadb with all processes below it: what they share is counted for each (RSS)
+  postgres with all processes below it: what they share is counted once (Pss)
+`
+	if text := renderUsage(r); !strings.Contains(text, want) {
+		t.Errorf("no %q in\n%s", want, text)
+	}
 }
 
 func TestNumber(t *testing.T) {

@@ -157,18 +157,23 @@ func (f *collection) cpu(run *results.Run) {
 	}
 }
 
-// memory adds the most that each component had resident. The store that lives
-// in the harness cannot be told from it.
+// memory adds the most that each component had resident: of a server with processes
+// below it all of them, with what they share once. Where that could not be told, the
+// figure is another one. The store that lives in the harness cannot be told from it.
 func (f *collection) memory(run *results.Run) {
 	if run.Peak == nil {
 		return
 	}
 	rss := map[string]int64{}
+	often := map[string]string{}
 	for name, u := range run.Peak.Components {
 		rss[component(name)] += u.PeakRSS
+		if u.Memory == results.SharedForEach {
+			often[component(name)] = ", what is shared many times"
+		}
 	}
 	for _, name := range components(rss) {
-		f.add("peak RSS, "+name, Bytes, float64(rss[name]))
+		f.add("peak RSS, "+name+often[name], Bytes, float64(rss[name]))
 	}
 }
 
