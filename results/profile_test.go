@@ -37,6 +37,8 @@ func TestSplitProfile(t *testing.T) {
 	add(16, "", "runtime.futex", "runtime.findRunnable", "runtime.mcall")
 	add(32, "", "main.main", "runtime.main")
 	add(64, "other", "x.y")
+	add(256, "recorder", "runtime.mallocgc", "proxy.(*session).answers")
+	add(512, "recorder", "runtime.scanobject", "runtime.gcBgMarkWorker")
 	add(128, "etcd", "runtime.gcAssistAlloc", "go.etcd.io/etcd/server.apply")
 	var b bytes.Buffer
 	if err := p.Write(&b); err != nil {
@@ -46,12 +48,18 @@ func TestSplitProfile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := ProfileSplit{Etcd: 129, Ours: 98, GC: 12, Runtime: 16}
+	want := ProfileSplit{Etcd: 129, Ours: 354, Recording: 256, GC: 524, Runtime: 16}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("split (-want +got):\n%s", diff)
 	}
 	if got := (ProfileSplit{Etcd: 30, Ours: 10, GC: 60}).OursShare(); got != 0.25 {
 		t.Errorf("our share = %v, want 0.25", got)
+	}
+	if got := (ProfileSplit{Etcd: 30, Ours: 10, Recording: 2, GC: 60}).RecordingShare(); got != 0.05 {
+		t.Errorf("the recording's share = %v, want 0.05", got)
+	}
+	if got := (ProfileSplit{GC: 60}).RecordingShare(); got != 0 {
+		t.Errorf("the recording's share of nothing = %v", got)
 	}
 }
 

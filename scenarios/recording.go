@@ -54,10 +54,12 @@ func newRecording(runDir string, log *slog.Logger) (*recording, error) {
 		return nil, err
 	}
 	r := &recording{archive: w, log: log}
-	if r.store, err = archive.NewStoreWriter(w); err != nil {
-		return nil, errors.Join(err, w.Close())
-	}
-	if r.api, err = archive.NewAPIWriter(w); err != nil {
+	storage.AsRecorder(func() { // which write on goroutines of their own
+		if r.store, err = archive.NewStoreWriter(w); err == nil {
+			r.api, err = archive.NewAPIWriter(w)
+		}
+	})
+	if err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	return r, nil
@@ -123,7 +125,7 @@ func (r *recording) follow(members []storage.Member) (err error) {
 		opt.Others = append(opt.Others, m.Endpoint)
 	}
 	r.members = members
-	r.watch, err = record.StartFullWatch(opt)
+	storage.AsRecorder(func() { r.watch, err = record.StartFullWatch(opt) })
 	return err
 }
 

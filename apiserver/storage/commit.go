@@ -41,7 +41,7 @@ func commitInterceptor(onCommit func(history.Commit)) grpc.UnaryServerIntercepto
 }
 
 // commitObserver is commitInterceptor for a proxy. The goroutine is the
-// proxy's and keeps its labels.
+// proxy's, which carries the recorder's label already.
 func commitObserver(onCommit func(history.Commit)) proxy.Interference {
 	return proxy.Unary(func(ctx context.Context, _ string, req proto.Message, next proxy.Invoke) (proto.Message, error) {
 		called := history.Now()

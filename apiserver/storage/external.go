@@ -291,7 +291,7 @@ func (e *external) stand(name, endpoint string) (*proxy.Proxy, error) {
 		opt.Interference = append(opt.Interference, commitObserver(e.opt.OnCommit))
 	}
 	opt.Interference = append(opt.Interference, e.part)
-	p, err := proxy.Start(opt)
+	p, err := startProxy(opt)
 	if err == nil {
 		e.proxies = append(e.proxies, p)
 	}

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"runtime/pprof"
 	"time"
+
+	"github.com/planecheck/planecheck/apiserver/storage/proxy"
 )
 
 // storeLabels and recorderLabels carry the two values of ProfileLabel.
@@ -14,6 +16,25 @@ var (
 	storeLabels    = pprof.WithLabels(context.Background(), pprof.Labels(ProfileLabel, ProfileStore))
 	recorderLabels = pprof.WithLabels(context.Background(), pprof.Labels(ProfileLabel, ProfileRecorder))
 )
+
+// AsRecorder runs f, whose goroutines then carry ProfileRecorder for ever: what a
+// run pays for its history is told from what the store and the load cost.
+func AsRecorder(f func()) {
+	done := make(chan struct{})
+	go func() { // the labels of the caller cannot be asked for, so they stay
+		defer close(done)
+		pprof.SetGoroutineLabels(recorderLabels)
+		f()
+	}()
+	<-done
+}
+
+// startProxy starts a proxy that is charged to the recorder, all of it: it stands
+// there for the history only.
+func startProxy(opt proxy.Options) (p *proxy.Proxy, err error) {
+	AsRecorder(func() { p, err = proxy.Start(opt) })
+	return p, err
+}
 
 // errGoexit is what guard returns for a function that ended its goroutine, as
 // a fatal log entry of etcd does here (see exitHook).

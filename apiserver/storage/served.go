@@ -132,7 +132,7 @@ func (s *served) admit(process *child.Process, onCommit func(history.Commit), be
 	if between != nil {
 		opt.Interference = append(opt.Interference, between)
 	}
-	p, err := proxy.Start(opt)
+	p, err := startProxy(opt)
 	if err != nil {
 		return errors.Join(fmt.Errorf("start %s: %w", s.title, err), process.Kill())
 	}

@@ -38,8 +38,8 @@ import (
 
 // ProfileLabel is the key of the pprof label on every goroutine of a backend
 // inside this process, so that a CPU profile of the harness splits. Its value
-// is ProfileStore for the store itself and ProfileRecorder while
-// Options.OnCommit runs on one of the store's goroutines.
+// is ProfileStore for the store itself, and ProfileRecorder for the proxies before
+// it and while Options.OnCommit runs on one of the store's goroutines.
 const (
 	ProfileLabel    = "component"
 	ProfileStore    = "etcd"

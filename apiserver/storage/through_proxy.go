@@ -103,7 +103,7 @@ func (t *throughProxy) stand(d *door, m Member) error {
 	if t.opt.OnCommit != nil {
 		opt.Interference = append(opt.Interference, commitObserver(t.opt.OnCommit))
 	}
-	d.proxy, err = proxy.Start(opt)
+	d.proxy, err = startProxy(opt)
 	return err
 }
 

@@ -5,7 +5,10 @@ import (
 	"slices"
 	"testing"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"github.com/planecheck/planecheck/apiserver/storage/record"
+	"github.com/planecheck/planecheck/checkers/history"
 )
 
 // Each operation of a store behind a proxy is on record once: the servers have no
@@ -42,6 +45,31 @@ func TestThroughProxyRecordsOnce(t *testing.T) {
 		t.Errorf("%d puts, %d events and %d commits on record; one put went through the proxy, and both have an event", puts, events, len(commits.commits()))
 	}
 }
+
+// All that a proxy does is charged to the recorder, also where nothing is recorded.
+func TestThroughProxyIsLabelled(t *testing.T) {
+	t.Parallel()
+	here, goOn := make(chan struct{}), make(chan struct{})
+	b := startAs[*throughProxy](t, throughProxyOfMemory, Options{OnCommit: func(history.Commit) { stayInProxy(here, goOn) }})
+	client := dial(t, b.Endpoints()...)
+	put := make(chan error, 1)
+	go func() {
+		_, err := client.Txn(bounded(t)).Then(clientv3.OpPut("/registry/pods/ns/a", "v")).Commit()
+		put <- err
+	}()
+	<-here
+	prof := goroutineProfile(t)
+	goOn <- struct{}{}
+	if err := <-put; err != nil {
+		t.Fatal(err)
+	}
+	if got := labelsIn(prof, "stayInProxy"); !slices.Equal(got, []string{ProfileRecorder}) {
+		t.Errorf("a proxy ran with labels %q, want %q", got, ProfileRecorder)
+	}
+}
+
+//go:noinline
+func stayInProxy(here, goOn chan struct{}) { here <- struct{}{}; <-goOn }
 
 // A member of etcd that dies is told of as without the proxy.
 func TestThroughProxyTellsOfDeath(t *testing.T) {

@@ -125,9 +125,12 @@ func (f *collection) contract(c *results.Contract) {
 // storeName is the row of a store's processes, or of its part of the harness.
 const storeName = "store"
 
+// recordingName is the row of what records the store, which is of the harness.
+const recordingName = "recording"
+
 // cpu adds what it cost to start a thousand pods, by component, in the phases
-// that created them. Where the store lives in the harness, that process is
-// divided by its CPU profile.
+// that created them. The harness is divided by its CPU profile: what records the
+// store is apart, and the store, too, where it lives there.
 func (f *collection) cpu(run *results.Run) {
 	var pods int64
 	seconds := map[string]float64{}
@@ -142,11 +145,17 @@ func (f *collection) cpu(run *results.Run) {
 			seconds[component(name)] += u.CPUSeconds
 			apart = apart || component(name) == storeName
 		}
+		harness := p.Usage[results.HarnessName].CPUSeconds
+		move := func(to string, share float64) {
+			seconds[to] += harness * share
+			seconds[harnessName] -= harness * share
+		}
 		// A profile without a part of the store's is of a harness that has none.
 		if p.Profile != nil && p.Profile.Etcd > 0 && !apart {
-			inside := p.Usage[results.HarnessName].CPUSeconds * (1 - p.Profile.OursShare())
-			seconds[storeName] += inside
-			seconds[harnessName] -= inside
+			move(storeName, 1-p.Profile.OursShare())
+		}
+		if p.Profile != nil && p.Profile.Recording > 0 {
+			move(recordingName, p.Profile.RecordingShare())
 		}
 	}
 	if pods == 0 {
@@ -199,7 +208,7 @@ func kubernetes() []string {
 
 // components are the rows that have a value, in the order of the table.
 func components[V any](values map[string]V) []string {
-	order := append(kubernetes(), storeName, harnessName)
+	order := append(kubernetes(), storeName, recordingName, harnessName)
 	names := slices.Collect(maps.Keys(values))
 	slices.SortFunc(names, func(a, b string) int { return slices.Index(order, a) - slices.Index(order, b) })
 	return names

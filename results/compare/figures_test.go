@@ -31,7 +31,7 @@ func exampleRun() *results.Run {
 				Usage: map[string]results.Usage{
 					"kube-apiserver-0": {CPUSeconds: 8}, "kube-apiserver-1": {CPUSeconds: 6}, results.HarnessName: {CPUSeconds: 10},
 				},
-				Profile: &results.ProfileSplit{Etcd: 3, Ours: 1, GC: 1},
+				Profile: &results.ProfileSplit{Etcd: 3, Ours: 1, Recording: .25, GC: 1},
 				Servers: results.ServerFigures{
 					ConsistentReads: map[string]int64{"true false": 97, "true true": 2, "false skipped": 1},
 					Store:           []results.Step{{Name: "list", Latency: results.Bucketed{Count: 4}}, {Name: "listStream", Latency: results.Bucketed{Count: 3}}, {Name: "get", Latency: results.Bucketed{Count: 9}}},
@@ -56,8 +56,10 @@ func TestTake(t *testing.T) {
 			{"writes, fill, p50", Seconds, .010}, {"writes, fill, p99", Seconds, .2},
 			{"watch delivery, fill, p50", Seconds, .001}, {"watch delivery, fill, p99", Seconds, .004},
 			{"contract operations begun late", Share, .015},
-			// 14 s over 2,000 pods; of the harness' 10 s three quarters are the store's.
-			{"CPU per 1,000 pods, kube-apiserver", CPU, 7}, {"CPU per 1,000 pods, store", CPU, 3.75}, {"CPU per 1,000 pods, harness", CPU, 1.25},
+			// 14 s over 2,000 pods; of the harness' 10 s three quarters are the store's,
+			// and a quarter of the rest records.
+			{"CPU per 1,000 pods, kube-apiserver", CPU, 7}, {"CPU per 1,000 pods, store", CPU, 3.75},
+			{"CPU per 1,000 pods, recording", CPU, .3125}, {"CPU per 1,000 pods, harness", CPU, .9375},
 			{"peak RSS, kube-apiserver", Bytes, 5 << 20}, {"peak RSS, harness", Bytes, 1 << 20},
 			{"store on disk", Bytes, 7 << 20},
 			{"consistent lists from cache", Share, .97},
@@ -69,19 +71,39 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// A store with processes of its own is not also looked for in the harness.
+// A store with processes of its own is not also looked for in the harness, what
+// records it is; and its memory is said to be another sum where it is.
 func TestTakeOfAStoreOfItsOwn(t *testing.T) {
 	run := exampleRun()
-	run.Phases[1].Usage["etcd-0"] = results.Usage{CPUSeconds: 5}
-	var got Trial
-	got.Take(run)
-	for name, want := range map[string]float64{"CPU per 1,000 pods, store": 2.5, "CPU per 1,000 pods, harness": 5} {
-		for _, f := range got.Figures {
-			if f.Name == name && f.Value != want {
-				t.Errorf("%s = %v, want %v", name, f.Value, want)
-			}
+	run.Phases[1].Usage["kine"] = results.Usage{CPUSeconds: 5}
+	run.Phases[1].Profile = &results.ProfileSplit{Ours: 4, Recording: 1, GC: 1}
+	run.Peak.Components["kine"] = results.Usage{PeakRSS: 1 << 20}
+	run.Peak.Components["postgres"] = results.Usage{PeakRSS: 2 << 20, Memory: results.SharedOnce}
+	want := map[string]float64{
+		"CPU per 1,000 pods, store": 2.5, "CPU per 1,000 pods, recording": 1.25, "CPU per 1,000 pods, harness": 3.75,
+		"peak RSS, store": 3 << 20,
+	}
+	if diff := cmp.Diff(want, taken(run, want)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	run.Peak.Components["postgres"] = results.Usage{PeakRSS: 2 << 20, Memory: results.SharedForEach}
+	want = map[string]float64{"peak RSS, store, what is shared many times": 3 << 20}
+	if diff := cmp.Diff(want, taken(run, want)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// taken are the figures of a run that have those names.
+func taken(run *results.Run, names map[string]float64) map[string]float64 {
+	var trial Trial
+	trial.Take(run)
+	found := map[string]float64{}
+	for _, f := range trial.Figures {
+		if _, ok := names[f.Name]; ok {
+			found[f.Name] = f.Value
 		}
 	}
+	return found
 }
 
 // What was not measured is left out, and not 0.
