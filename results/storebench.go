@@ -55,13 +55,21 @@ type StoreFloors struct {
 type StoreFigures struct {
 	Backend   string            `json:"backend"` // as in --backends
 	Settings  map[string]string `json:"settings,omitempty"`
-	Filled    int               `json:"filled"` // objects
+	Reached   string            `json:"reached,omitempty"` // how its clients did; "": it was not noted
+	Filled    int               `json:"filled"`            // objects
 	FillTime  Seconds           `json:"fill_seconds"`
 	DiskBytes int64             `json:"disk_bytes"` // at the end
 	Measures  []StoreMeasure    `json:"measures"`
 	// Failed says why there is no more, "" if it is all.
 	Failed string `json:"failed,omitempty"`
 }
+
+// How clients reach a store: through the proxy that records it in a run, which here
+// records nothing, or not.
+const (
+	ReachedDirectly     = "direct"
+	ReachedThroughProxy = "through the proxy"
+)
 
 // StoreMeasure is one operation at one number of clients.
 type StoreMeasure struct {

@@ -41,7 +41,7 @@ func exampleStoreBench() *StoreBench {
 		},
 		Backends: []StoreFigures{
 			{
-				Backend: "etcd:fsync=off", Settings: map[string]string{"members": "3", "fsync": "false", "batch-limit": "10000"},
+				Backend: "etcd:fsync=off", Settings: map[string]string{"members": "3", "fsync": "false", "batch-limit": "10000"}, Reached: ReachedThroughProxy,
 				Filled: 10_000, FillTime: Seconds(3 * time.Second), DiskBytes: 700 << 20,
 				Measures: []StoreMeasure{
 					measure("create", 1, 5000, 900*time.Microsecond), measure("create", 100, 20_000, 20*time.Millisecond),

@@ -1,6 +1,7 @@
 package results
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -104,12 +105,15 @@ func rate(perSecond float64) string {
 }
 
 // shownSettings are those of a backend that are printed; all are in the JSON.
-var shownSettings = []string{"endpoints", "fsync", "members", "proxy", "version"}
+var shownSettings = []string{"endpoints", "fsync", "members", "version"}
 
 func (f *StoreFigures) text() string {
 	var s strings.Builder
 	s.WriteString(f.Backend)
 	var settings []string
+	if f.Reached != "" {
+		settings = append(settings, f.Reached)
+	}
 	for _, key := range slices.Sorted(maps.Keys(f.Settings)) {
 		if slices.Contains(shownSettings, key) {
 			settings = append(settings, key+" "+f.Settings[key])
@@ -185,8 +189,8 @@ func (b *StoreBench) claims() string {
 	var s strings.Builder
 	s.WriteString("published for a three-member etcd, each member on a machine of its own (etcd.io, op-guide/performance):\n" +
 		"less than 1 ms under light load, more than 30,000 requests/s under heavy load. Here, where everything shares one machine:\n")
-	t := &table{align: "lr"}
-	t.row("backend", "light: write p50", "get p50", "clients", "heavy: writes/s", "clients", "gets/s", "clients")
+	t := &table{align: "llr"}
+	t.row("backend", "reached", "light: write p50", "get p50", "clients", "heavy: writes/s", "clients", "gets/s", "clients")
 	for _, f := range b.Backends {
 		light, write, read := f.lightest(), f.best(writeOperations), f.best(readOperations)
 		lightWrite, lightRead, clients := missing, missing, missing
@@ -196,7 +200,7 @@ func (b *StoreBench) claims() string {
 		if m := f.find(readOperations, light); m != nil {
 			lightRead, clients = m.Latency.P50.String(), number(int64(light))
 		}
-		t.row(f.Backend, lightWrite, lightRead, clients, bestRate(write), bestClients(write), bestRate(read), bestClients(read))
+		t.row(f.Backend, cmp.Or(f.Reached, missing), lightWrite, lightRead, clients, bestRate(write), bestClients(write), bestRate(read), bestClients(read))
 	}
 	return s.String() + t.String()
 }

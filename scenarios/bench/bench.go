@@ -48,6 +48,10 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 		return scenarios.Usagef("--runs: %v", err)
 	}
 	r := &run{o: o, out: out, dir: dir, figures: o.figures(host, load)}
+	specs, moved := alike(specs, o.open)
+	for _, spec := range moved {
+		fmt.Fprintf(out, "%s: through the recording proxy, as others of these are reached\n", spec)
+	}
 	fmt.Fprintf(out, "run directory: %s\nmeasures for %v, and fills and clears the stores in between\n", dir.Path, o.takes(len(specs)))
 	err = r.all(ctx, specs)
 	if err != nil {
@@ -180,6 +184,10 @@ func (r *run) backend(ctx context.Context, spec string, f *results.StoreFigures)
 	if d, ok := b.(storage.Describer); ok {
 		f.Settings = d.Settings()
 	}
+	f.Reached = results.ReachedDirectly
+	if proxied(b) {
+		f.Reached = results.ReachedThroughProxy
+	}
 	err = r.load(ctx, b, f)
 	err = errors.Join(err, b.Stop())
 	if f.DiskBytes, _ = b.DiskBytes(); !r.o.KeepData {
@@ -299,7 +307,8 @@ func (r *run) measure(ctx context.Context, what string, cpu func() time.Duration
 func own() time.Duration { return cpuOf(nil) }
 
 // cpuOf is the CPU time of this process, and of the members of a backend that
-// are processes. What cannot be read, because it has died, counts nothing.
+// are processes, with the servers that they need and all below those. What cannot be
+// read, because it has died, counts nothing.
 func cpuOf(b storage.Backend) time.Duration {
 	used, _ := results.ProcessCPU(os.Getpid())
 	if b == nil {
@@ -309,6 +318,12 @@ func cpuOf(b storage.Backend) time.Duration {
 		if m.PID != 0 {
 			member, _ := results.ProcessCPU(m.PID)
 			used += member
+		}
+	}
+	if a, ok := b.(storage.Accompanied); ok {
+		for _, pid := range a.Accompanying() {
+			server, _ := results.TreeCPU(pid)
+			used += server
 		}
 	}
 	return used

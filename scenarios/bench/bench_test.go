@@ -83,6 +83,9 @@ func TestRun(t *testing.T) {
 	}
 	for i, spec := range []string{"memory", "etcd:members=1,fsync=off"} {
 		b := figures.Backends[i]
+		if b.Reached != results.ReachedDirectly {
+			t.Errorf("%s was reached %q", spec, b.Reached)
+		}
 		if b.Backend != spec || b.Filled != 2*o.Objects || b.Settings["fsync"] != "false" || b.Failed != "" {
 			t.Errorf("backend %d: %s, %d objects, settings %v, failed %q", i, b.Backend, b.Filled, b.Settings, b.Failed)
 		}
@@ -135,7 +138,7 @@ func TestExternal(t *testing.T) {
 	if err := Run(bounded(t), o, &out); err != nil {
 		t.Fatalf("%v; output:\n%s", err, &out)
 	}
-	if want := their.Endpoints()[0]; !strings.Contains(out.String(), "external: endpoints "+want) {
+	if want := their.Endpoints()[0]; !strings.Contains(out.String(), "external: through the proxy, endpoints "+want) {
 		t.Errorf("no %s in\n%s", want, &out)
 	}
 	conn, err := grpc.NewClient("passthrough:///"+strings.TrimPrefix(their.Endpoints()[0], "http://"),

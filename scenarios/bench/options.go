@@ -4,7 +4,7 @@
 // keeps the figures in a run directory. The backends that are members of this
 // process share it with the clients and with one another's remains; those with
 // processes of their own are reached through their links and their proxy, which
-// then records nothing.
+// then records nothing; beside such a backend all that can be behind a proxy are.
 package bench
 
 import (
