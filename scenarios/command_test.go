@@ -57,7 +57,8 @@ var _ = Describe("Bad input", func() {
 		Entry("a manifest that is not there", "no such file", args("scale", "--nodes", "5", "--manifest", "/nowhere.yaml")),
 		Entry("a kube-apiserver that is not there", "no such file", args("scale", "--nodes", "5", "--pods", "5", "--kube-apiserver", "/nowhere")),
 		Entry("a binary that is no kube-apiserver", "no kube-apiserver", args("scale", "--nodes", "5", "--pods", "5", "--kube-apiserver", "/bin/true")),
-		Entry("a lie before members that nothing can stand before", "--backend etcd-process", args("run", "contract/api", "--lie", "uid-again")),
+		Entry("a lie before members that nothing can stand before", "--backend etcd:proxy=off has none",
+			args("run", "contract/api", "--backend", "etcd:proxy=off", "--lie", "uid-again")),
 		Entry("a component without a collector", "no component", args("scale", "--gogc", "kubelet=100")),
 	)
 

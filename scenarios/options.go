@@ -228,8 +228,8 @@ func (o *Options) validateLie() error {
 		return nil
 	}
 	if _, ok := storeLie(o.World.Lie); ok {
-		if name, _, _ := strings.Cut(o.World.Backend, ":"); name != "etcd-process" {
-			return Usagef("--lie %s is told before the store and needs --backend etcd-process", o.World.Lie)
+		if !storage.Interferes(o.World.Backend) {
+			return Usagef("--lie %s is told before the store, behind the recording proxy, and --backend %s has none", o.World.Lie, o.World.Backend)
 		}
 		return nil
 	}

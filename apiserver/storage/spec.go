@@ -112,12 +112,19 @@ func Known() []string {
 	return known
 }
 
-// proxied lists the backends whose members are behind a proxy.
+// interferes says whether something can stand before the members of a backend with
+// these options.
+func (k kind) interferes(options map[string]string) bool {
+	return k.proxied || options["proxy"] == "on"
+}
+
+// proxied lists the backends before whose members something can stand.
 func proxied() []string {
 	var names []string
 	for _, k := range kinds() {
-		if k.proxied {
-			names = append(names, k.name)
+		through := ThroughProxy(k.name)
+		if k.proxied || through != k.name {
+			names = append(names, through)
 		}
 	}
 	return names
@@ -152,6 +159,13 @@ func ThroughProxy(spec string) string {
 		return spec
 	}
 	return with
+}
+
+// Interferes says whether Options.Interference can stand before the members of the
+// backend that spec names.
+func Interferes(spec string) bool {
+	k, options, err := parseSpec(spec)
+	return err == nil && k.interferes(options)
 }
 
 // parseSpec splits "name[:key=value[,key=value...]]" and fills in defaults.

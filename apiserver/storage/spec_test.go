@@ -80,6 +80,18 @@ func TestSpecThroughProxy(t *testing.T) {
 	}
 }
 
+// Before which members something can stand: those behind a proxy, wherever from.
+func TestInterferes(t *testing.T) {
+	for spec, want := range map[string]bool{
+		"etcd": false, "memory:proxy=off": false, "memory:proxy=on": true, "etcd:proxy=on,members=1": true,
+		"etcd-process": true, "kine-memory": true, "external": false, "nats": false,
+	} {
+		if got := Interferes(spec); got != want {
+			t.Errorf("%s: %v, want %v", spec, got, want)
+		}
+	}
+}
+
 func TestSplitSpecs(t *testing.T) {
 	for list, want := range map[string][]string{
 		"etcd":                            {"etcd"},

@@ -147,8 +147,8 @@ func Open(spec string, opt Options) (Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	if opt.Interference != nil && !kind.proxied {
-		return nil, fmt.Errorf("open storage backend %s: nothing can stand before its members, only before those of %s", kind.name, strings.Join(proxied(), ", "))
+	if opt.Interference != nil && !kind.interferes(options) {
+		return nil, fmt.Errorf("open storage backend %s: nothing can stand before its members, only before those of %s", spec, strings.Join(proxied(), ", "))
 	}
 	if len(opt.External.Endpoints) > 0 && kind.name != externalName {
 		return nil, fmt.Errorf("open storage backend %s: endpoints of an external store are given, which only the backend %s takes", kind.name, externalName)

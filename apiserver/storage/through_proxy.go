@@ -46,7 +46,7 @@ func orThroughProxy(k kind) kind {
 			return open(values, opt)
 		}
 		inner := opt
-		inner.History, inner.OnCommit = nil, nil
+		inner.History, inner.OnCommit, inner.Interference = nil, nil, nil
 		b, err := open(values, inner)
 		if err != nil {
 			return nil, err
@@ -102,6 +102,9 @@ func (t *throughProxy) stand(d *door, m Member) error {
 	opt := proxy.Options{Upstream: m.Endpoint, Listen: d.port.Addr(), Recorder: d.recorder}
 	if t.opt.OnCommit != nil {
 		opt.Interference = append(opt.Interference, commitObserver(t.opt.OnCommit))
+	}
+	if t.opt.Interference != nil {
+		opt.Interference = append(opt.Interference, t.opt.Interference)
 	}
 	d.proxy, err = startProxy(opt)
 	return err

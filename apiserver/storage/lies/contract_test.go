@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -39,6 +40,35 @@ func (r run) compare(ctx context.Context, m storage.Member) (_ []store.Verdict, 
 	// Nothing is late here for long: etcd looks for old events every 100 ms.
 	plan := store.Plan{Patience: 3 * time.Second, Seed: r.seed, Rounds: 8, Turns: 60}
 	return store.Compare(ctx, plan, model, judged, store.Strict, 10*time.Second, slog.New(slog.DiscardHandler))
+}
+
+// A backend that lives in this process can lie behind its own recording, as
+// `planecheck run --lie` has it do: the checkers see it in what was recorded.
+func TestLieBehindTheRecordingOfABackend(t *testing.T) {
+	lie := Catalogue()[slices.IndexFunc(Catalogue(), func(l Lie) bool { return l.Name == "wrong-count" })]
+	for _, lying := range []bool{false, true} {
+		ctx, cancel := context.WithTimeout(t.Context(), runBound)
+		defer cancel()
+		log, o := &memory{}, &outcome{}
+		opt := storage.Options{Dir: t.TempDir(), History: log}
+		liar := lie.Begin(rand.New(rand.NewPCG(1, 1)))
+		if lying {
+			opt.Interference = liar
+		}
+		backend, err := storage.Open("memory:proxy=on", opt)
+		if err == nil {
+			err = backend.Start(ctx)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = errors.Join(run{seed: 1}.use(ctx, backend.Members(), o), backend.Stop())
+		o.verdicts = log.judge()
+		failed := o.named(checkers.Fail)
+		if want := lying; err != nil || (liar.Told() > 0) != want || slices.Contains(failed, "Reads") != want || (len(failed) > 0) != want {
+			t.Errorf("lying %v: %d lies told, %q failed, %v", lying, liar.Told(), failed, err)
+		}
+	}
 }
 
 // beyond are the lies about what no API server asks a store, so that a contract
