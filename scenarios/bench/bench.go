@@ -171,6 +171,10 @@ func (r *run) backend(ctx context.Context, spec string, f *results.StoreFigures)
 	}
 	defer log.Close()
 	place := r.dir.File(strings.NewReplacer(":", "-", ",", "-", "=", "-").Replace(spec))
+	// A database runs as another user than root, and must pass through.
+	if err := os.Mkdir(place, 0o711); err != nil {
+		return fmt.Errorf("make the directory of %s: %w", spec, err)
+	}
 	b, err := r.o.open(spec, storage.Options{Dir: place, Log: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		return err
