@@ -84,9 +84,9 @@ func (f *FaultWindow) Healed(at history.Time) {
 	f.of.event(at, "heal", f.String())
 }
 
-// Evicted adds pods that were evicted wrongly: their node had power and kept its
-// Lease. A fault for which it is never called, be it with 0, was not judged by
-// its evictions.
+// Evicted adds pods that were evicted wrongly: their node kept its Lease. A
+// fault for which it is never called, be it with 0, was not judged by its
+// evictions.
 func (f *FaultWindow) Evicted(pods int64) {
 	f.of.mu.Lock()
 	defer f.of.mu.Unlock()

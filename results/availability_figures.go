@@ -38,8 +38,8 @@ type FaultFigures struct {
 	// Leaderless is how long nobody led, by what there is to lead. What was
 	// never looked at is not in it.
 	Leaderless map[string]Seconds `json:"leaderless_seconds,omitempty"`
-	// Evicted are pods that were evicted wrongly, from a node that had power and
-	// kept its Lease; nil: nobody counted them.
+	// Evicted are pods that were evicted wrongly, from a node that kept its
+	// Lease; nil: nobody counted them.
 	Evicted *int64 `json:"pods_evicted,omitempty"`
 	// Bound are pods that got a node; nil: nobody counted them.
 	Bound *PodsBound `json:"pods_bound,omitempty"`

@@ -33,7 +33,7 @@ func renderAvailability(r *Run) string {
 const legend = "served, shed, p99: while the fault acted; gap: the longest time that calls waited and none was served; " +
 	"back: from the injection to the first success after the first failure (-: none failed); healed: from the heal " +
 	"to the first success; well: from the heal until all was as good as before; late: heartbeats later than %s; " +
-	"evicted: pods, from nodes that had power and kept their Lease"
+	"evicted: pods, from nodes that kept their Lease"
 
 // faultCells are the two lines of a fault.
 func faultCells(f *FaultFigures) (upper, lower []string) {

@@ -68,7 +68,22 @@ func TestEvictions(t *testing.T) {
 		evict(95, "density-000", "p", "n")
 	}, &strike{area: faults.Etcd, injected: second(2), healed: second(30)})
 	f("other nodes are away", checkers.Fail, 1, alive, &strike{area: faults.Nodes, injected: second(2), healed: second(30)})
-	f("this node is away", checkers.Pass, 0, func(e *evictions, evict evict) { e.struck("n"); alive(e, evict) })
+	f("a node that flaps, and says so each time", checkers.Fail, 1, func(e *evictions, evict evict) {
+		beats(e, "n", 1, 11, 14, 17, 20)
+		evict(21, "density-000", "p", "n")
+	}, &strike{area: faults.Nodes, injected: second(13), healed: second(20)})
+	f("a node without power", checkers.Pass, 0, func(e *evictions, evict evict) {
+		beats(e, "n", 1, 11)
+		evict(39, "density-000", "p", "n")
+		beats(e, "n", 50)
+		evict(52, "density-000", "q", "n")
+	}, &strike{area: faults.Nodes, injected: second(12), healed: second(49)})
+	f("a node that was without power, and a fault later", checkers.Fail, 1, func(e *evictions, evict evict) {
+		beats(e, "n", 1, 11)
+		evict(39, "density-000", "p", "n")
+		beats(e, "n", 50, 60, 70, 80, 90)
+		evict(91, "density-000", "q", "n")
+	}, &strike{area: faults.Nodes, injected: second(12), healed: second(49)}, &strike{area: faults.APIServer, injected: second(85), healed: second(90)})
 	f("a node that is silent", checkers.Pass, 0, func(e *evictions, evict evict) {
 		beats(e, "n", 1, 11)
 		evict(40, "density-000", "p", "n")
