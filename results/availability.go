@@ -42,6 +42,7 @@ type FaultWindow struct {
 	fault, target   string
 	injected        history.Time
 	healed          history.Time // zero: not yet
+	shown, mended   string       // how the fault, and its heal, showed from outside
 	evicted         int64
 	evictionsJudged bool
 	bound           *PodsBound
@@ -82,6 +83,20 @@ func (f *FaultWindow) Healed(at history.Time) {
 	f.healed = at
 	f.of.cut(at)
 	f.of.event(at, "heal", f.String())
+}
+
+// Shown says how it showed from outside that the fault acted.
+func (f *FaultWindow) Shown(evidence string) {
+	f.of.mu.Lock()
+	defer f.of.mu.Unlock()
+	f.shown = evidence
+}
+
+// ShownHealed says how it showed from outside that the fault was healed.
+func (f *FaultWindow) ShownHealed(evidence string) {
+	f.of.mu.Lock()
+	defer f.of.mu.Unlock()
+	f.mended = evidence
 }
 
 // Evicted adds pods that were evicted wrongly: their node kept its Lease. A

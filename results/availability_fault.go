@@ -31,7 +31,7 @@ func (a *Availability) Figures(end history.Time) *AvailabilityFigures {
 
 func (a *Availability) fault(s *faultSpan, end history.Time) FaultFigures {
 	f := FaultFigures{
-		Fault: s.fault, Target: s.target,
+		Fault: s.fault, Target: s.target, Evidence: s.shown, Healed: s.mended,
 		Injected: Seconds(s.injected.Sub(a.start)), Acted: Seconds(s.until.Sub(s.injected)),
 		Reads:  a.service(kindRead, s, end),
 		Writes: a.service(kindWrite, s, end),

@@ -16,8 +16,12 @@ type AvailabilityFigures struct {
 // after it, which ends with the first second from which everything is as good
 // as it was before.
 type FaultFigures struct {
-	Fault    string  `json:"fault"`
-	Target   string  `json:"target,omitempty"`
+	Fault  string `json:"fault"`
+	Target string `json:"target,omitempty"`
+	// Evidence is how it showed from outside that the fault acted, Healed that it
+	// was healed; "": it did not show, or there was nothing to heal.
+	Evidence string  `json:"evidence,omitempty"`
+	Healed   string  `json:"healed_evidence,omitempty"`
 	Injected Seconds `json:"injected_seconds"` // since the start of the run
 	// Acted is from the injection to the heal, or to the end of the run.
 	Acted Seconds `json:"acted_seconds"`

@@ -23,6 +23,7 @@ func exampleAvailability() *AvailabilityFigures {
 		Faults: []FaultFigures{
 			{
 				Fault: "etcd-leader-stop", Target: "etcd-1", Acted: Seconds(10 * time.Second), Recovered: after(2 * time.Second),
+				Evidence: "etcd-1 refuses connections, etcd-2 leads", Healed: "etcd-2 leads in term 2",
 				Reads:      ServiceFigures{During: served(4000, 0, 0, 41*ms), FirstServed: after(10 * ms)},
 				Writes:     ServiceFigures{During: served(9000, 500, 0, 1300*ms), Gap: Seconds(1310 * ms), FirstFailure: after(0), Back: after(1320 * ms), FirstServed: after(10 * ms)},
 				Heartbeats: HeartbeatFigures{Renewals: 1000}, Evicted: &none,
@@ -30,6 +31,7 @@ func exampleAvailability() *AvailabilityFigures {
 			},
 			{
 				Fault: "etcd-all-stop", Acted: Seconds(30 * time.Second), Recovered: after(11 * time.Second),
+				Evidence: "etcd-0 refuses connections, etcd-1 refuses connections, etcd-2 refuses connections, a write is refused", Healed: "etcd-1 leads in term 3",
 				Writes:     ServiceFigures{During: served(0, 1200, 0, 10*time.Second), Recovery: served(0, 9, 0, ms), Gap: Seconds(33 * time.Second), FirstFailure: after(10 * ms), Back: after(33 * time.Second), FirstServed: after(3 * time.Second)},
 				Heartbeats: HeartbeatFigures{Renewals: 1500, Late: 800, Lost: 40}, Evicted: &three,
 				Leaderless: map[string]Seconds{"etcd": Seconds(31 * time.Second), "kube-scheduler": Seconds(34 * time.Second), "kube-controller-manager": Seconds(33 * time.Second)},

@@ -27,6 +27,7 @@ var _ = Describe("Under faults", func() {
 				Expect(run.Verdict.Guarantees).To(ContainElement(And(
 					HaveField("Guarantee", name), HaveField("Outcome", BeEquivalentTo(checkers.Pass)))))
 			}
+			Expect(run.Availability.Faults).To(HaveEach(HaveField("Evidence", Not(BeEmpty()))))
 			expectJudged(run)
 		})...)
 	}

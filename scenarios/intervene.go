@@ -108,6 +108,7 @@ func (x *execution) interveneOnce(ctx context.Context, env *faults.Env, i Interv
 	if err != nil {
 		return err
 	}
+	s.window.Shown(active.Evidence)
 	x.tellFault("acts", i, active.Evidence)
 	_ = pause(ctx, time.Duration(i.For)) // it is healed all the same
 	healing, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), healBound, fmt.Errorf("it had %v", healBound))
@@ -118,6 +119,7 @@ func (x *execution) interveneOnce(ctx context.Context, env *faults.Env, i Interv
 	if err != nil {
 		return fmt.Errorf("heal %s of %s: %w", i.Fault, i.Target, err)
 	}
+	s.window.ShownHealed(evidence)
 	x.tellFault("healed", i, evidence)
 	x.acts.judge(active.Verdict)
 	x.acts.close(s)
