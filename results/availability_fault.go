@@ -70,9 +70,10 @@ func (a *Availability) service(kind callKind, s *faultSpan, end history.Time) Se
 		Gap:      a.gap(kind, s.injected, s.end),
 	}
 	if failed, ok := a.firstFailure(kind, s.injected, s.end); ok {
-		f.FirstFailure = secondsPointer(max(a.slotBegins(failed).Sub(s.injected), 0))
+		since := max(a.slotBegins(failed), s.injected)
+		f.FirstFailure = secondsPointer(since.Sub(s.injected))
 		if back, ok := a.firstSuccess(kind, failed+1, s.limit(end)); ok {
-			f.Back = secondsPointer(back.Sub(s.injected))
+			f.Back = secondsPointer(back.Sub(since))
 		}
 	}
 	if s.until == s.healed {

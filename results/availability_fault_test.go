@@ -122,7 +122,7 @@ func TestHalfOfTheCallsFail(t *testing.T) {
 	w.Healed(at(14 * time.Second))
 	f := onlyFault(t, a, 30*time.Second)
 	near(t, "first failure", f.Reads.FirstFailure, 700*ms)
-	near(t, "back", f.Reads.Back, 700*ms+beat)
+	near(t, "back", f.Reads.Back, beat)
 	if f.Reads.Gap > Seconds(2*beat) {
 		t.Errorf("gap = %v: calls were served all the time", f.Reads.Gap)
 	}

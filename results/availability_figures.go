@@ -39,7 +39,8 @@ type FaultFigures struct {
 	// Classes are the calls of each identity class while the fault acted.
 	Classes    map[history.Class]ClassCalls `json:"classes,omitempty"`
 	Heartbeats HeartbeatFigures             `json:"heartbeats"`
-	// Leaderless is how long nobody led, by what there is to lead. What was
+	// Leaderless is how long nobody led, by what there is to lead: the store (by
+	// the name of its backend), kube-scheduler, kube-controller-manager. What was
 	// never looked at is not in it.
 	Leaderless map[string]Seconds `json:"leaderless_seconds,omitempty"`
 	// Evicted are pods that were evicted wrongly, from a node that kept its
@@ -65,11 +66,11 @@ type ServiceFigures struct {
 	// without any being served. Where nobody calls there is no gap.
 	Gap Seconds `json:"longest_without_success_seconds"`
 	// FirstFailure is from the injection until a call was due that was not
-	// served, Back from the injection until a call was served that was due
+	// served, Back from that moment until a call was served that was due
 	// after that one, FirstServed from the heal to the first answer. nil: it
 	// did not happen.
 	FirstFailure *Seconds `json:"first_failure_after_injection_seconds,omitempty"`
-	Back         *Seconds `json:"first_success_after_injection_seconds,omitempty"`
+	Back         *Seconds `json:"first_success_after_failure_seconds,omitempty"`
 	FirstServed  *Seconds `json:"first_success_after_heal_seconds,omitempty"`
 }
 

@@ -31,7 +31,7 @@ func renderAvailability(r *Run) string {
 }
 
 const legend = "served, shed, p99: while the fault acted; gap: the longest time that calls waited and none was served; " +
-	"back: from the injection to the first success after the first failure (-: none failed); healed: from the heal " +
+	"back: from the first failure to the first success after it (-: none failed); healed: from the heal " +
 	"to the first success; well: from the heal until all was as good as before; late: heartbeats later than %s; " +
 	"evicted: pods, from nodes that kept their Lease"
 

@@ -11,9 +11,29 @@ type faultSum struct {
 	alone         int // of them, while no other fault acted
 	acted         Seconds
 	reads, writes serviceSum
-	leaderless    Seconds
+	leaderless    [led]*Seconds // nil: it was never looked at
 	late, lost    int64
 	evicted       int64
+}
+
+// What there is to lead, in the order of its column.
+const (
+	ledStore = iota
+	ledScheduler
+	ledControllerManager
+	led
+)
+
+// ledOf says which of them a name of FaultFigures.Leaderless is: that of the store
+// is as many as there are backends.
+func ledOf(name string) int {
+	switch name {
+	case "kube-scheduler":
+		return ledScheduler
+	case "kube-controller-manager":
+		return ledControllerManager
+	}
+	return ledStore
 }
 
 // serviceSum is one kind of calls in several runs.
@@ -21,15 +41,34 @@ type serviceSum struct {
 	during CallCounts
 	gap    Seconds
 	p99    Seconds
-	never  bool // once at least, nothing was served any more
-	healed Seconds
+	back   untilServed // after a first failure
+	healed untilServed
+}
+
+// untilServed is the longest time until a first success.
+type untilServed struct {
+	longest Seconds
+	never   bool // once at least, nothing was served any more
+}
+
+func (o *untilServed) add(s *Seconds, never bool) {
+	o.never = o.never || never
+	if s != nil {
+		o.longest = max(o.longest, *s)
+	}
+}
+
+func (o untilServed) String() string {
+	if o.never {
+		return "never"
+	}
+	return longest(o.longest)
 }
 
 // FaultsOf sums up what each fault did in several runs to each kind of target, "":
-// there was none. Calls,
-// heartbeats and pods are added up; times are the longest. What a fault did while
-// it met others cannot be told apart from what these did, and counts only where
-// it was never alone.
+// there was none. Calls, heartbeats and pods are added up; times are the longest.
+// What a fault did while it met others cannot be told apart from what these did,
+// and counts only where it was never alone.
 func FaultsOf(runs []*Run) string {
 	sums := map[string]*faultSum{}
 	for _, alone := range []bool{true, false} {
@@ -47,20 +86,23 @@ func FaultsOf(runs []*Run) string {
 	if len(sums) == 0 {
 		return ""
 	}
-	t := table{align: "lrrlr"}
-	t.row("fault", "times", "acted", "calls", "served", "p99", "gap", "healed", "no leader", "late", "lost", "evicted")
+	t := table{align: "lrlr"}
+	t.row("fault", "times", "calls", "served", "p99", "gap", "back", "healed", "nobody led", "late", "evicted")
+	t.row("  target", "acted", "", "", "", "", "", "", "sched/kcm", "lost")
 	for _, name := range sorted(sums, strings.Compare) {
 		s := sums[name]
 		times := number(int64(s.times))
 		if s.alone == 0 {
 			times += "*"
 		}
-		t.row(slices.Concat([]string{name, times, s.acted.String(), "reads"}, s.reads.cells(),
-			[]string{longest(s.leaderless), number(s.late), number(s.lost), number(s.evicted)})...)
-		t.row(append([]string{"", "", "", "writes"}, s.writes.cells()...)...)
+		store, controllers := s.nobodyLed()
+		fault, target, _ := strings.Cut(name, " ")
+		t.row(slices.Concat([]string{fault, times, "reads"}, s.reads.cells(), []string{store, number(s.late), number(s.evicted)})...)
+		t.row(slices.Concat([]string{"  " + target, s.acted.String(), "writes"}, s.writes.cells(), []string{controllers, number(s.lost)})...)
 	}
-	return t.String() + note("served: of all calls while the fault acted; times are the longest of all runs: acted, p99 and gap as in "+
-		"the table of a run, healed: from the heal to the first success, no leader: without one; *: only together with others")
+	return t.String() + note("served: of all calls while the fault acted; times are the longest of all runs: acted, p99, gap and back as in "+
+		"the table of a run, healed: from the heal to the first success, nobody led: the store, and below it schedulers/"+
+		"controller managers (-: not looked at); *: only together with others")
 }
 
 func add(sums map[string]*faultSum, f *FaultFigures, alone bool) {
@@ -82,14 +124,29 @@ func add(sums map[string]*faultSum, f *FaultFigures, alone bool) {
 	s.acted = max(s.acted, f.Acted)
 	s.reads.add(&f.Reads)
 	s.writes.add(&f.Writes)
-	for _, missed := range f.Leaderless {
-		s.leaderless = max(s.leaderless, missed)
+	for name, missed := range f.Leaderless {
+		if l := &s.leaderless[ledOf(name)]; *l == nil || **l < missed {
+			*l = &missed
+		}
 	}
 	s.late += f.Heartbeats.Late
 	s.lost += f.Heartbeats.Lost
 	if f.Evicted != nil {
 		s.evicted += *f.Evicted
 	}
+}
+
+// nobodyLed is how long that was so of the store, and of schedulers and controller
+// managers; "-": it was not looked at.
+func (s *faultSum) nobodyLed() (store, controllers string) {
+	var cells [led]string
+	for i, missed := range s.leaderless {
+		cells[i] = optional(missed)
+		if missed != nil && *missed == 0 {
+			cells[i] = "0"
+		}
+	}
+	return cells[ledStore], cells[ledScheduler] + "/" + cells[ledControllerManager]
 }
 
 func (s *serviceSum) add(f *ServiceFigures) {
@@ -99,25 +156,20 @@ func (s *serviceSum) add(f *ServiceFigures) {
 	s.gap = max(s.gap, f.Gap)
 	s.p99 = max(s.p99, f.During.Latency.P99)
 	ratio, asked := f.Recovery.Ratio()
-	s.never = s.never || asked && ratio == 0 && f.FirstServed == nil
-	if f.FirstServed != nil {
-		s.healed = max(s.healed, *f.FirstServed)
-	}
+	s.back.add(f.Back, f.FirstFailure != nil && f.Back == nil)
+	s.healed.add(f.FirstServed, asked && ratio == 0 && f.FirstServed == nil)
 }
 
 func (s *serviceSum) cells() []string {
-	served, healed := missing, longest(s.healed)
+	served := missing
 	if ratio, ok := s.during.Ratio(); ok {
 		served = percent(ratio)
-	}
-	if s.never {
-		healed = "never"
 	}
 	gap := s.gap.String()
 	if s.gap == 0 {
 		gap = "<" + Seconds(slotLength).String()
 	}
-	return []string{served, longest(s.p99), gap, healed}
+	return []string{served, longest(s.p99), gap, s.back.String(), s.healed.String()}
 }
 
 func longest(s Seconds) string {

@@ -24,10 +24,10 @@ func TestFaultsOf(t *testing.T) {
 		cells := strings.Fields(line)
 		reads := slices.Index(cells, "reads")
 		switch {
-		case reads > 2:
-			last = strings.Join(cells[:reads-2], " ")
-			rows[last] = cells[reads-2:]
-		case len(cells) > 0 && cells[0] == "writes":
+		case reads > 1:
+			last = strings.Join(cells[:reads-1], " ")
+			rows[last] = cells[reads-1:]
+		case slices.Contains(cells, "writes"):
 			rows[last] = append(rows[last], cells...)
 		}
 	}
@@ -38,9 +38,15 @@ func TestFaultsOf(t *testing.T) {
 		}
 	}
 	// Served 9,000 and 9,500 of 19,000 writes.
-	want("etcd-leader-stop etcd-1", "3 20.0s reads 100.00 % 41.0ms <10.0ms 10.0ms 1.20s 7 0 0 writes 97.37 % 1.30s 1.31s 10.0ms")
-	want("etcd-all-stop", "2 30.0s reads - - <10.0ms - 34.0s 1,600 80 6 writes 0.00 % 10.0s 33.0s 3.00s")
-	want("overload", "2* 20.0s reads 87.94 % 800ms 20.0ms 10.0ms - 0 0 0 writes 96.82 % 900ms 30.0ms 10.0ms")
+	want("etcd-leader-stop", "3 reads 100.00 % 41.0ms <10.0ms - 10.0ms 1.20s 7 0 etcd-1 20.0s writes 97.37 % 1.30s 1.31s 1.32s 10.0ms 0/- 0")
+	want("etcd-all-stop", "2 reads - - <10.0ms - - 31.0s 1,600 6 30.0s writes 0.00 % 10.0s 33.0s 33.0s 3.00s 34.0s/33.0s 80")
+	want("overload", "2* reads 87.94 % 800ms 20.0ms 20.0ms 10.0ms - 0 0 20.0s writes 96.82 % 900ms 30.0ms 20.0ms 10.0ms -/- 0")
+	never := exampleAvailability()
+	never.Faults[0].Writes.Back = nil
+	if text := FaultsOf([]*Run{{Availability: exampleAvailability()}, {Availability: never}}); !strings.Contains(text, "1.31s   never  10.0ms") {
+		t.Errorf("a service that never came back in one of two runs:\n%s", text)
+	}
+	checkWidth(t, text)
 	if len(rows) != 3 {
 		t.Errorf("%d faults", len(rows))
 	}
