@@ -186,16 +186,57 @@ func (all members) close() {
 	}
 }
 
-// leader asks every member whether it leads. If none that answers does, nobody
-// does.
+// leader asks all members at once whom they follow, until the answers say who
+// leads. One that does not answer in time follows nobody.
 func (all members) leader(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, leaderBound)
+	defer cancel()
+	answers := make(chan *following, len(all))
 	for _, m := range all {
-		asking, cancel := context.WithTimeout(ctx, leaderBound)
-		s, err := m.Status(asking, m.Endpoint)
-		cancel()
-		if err == nil && s.Leader == s.Header.MemberId {
-			return m.Name
+		go func() { answers <- m.follows(ctx) }()
+	}
+	var known []following
+	for silent := len(all) - 1; silent >= 0; silent-- {
+		if f := <-answers; f != nil {
+			known = append(known, *f)
+		}
+		if who, decided := leads(known, silent, len(all)); decided {
+			return who
 		}
 	}
 	return ""
+}
+
+// following is what a member says: who it is, and whom it follows.
+type following struct {
+	name     string
+	self, of uint64 // of is 0: nobody
+}
+
+func (m memberClient) follows(ctx context.Context) *following {
+	s, err := m.Status(ctx, m.Endpoint)
+	if err != nil {
+		return nil
+	}
+	return &following{m.Name, s.Header.MemberId, s.Leader}
+}
+
+// leads is the member that says it leads, and that most of all say they follow: one
+// that was cut off from the others believes in itself for as long as an election
+// takes, and can have nothing written. decided is false while those who have not
+// answered yet could make a leader.
+func leads(known []following, silent, all int) (who string, decided bool) {
+	followers, most := map[uint64]int{}, 0
+	for _, f := range known {
+		followers[f.of]++
+		if f.of != 0 {
+			most = max(most, followers[f.of])
+		}
+	}
+	for _, f := range known {
+		if f.of == f.self && followers[f.self] > all/2 {
+			return f.name, true
+		}
+	}
+	return "", silent == 0 || most+silent <= all/2
 }

@@ -92,3 +92,38 @@ func TestElectedSince(t *testing.T) {
 		t.Errorf("%q, %v though it never said so", who, ok)
 	}
 }
+
+// Whoever leads etcd has a majority that follows it, and answers itself.
+func TestLeadsMembers(t *testing.T) {
+	// Member 1 is "a" and so on; 0: it follows nobody.
+	f := func(when, want string, decided bool, silent int, follow map[string]uint64) {
+		t.Helper()
+		var known []following
+		for i, name := range []string{"a", "b", "c", "d", "e"} {
+			if of, ok := follow[name]; ok {
+				known = append(known, following{name, uint64(i + 1), of})
+			}
+		}
+		if who, ok := leads(known, silent, 3); who != want || ok != decided {
+			t.Errorf("%s: %q, %v; want %q, %v", when, who, ok, want, decided)
+		}
+	}
+	f("all follow a", "a", true, 0, map[string]uint64{"a": 1, "b": 1, "c": 1})
+	f("b follows a, c has not answered", "a", true, 1, map[string]uint64{"a": 1, "b": 1})
+	f("a was cut off and believes in itself, b and c elect", "", true, 0, map[string]uint64{"a": 1, "b": 0, "c": 0})
+	f("a was cut off and believes in itself, c leads", "c", true, 0, map[string]uint64{"a": 1, "b": 3, "c": 3})
+	f("a was cut off and believes in itself, nobody else can be asked", "", true, 0, map[string]uint64{"a": 1})
+	f("a believes in itself, b and c have not answered", "", false, 2, map[string]uint64{"a": 1})
+	f("b and c have not noticed that a is gone", "", true, 0, map[string]uint64{"b": 1, "c": 1})
+	f("b and c follow a, which has not answered", "", false, 1, map[string]uint64{"b": 1, "c": 1})
+	f("b and c elect, a has not answered", "", true, 1, map[string]uint64{"b": 0, "c": 0})
+	f("a has given up, b and c have not noticed", "", true, 0, map[string]uint64{"a": 0, "b": 1, "c": 1})
+	f("nobody can be asked", "", true, 0, nil)
+
+	if who, _ := leads([]following{{"kine", 0, 0}}, 0, 1); who != "kine" {
+		t.Errorf("%q leads where one member numbers none", who)
+	}
+	if who, _ := leads([]following{{"a", 1, 1}, {"b", 2, 1}}, 0, 4); who != "" {
+		t.Errorf("%q leads with half of the members", who)
+	}
+}
