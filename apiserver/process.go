@@ -132,6 +132,18 @@ func stateText(state *os.ProcessState, err error) string {
 	return fmt.Sprint("unknown: ", err)
 }
 
+// exitState is how the process ended; ended: it has, and has been reaped.
+func (p *process) exitState() (state string, ended bool) {
+	select {
+	case <-p.exited:
+	default:
+		return "", false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state, true
+}
+
 // signal sends a signal to the process group.
 func (p *process) signal(sig syscall.Signal) error {
 	p.mu.Lock()

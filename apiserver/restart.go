@@ -38,6 +38,21 @@ func (c *ControlPlane) End(component string, sig syscall.Signal) error {
 	return nil
 }
 
+// ExitState is what the operating system tells of how the last process of a
+// component ended, e.g. "exit status 0" or "signal: killed", whoever ended it. It is
+// an error while that process runs.
+func (c *ControlPlane) ExitState(component string) (string, error) {
+	target := c.find(component)
+	if target == nil {
+		return "", fmt.Errorf("see how %q ended: there is no such component", component)
+	}
+	state, ended := target.process.exitState()
+	if !ended {
+		return "", fmt.Errorf("see how %s ended: process %d of it is still there", component, target.PID)
+	}
+	return state, nil
+}
+
 // Begin starts a component that has ended, with the same arguments at the same
 // address, and returns when it is ready.
 func (c *ControlPlane) Begin(ctx context.Context, component string) error {

@@ -27,6 +27,9 @@ func TestRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	after := c.find(name)
+	if state, err := c.ExitState(name); err == nil {
+		t.Errorf("%s runs, and ended with %q", name, state)
+	}
 	if after.PID == before.PID || after.Addr != before.Addr {
 		t.Errorf("process %d at %s is now %d at %s", before.PID, before.Addr, after.PID, after.Addr)
 	}
@@ -54,6 +57,9 @@ func TestRestart(t *testing.T) {
 	}
 	if died := <-c.Died(); died.Name != name {
 		t.Errorf("%v died", died)
+	}
+	if state, err := c.ExitState(name); state != "signal: killed" {
+		t.Errorf("%s ended with %q, %v", name, state, err)
 	}
 	if err := c.Stop(); err != nil {
 		t.Error(err)

@@ -108,10 +108,11 @@ type MemberInspector interface {
 	InspectMember(ctx context.Context, name string) (MemberState, error)
 }
 
-// MemberState is what a member is and says of itself. Of one that is down or
-// frozen, only Process is known.
+// MemberState is what a member is and says of itself. Of one that is frozen only
+// Process is known, and of one that is down only Exit.
 type MemberState struct {
 	Process        string // the state of its process, see proc(5): "T" if frozen; "" if down
+	Exit           string // if down: how the operating system says that its last process ended, e.g. "signal: killed"
 	ID, Leader     uint64 // etcd's numbers; Leader is 0 while it knows none
 	Term           uint64 // of raft
 	Index, Applied uint64 // of raft's log

@@ -84,7 +84,7 @@ func (k *kineBackend) InspectMember(ctx context.Context, name string) (MemberSta
 	}
 	life := k.server.current()
 	if life == nil {
-		return MemberState{}, nil
+		return MemberState{Exit: k.server.lastExit()}, nil
 	}
 	process, err := life.process.State()
 	if err != nil || process == "" || process == frozenState {

@@ -147,7 +147,7 @@ func (c *processCluster) InspectMember(ctx context.Context, name string) (Member
 	}
 	life := m.current()
 	if life == nil {
-		return MemberState{}, nil
+		return MemberState{Exit: m.lastExit()}, nil
 	}
 	process, err := life.process.State()
 	if err != nil || process == "" || process == frozenState {

@@ -155,7 +155,7 @@ func TestProcessKillLeader(t *testing.T) {
 	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("process %d of the killed member: %v", pid, err)
 	}
-	if diff := gocmp.Diff(MemberState{}, inspect(t, c, leader)); diff != "" {
+	if diff := gocmp.Diff(MemberState{Exit: "signal: killed"}, inspect(t, c, leader)); diff != "" {
 		t.Errorf("the killed member (-want +got):\n%s", diff)
 	}
 	wantNobody(t, endpointOf(c, leader))

@@ -50,6 +50,7 @@ type served struct {
 
 	mu     sync.Mutex
 	life   *servedLife // guarded by mu; nil while the server is down
+	exit   string      // guarded by mu; how the life before ended, as the operating system tells
 	doomed bool        // guarded by mu, see mayDie
 }
 
@@ -151,7 +152,7 @@ func (s *served) mourn(life *servedLife) {
 	<-life.process.Exited()
 	err := life.proxy.Close()
 	s.mu.Lock()
-	s.life = nil
+	s.life, s.exit = nil, life.process.ExitState()
 	doomed := s.doomed
 	s.mu.Unlock()
 	if !life.process.Expected() && !doomed {
@@ -164,6 +165,13 @@ func (s *served) current() *servedLife {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.life
+}
+
+// lastExit is how the last life of a server that is down ended; "": it had none.
+func (s *served) lastExit() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.exit
 }
 
 func (s *served) up() bool { return s.current() != nil }

@@ -179,6 +179,14 @@ func (e *ExitError) Error() string {
 	return fmt.Sprintf("%s: %s, see %s", e.State, e.Reason, e.LogFile)
 }
 
+// ExitState is what the operating system tells of how the process ended, e.g.
+// "signal: killed", whoever ended it; "": it runs.
+func (p *Process) ExitState() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state
+}
+
 // Failure describes the end of a process that has ended.
 func (p *Process) Failure() error {
 	p.mu.Lock()
