@@ -142,6 +142,7 @@ func (x *execution) faultEnv() (*faults.Env, error) {
 		Plane: x.cluster.plane, Store: x.cluster.backend, Nodes: x.cluster.nodes, API: api, Client: x.probeClient,
 		Links: x.cluster.links, Layer: x.cluster.layer, Strangers: strangerIdentities(x.plan.Seed), LeasesMissed: x.leasesMissed,
 		Replaced: x.m.collector.Sampler.Set, Removed: x.m.removals.by,
+		Lost:   x.m.losses.of,
 		Forget: x.m.collector.Leases.Forget,
 	}
 	if x.recording != nil { // else it would be a nil in an interface, which is none

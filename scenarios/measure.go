@@ -36,10 +36,11 @@ type measurement struct {
 	collector *results.Collector
 	log       *slog.Logger
 
-	// availability, evictions and removals are nil in a run without faults.
+	// availability, evictions, removals and losses are nil in a run without faults.
 	availability *results.Availability
 	evictions    *evictions
 	removals     *removals
+	losses       *losses
 
 	cluster atomic.Pointer[cluster] // set once it is up
 	commits atomic.Int64            // keys written
@@ -69,6 +70,7 @@ func newMeasurement(dir *results.Dir, plan *Plan, log *slog.Logger) (*measuremen
 		m.availability = results.NewAvailability(m.started, heartbeatLate)
 		m.evictions = newEvictions()
 		m.removals = &removals{users: map[types.UID]string{}}
+		m.losses = newLosses()
 	}
 	return m, nil
 }
@@ -88,7 +90,7 @@ func (m *measurement) hooks() hooks {
 		lease:   m.collector.Leases.Lease,
 	}
 	if a := m.availability; a != nil {
-		h.observer = observers{m.collector.Recorder, a, m.removals}
+		h.observer = observers{m.collector.Recorder, a, m.removals, m.losses}
 		h.lease = func(l history.Lease) {
 			m.collector.Leases.Lease(l)
 			a.Lease(l)

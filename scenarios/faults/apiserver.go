@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -67,8 +68,8 @@ func atLeast(least, n int, targets ...string) []string {
 }
 
 // endWith ends a component by a signal. Its evidence is that the process is gone,
-// by that signal and no other, and that nobody answers at its address; it heals
-// with a new one.
+// by that signal and no other as the operating system tells, and that nobody answers
+// at its address; it heals with a new one.
 func endWith(sig syscall.Signal) func(context.Context, *Env, string) (*Active, error) {
 	return func(ctx context.Context, e *Env, target string) (*Active, error) {
 		before, err := component(e.Plane, target)
@@ -88,12 +89,34 @@ func endWith(sig syscall.Signal) func(context.Context, *Env, string) (*Active, e
 			}
 			return refuses(ctx, before.Addr)
 		})
+		state := ""
+		if err == nil {
+			state, err = e.Plane.ExitState(target)
+		}
+		if err == nil {
+			err = endedBy(state, sig)
+		}
 		if err != nil {
 			return nil, healed(ctx, a, err)
 		}
-		a.Evidence = fmt.Sprintf("process %d is gone, %s refuses connections", before.PID, before.Addr)
+		a.Evidence = fmt.Sprintf("process %d is gone (%s), %s refuses connections", before.PID, state, before.Addr)
 		return a, nil
 	}
+}
+
+// endedBy fails unless what the operating system tells of an end is what a signal
+// leads to. One that was killed did not end itself; one that was asked to end did, with
+// 0, with 1 as controllers do when they let go of the lead, or by that very signal as
+// etcd does when it has closed its files. A panic is 2.
+func endedBy(state string, sig syscall.Signal) error {
+	by := []string{"signal: " + sig.String()}
+	if sig == syscall.SIGTERM {
+		by = append(by, "exit status 0", "exit status 1")
+	}
+	if !slices.Contains(by, state) {
+		return fmt.Errorf("it ended with %q, which is not by signal %v", state, sig)
+	}
+	return nil
 }
 
 // begin starts a component again. The evidence is a ready process.

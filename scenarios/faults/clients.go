@@ -18,6 +18,13 @@ type ClientLink struct {
 	Requests, Watches *link.Link
 }
 
+// Loss is what clients of an API server have lost, as they were told by their own
+// transport: requests without an answer, and watches that broke off.
+type Loss struct {
+	Requests, Watches int64
+	Last              string // how the last of it broke off
+}
+
 const (
 	// clientRounds is how often connections are reset, or cut, in a row.
 	clientRounds = 3
@@ -112,8 +119,39 @@ func balancerRoute(b *link.Balancer, servers []ClientLink) route {
 	}
 }
 
+// losses are those of the clients of each API server that links lead to.
+func losses(e *Env, links []ClientLink) (list []Loss) {
+	for _, l := range links {
+		list = append(list, e.Lost(l.Server))
+	}
+	return list
+}
+
+// lost waits until clients have lost watches, or requests, of one of the API servers
+// that links lead to, or of each, and says what.
+func lost(ctx context.Context, e *Env, links []ClientLink, before []Loss, each bool) (evidence string, err error) {
+	err = await(ctx, "clients to lose what was cut off", func(context.Context) error {
+		var sum Loss
+		for i, now := range losses(e, links) {
+			requests, watches := now.Requests-before[i].Requests, now.Watches-before[i].Watches
+			if requests+watches > 0 {
+				sum = Loss{sum.Requests + requests, sum.Watches + watches, now.Last}
+			} else if each {
+				return fmt.Errorf("clients have lost nothing of %s", links[i].Server)
+			}
+		}
+		if sum.Requests+sum.Watches == 0 {
+			return errors.New("clients have lost nothing")
+		}
+		evidence = fmt.Sprintf("clients lost %d watches and %d requests (%s)", sum.Watches, sum.Requests, sum.Last)
+		return nil
+	})
+	return evidence, err
+}
+
 // resetConnections resets what is open on all ways to API servers. The evidence
-// is what the ways count: resets, and clients that connect again of themselves.
+// is what the ways count, resets, and clients that connect again of themselves, and
+// what those clients say that they have lost.
 func resetConnections(ctx context.Context, e *Env, target string) (*Active, error) {
 	links, err := linksOf(e, target)
 	if err != nil {
@@ -127,17 +165,21 @@ func resetConnections(ctx context.Context, e *Env, target string) (*Active, erro
 	for _, l := range e.Links {
 		ways = append(ways, linkRoute("", l.Requests), linkRoute("", l.Watches))
 	}
-	before, beforeBalancer := sumRoutes(routes), routes[0].stats().reset
-	lost, err := resetRounds(ctx, routes, ways)
+	before, beforeBalancer, had := sumRoutes(routes), routes[0].stats().reset, losses(e, links)
+	n, err := resetRounds(ctx, routes, ways)
 	if err != nil {
 		return nil, err
 	}
-	if lost == 0 {
+	if n == 0 {
 		return nil, errors.New("there was no connection to reset")
 	}
+	say, err := lost(ctx, e, links, had, false)
+	if err != nil {
+		return nil, err
+	}
 	now, atBalancer := sumRoutes(routes), routes[0].stats().reset-beforeBalancer
-	return &Active{Evidence: fmt.Sprintf("in %d rounds %d connections were reset, %d of them at the load balancer, and %d new ones taken",
-		clientRounds, now.reset-before.reset, atBalancer, now.taken-before.taken)}, nil
+	return &Active{Evidence: fmt.Sprintf("in %d rounds %d connections were reset, %d of them at the load balancer, and %d new ones taken; %s",
+		clientRounds, now.reset-before.reset, atBalancer, now.taken-before.taken, say)}, nil
 }
 
 func sumRoutes(routes []route) (sum routeStats) {
@@ -192,14 +234,16 @@ func total(counts []int) (sum int) {
 }
 
 // cutWatches ends watches in the middle of what an API server sends. The evidence
-// is what the links count: bytes that had come and never went on, and clients that
-// connect again. That they resume where they were is for the checkers to see.
+// is what the links count, bytes that had come and never went on, and clients that
+// connect again, and what those clients say that they have lost. That they resume
+// where they were is for the checkers to see.
 func cutWatches(ctx context.Context, e *Env, target string) (*Active, error) {
 	links, err := linksOf(e, target)
 	if err != nil {
 		return nil, err
 	}
 	var torn, dropped, passed, taken int64
+	had := losses(e, links)
 	for _, l := range links {
 		before := l.Watches.Stats()
 		for range clientRounds {
@@ -214,8 +258,12 @@ func cutWatches(ctx context.Context, e *Env, target string) (*Active, error) {
 		passed += now.Down.Passed - before.Down.Passed
 		taken += now.Accepted - before.Accepted
 	}
-	return &Active{Evidence: fmt.Sprintf("%d connections were cut after %d bytes, in the middle of %d more that were lost, and %d new ones taken",
-		torn, passed, dropped, taken)}, nil
+	say, err := lost(ctx, e, links, had, true)
+	if err != nil {
+		return nil, err
+	}
+	return &Active{Evidence: fmt.Sprintf("%d connections were cut after %d bytes, in the middle of %d more that were lost, and %d new ones taken; %s",
+		torn, passed, dropped, taken, say)}, nil
 }
 
 // tearRound cuts what is open on a link, and waits until one at least was in the

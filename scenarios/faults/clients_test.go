@@ -143,6 +143,47 @@ func roundWithout(t *testing.T, round func(context.Context, *link.Link) error) e
 	}
 }
 
+// Connections that were reset or cut, with clients that come back, are no evidence
+// as long as no client says that it has lost anything: of one API server at least, or
+// of each whose watches were cut.
+func TestLost(t *testing.T) {
+	links := []ClientLink{{Server: "a"}, {Server: "b"}}
+	e, _ := idleEnv(t)
+	for i := range links {
+		links[i].Requests, links[i].Watches = newLink(t, true), newLink(t, true)
+	}
+	e.Links = links
+	f := func(ok bool, fault, target string, lost map[string]Loss) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		seen := map[string]int{}
+		e.Lost = func(server string) Loss {
+			if seen[server]++; seen[server] == 1 {
+				return Loss{Requests: 5, Watches: 5} // of the past
+			}
+			return Loss{5 + lost[server].Requests, 5 + lost[server].Watches, lost[server].Last}
+		}
+		one, _ := Find(fault)
+		a, err := one.Inject(ctx, e, target)
+		switch {
+		case ok && (err != nil || !strings.Contains(a.Evidence, "clients lost 7 watches and 2 requests (broken)")):
+			t.Errorf("%s of %s: %+v, %v", fault, target, a, err)
+		case !ok && (err == nil || !strings.Contains(err.Error(), "lost nothing")):
+			t.Errorf("%s of %s: nobody lost anything, and it says %+v, %v", fault, target, a, err)
+		}
+	}
+	both := map[string]Loss{"a": {Requests: 2, Watches: 3}, "b": {Watches: 4, Last: "broken"}}
+	one := map[string]Loss{"b": {Requests: 2, Watches: 7, Last: "broken"}}
+	f(true, "connections-reset", all, both)
+	f(true, "connections-reset", all, one)
+	f(false, "connections-reset", all, nil)
+	f(false, "connections-reset", "a", one)
+	f(true, "watches-cut", all, both)
+	f(true, "watches-cut", "b", one)
+	f(false, "watches-cut", all, one)
+}
+
 // Where nobody is connected nothing can be reset, which is no evidence.
 func TestNothingToReset(t *testing.T) {
 	l, err := link.New("127.0.0.1:0", "127.0.0.1:1")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -105,7 +106,8 @@ func chosen(ctx context.Context, e *Env, target string) ([]storage.Member, error
 }
 
 // stopMembers stops members in good order. Its evidence is that they take no
-// connections, and what the others say of their leader.
+// connections, what the others say of their leader, and, where they are processes,
+// that these were not killed.
 func stopMembers(ctx context.Context, e *Env, target string) (*Active, error) {
 	restarter, victims, err := on[storage.MemberRestarter](ctx, e, target)
 	if err != nil {
@@ -116,16 +118,14 @@ func stopMembers(ctx context.Context, e *Env, target string) (*Active, error) {
 	if err := restarter.StopMembers(ctx, down...); err != nil {
 		return nil, healed(ctx, a, err)
 	}
-	var seen string
-	err = await(ctx, strings.Join(down, ", ")+" to be missed", func(ctx context.Context) (err error) {
-		seen, err = missed(ctx, e, victims)
+	a, err = shown(ctx, a, strings.Join(down, ", ")+" to be missed", func(ctx context.Context) (err error) {
+		a.Evidence, err = missed(ctx, e, victims)
 		return err
 	})
-	if err != nil {
-		return nil, healed(ctx, a, err)
+	if err != nil || victims[0].PID == 0 {
+		return a, err
 	}
-	a.Evidence = seen
-	return a, nil
+	return ended(ctx, e, a, victims, syscall.SIGTERM)
 }
 
 // missed looks whether members are down and what the others make of it: as long

@@ -59,6 +59,9 @@ type Env struct {
 	// Removed is the user who had a pod deleted at once (grace period 0), and was
 	// told that it is; "": none of the client layer.
 	Removed func(pod types.UID) (user string)
+	// Lost is what the clients of the layer have lost so far of an API server, by
+	// their own account.
+	Lost func(server string) Loss
 	// Recording keeps the histories; nil: nobody does.
 	Recording Recording
 }
@@ -74,6 +77,7 @@ type Plane interface {
 	Resignations() []apiserver.Resignation
 	Signal(component string, sig os.Signal) error
 	End(component string, sig syscall.Signal) error
+	ExitState(component string) (string, error)
 	Begin(ctx context.Context, component string) error
 }
 

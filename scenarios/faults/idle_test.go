@@ -93,6 +93,12 @@ func TestFaultThatDoesNothing(t *testing.T) {
 	for _, one := range aimedAt(t, Shape{Members: 3}, "etcd-mute") {
 		disbelieved(t, one, &Env{Store: &brief{whole: store.(whole)}})
 	}
+	for _, one := range aimedAt(t, Shape{Members: 3}, "etcd-kill") {
+		disbelieved(t, one, &Env{Store: gentle{store.(whole)}})
+	}
+	for _, one := range aimedAt(t, Shape{Members: 3}, "etcd-member-stop") {
+		disbelieved(t, one, &Env{Store: rude{store.(whole)}})
+	}
 	for _, one := range aimedAt(t, Shape{Members: 3}, "etcd-majority-kill") {
 		if one.target == majority {
 			disbelieved(t, one, &Env{Store: silent{store.(whole)}})
@@ -142,6 +148,21 @@ func (h half) SetPeer(from, to string, c link.Condition) error {
 		return err
 	}
 	return h.whole.SetPeer(from, to, c)
+}
+
+// gentle is a store that asks members to end which were to be killed, and rude one
+// that kills those which were to be asked.
+type (
+	gentle struct{ whole }
+	rude   struct{ whole }
+)
+
+func (g gentle) KillMembers(ctx context.Context, names ...string) error {
+	return g.whole.StopMembers(ctx, names...)
+}
+
+func (r rude) StopMembers(ctx context.Context, names ...string) error {
+	return r.whole.KillMembers(ctx, names...)
 }
 
 // brief is a store that holds what one member says for no longer than the first

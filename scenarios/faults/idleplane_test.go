@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -46,6 +47,7 @@ func (p *idlePlane) Signal(name string, sig os.Signal) error {
 	return p.begin("stop", name)
 }
 func (p *idlePlane) End(name string, _ syscall.Signal) error             { return p.begin("end", name) }
+func (p *idlePlane) ExitState(string) (string, error)                    { return "", errors.New("it runs") }
 func (p *idlePlane) Begin(_ context.Context, name string) error          { return p.undo("end", name) }
 func (p *idlePlane) Get(context.Context, string, string) ([]byte, error) { return []byte("ok"), nil }
 
@@ -119,6 +121,7 @@ func idleEnv(t *testing.T) (*Env, *told) {
 		Plane: p, Store: idleWatches{told: o}, Nodes: m, API: api, Links: links,
 		Client:  func(string) (kubernetes.Interface, error) { return api, nil },
 		Removed: func(types.UID) string { return "" },
+		Lost:    func(string) Loss { return Loss{} },
 	}, o
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/planecheck/planecheck/apiserver/storage"
@@ -97,7 +98,8 @@ func on[T any](ctx context.Context, e *Env, target string) (t T, victims []stora
 	return t, victims, err
 }
 
-// killMembers ends members at once. Their evidence is that of stopMembers.
+// killMembers ends members at once. Their evidence is that of stopMembers, and that
+// each was killed.
 func killMembers(ctx context.Context, e *Env, target string) (*Active, error) {
 	killer, err := as[storage.MemberKiller](e)
 	if err != nil {
@@ -112,10 +114,34 @@ func killMembers(ctx context.Context, e *Env, target string) (*Active, error) {
 	if err := killer.KillMembers(ctx, names...); err != nil {
 		return nil, healed(ctx, a, err)
 	}
-	return shown(ctx, a, strings.Join(names, ", ")+" to be missed", func(ctx context.Context) (err error) {
+	a, err = shown(ctx, a, strings.Join(names, ", ")+" to be missed", func(ctx context.Context) (err error) {
 		a.Evidence, err = missed(ctx, e, victims)
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	return ended(ctx, e, a, victims, syscall.SIGKILL)
+}
+
+// ended adds to the evidence how the processes of members that are down ended, as the
+// operating system tells: each by that signal.
+func ended(ctx context.Context, e *Env, a *Active, victims []storage.Member, sig syscall.Signal) (*Active, error) {
+	inspector, err := as[storage.MemberInspector](e)
+	if err != nil {
+		return nil, healed(ctx, a, err)
+	}
+	for _, m := range victims {
+		state, err := inspector.InspectMember(ctx, m.Name)
+		if err == nil {
+			err = endedBy(state.Exit, sig)
+		}
+		if err != nil {
+			return nil, healed(ctx, a, fmt.Errorf("%s: %w", m.Name, err))
+		}
+		a.Evidence += fmt.Sprintf(", %s ended with %s", m.Name, state.Exit)
+	}
+	return a, nil
 }
 
 // freezeMember stops a member. Its evidence is the state of its process and that
