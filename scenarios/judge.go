@@ -29,7 +29,7 @@ func (x *execution) judge(ctx context.Context, runErr error) {
 		verdicts = append(verdicts, x.acts.judged...) // nothing acts any more
 	}
 	if x.ends != nil && len(x.plan.Interventions) > 0 {
-		verdicts = append(verdicts, x.judgeTwin())
+		verdicts = append(verdicts, x.ends.judge())
 	}
 	if !x.plan.alone() {
 		verdicts = append(verdicts, x.judgeLeases(), x.judgeComponents(), judgeCaches(x.run.Phases))

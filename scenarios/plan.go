@@ -116,10 +116,13 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	if s.Interventions != nil {
 		p.Interventions = s.Interventions(o, Ground{p.shape(), backend.Faults()})
 		p.World.APIServerArgs = slices.Concat(p.World.APIServerArgs, argsFor(p.Interventions))
-		p.World.Forgiven = forgivenBy(p.Interventions)
 		if slices.ContainsFunc(p.Interventions, slows) {
 			p.World.LeaderLease = 0
 		}
+		if s.faultless {
+			p.Interventions = nil
+		}
+		p.World.Forgiven = forgivenBy(p.Interventions)
 	}
 	p.leaveOthersAlone(backend.Name())
 	p.Judge = judge.Options{

@@ -39,6 +39,8 @@ type Scenario struct {
 	// Twin runs the plan without its faults first; with them it must end in the
 	// same state.
 	Twin bool
+	// faultless plans no faults, but all that they need.
+	faultless bool
 }
 
 // Ground is the cluster that interventions are planned for.

@@ -50,26 +50,9 @@ func (x *execution) captureEnd(ctx context.Context) {
 	if x.plan.Contract != nil { // its outcome is one of timing
 		options.Exclude = x.plan.Contract.Namespaces
 	}
-	before := x.ends.want
-	for {
-		state, err := endstate.Capture(ctx, config, options)
-		if err != nil && x.ends.got != nil && ctx.Err() != nil {
-			break // the time is over, and there is one to judge
-		}
-		if err != nil {
-			x.ends.err = err
-			return
-		}
-		x.ends.got, x.ends.differs = state, nil
-		if before != nil {
-			x.ends.differs = endstate.Compare(before, state)
-		}
-		if before != nil && len(x.ends.differs) == 0 || pause(ctx, endPoll) != nil {
-			break
-		}
-		if x.ends.want == nil {
-			before = state
-		}
+	x.ends.settle(ctx, func(ctx context.Context) (*endstate.State, error) { return endstate.Capture(ctx, config, options) })
+	if x.ends.got == nil {
+		return
 	}
 	x.m.series.Event(history.Now(), "end state", "", map[string]float64{"entries": float64(len(x.ends.got.Entries))})
 	for _, d := range x.ends.differs {
@@ -77,6 +60,32 @@ func (x *execution) captureEnd(ctx context.Context) {
 	}
 	if err := x.ends.got.Save(x.dir.Path); err != nil {
 		x.ends.err = err
+	}
+}
+
+// settle looks until what is there is what it should be, or no longer changes, or
+// the time is over: then the last look counts.
+func (e *twins) settle(ctx context.Context, look func(context.Context) (*endstate.State, error)) {
+	before := e.want
+	for {
+		state, err := look(ctx)
+		if err != nil && e.got != nil && ctx.Err() != nil {
+			return // the time is over, and there is one to judge
+		}
+		if err != nil {
+			e.err = err
+			return
+		}
+		e.got, e.differs = state, nil
+		if before != nil {
+			e.differs = endstate.Compare(before, state)
+		}
+		if before != nil && len(e.differs) == 0 || pause(ctx, endPoll) != nil {
+			return
+		}
+		if e.want == nil {
+			before = state
+		}
 	}
 }
 
@@ -89,15 +98,14 @@ func (x *execution) adminConfig() (*rest.Config, error) {
 	return config, nil
 }
 
-// judgeTwin compares the ends of a run with faults and of one without.
-func (x *execution) judgeTwin() checkers.Verdict {
+// judge compares the ends of a run with faults and of one without.
+func (e *twins) judge() checkers.Verdict {
 	v := checkers.Verdict{
 		Guarantee: "SameEnd",
 		Statement: "in the end the API serves what it serves after the same plan without faults: the same objects with the same content, " +
 			"pods and ReplicaSets by owner, template and number, without what servers choose",
 		Outcome: checkers.Invalid,
 	}
-	e := x.ends
 	switch {
 	case e.err != nil:
 		v.Detail = e.err.Error()
@@ -126,14 +134,20 @@ func describeDifferences(list []endstate.Difference) string {
 	return strings.Join(lines, "; ")
 }
 
+// twin is the scenario without its faults: the same load on the same cluster, with
+// the flags and the leases that the faults need.
+func (s Scenario) twin() Scenario {
+	s.Name += "-twin"
+	s.Proves, s.Tests, s.Twin, s.faultless = "", nil, false, true
+	return s
+}
+
 // runTwin runs the plan of a scenario without its faults, for its end state.
 func (r *Runner) runTwin(ctx context.Context, s Scenario, o Options) (*endstate.State, error) {
-	s.Name += "-twin"
-	s.Proves, s.Tests, s.Interventions, s.Twin = "", nil, nil, false
 	fmt.Fprintf(r.Out, "first its twin without faults\n")
 	twin := *r
 	twin.brief = true
-	x, err := twin.run(ctx, s, o, &twins{})
+	x, err := twin.run(ctx, s.twin(), o, &twins{})
 	if err != nil {
 		return nil, err
 	}
