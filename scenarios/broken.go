@@ -43,7 +43,7 @@ const registering = 4
 func atOnce(name string) func(Options, Ground) []Intervention {
 	return func(o Options, g Ground) []Intervention {
 		list := inTurn(name)(o, g)
-		list[0].Phase, list[0].AfterRunning, list[0].AfterWrites = "", 0, int64(registering*o.World.Nodes)
+		list[0].Phase, list[0].AfterRunning, list[0].AfterRevisions, list[0].AfterWrites = "", 0, 0, int64(registering*o.World.Nodes)
 		return list
 	}
 }
@@ -91,13 +91,13 @@ func brokenScenarios() []Scenario {
 				o.World.KCMArgs = append(o.World.KCMArgs, "--controllers=*,-taint-eviction-controller")
 			},
 			Interventions: func(o Options, g Ground) []Intervention {
-				list := onTarget("nodes-crash", "tenth")(o, g)
+				list := inTurn("nodes-crash of tenth")(o, g)
 				list[0].For = unhealed
 				return list
 			},
 		},
 		{
-			Name: "broken/hasty-eviction", Labels: []string{"long", "nodes"}, Breaks: []string{"NoWrongEviction"},
+			Name: "broken/hasty-eviction", Labels: []string{"long", "nodes", "controllers"}, Breaks: []string{"NoWrongEviction"},
 			Proves: "a controller manager that gives nodes up between two renewals of their leases",
 			Fix: func(o *Options) {
 				faultOptions(o)

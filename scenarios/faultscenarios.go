@@ -28,8 +28,6 @@ const (
 	// evictionRate is how many nodes a second get the taint that evicts their pods
 	// (upstream: one in 10 s, so that most of a zone would be back before).
 	evictionRate = "10"
-	// faultWrites come before a fault, so that it meets traffic.
-	faultWrites = 200
 	// turnoverRate is how many pods a second are replaced while faults act, and
 	// there are turnoverShare Deployments, which take their turns.
 	turnoverRate  = 5.0
@@ -87,27 +85,33 @@ func faultScenarios() []Scenario {
 		s.Fix = processOptions
 		return s
 	}
+	compound := func(name, proves, label string, strikes ...string) Scenario {
+		s := scenario(name, proves, label, inTurn(strikes...))
+		s.Labels = append(s.Labels, areasOf(strikes)...)
+		return s
+	}
 	random := scenario("swarm", "nothing is lost under a random choice of faults, some of them at once, by the seed", "long", swarm)
+	random.Labels = append(random.Labels, areasOf(harmless())...)
 	random.Fix = swarmOptions
 	list := []Scenario{
-		onProcesses(scenario("short", "nothing is lost while etcd's leader, an API server and the leading scheduler are killed, all connections of clients reset, "+
+		onProcesses(compound("short", "nothing is lost while etcd's leader, an API server and the leading scheduler are killed, all connections of clients reset, "+
 			"and all kubelets list at once",
-			"quick", inTurn("etcd-kill", "apiserver-kill", "scheduler-leader-kill", "connections-reset", "kubelets-restart"))),
-		onProcesses(scenario("ha-etcd", "nothing is lost while etcd's leader is killed, frozen and cut off from its peers, and a member is replaced",
-			"long", inTurn("etcd-kill", "etcd-freeze", "etcd-partition", "etcd-member-replace"))),
-		scenario("ha-etcd-stop", "nothing is lost while etcd loses a member, its leader, its majority, and all members, in good order",
-			"long", inTurn("etcd-member-stop", "etcd-leader-stop", "etcd-majority-stop", "etcd-all-restart")),
-		scenario("ha-apiserver", "nothing is lost while one of two API servers is killed and frozen, and both are restarted in turn",
-			"long", inTurn("apiserver-kill", "apiserver-freeze", "apiserver-rolling-restart")),
-		scenario("ha-controllers", "nothing is done twice while the leading scheduler is killed, then it and the leading controller manager at once, "+
+			"quick", "etcd-kill of leader", "apiserver-kill of kube-apiserver-0", "scheduler-leader-kill", "connections-reset of all", "kubelets-restart")),
+		onProcesses(compound("ha-etcd", "nothing is lost while etcd's leader is killed, frozen and cut off from its peers, and a member is replaced",
+			"long", "etcd-kill of leader", "etcd-freeze of leader", "etcd-partition of leader", "etcd-member-replace")),
+		compound("ha-etcd-stop", "nothing is lost while etcd loses a member, its leader, its majority, and all members, in good order",
+			"long", "etcd-member-stop", "etcd-leader-stop", "etcd-majority-stop", "etcd-all-restart"),
+		compound("ha-apiserver", "nothing is lost while one of two API servers is killed and frozen, and both are restarted in turn",
+			"long", "apiserver-kill", "apiserver-freeze", "apiserver-rolling-restart"),
+		compound("ha-controllers", "nothing is done twice while the leading scheduler is killed, then it and the leading controller manager at once, "+
 			"and the leading controller manager frozen past its lease and thawed",
-			"long", inTurn("scheduler-leader-kill", "leaders-kill", "kcm-leader-freeze")).testing("leaders-kill"),
-		scenario("ha-nodes", "nothing is lost while nodes lose power and are back at once, and all kubelets list at once (relist storm)",
-			"long", inTurn("nodes-flap", "kubelets-restart")),
-		scenario("zone-failure", "a zone of nodes loses power for longer than the grace period; its pods run elsewhere, and it comes back",
-			"long", onTarget("nodes-crash", "zone")).testing("nodes-crash"),
-		scenario("nodes-tenth", "a tenth of the nodes loses power for longer than the grace period; its pods are evicted; it comes back",
-			"long", onTarget("nodes-crash", "tenth")).testing("nodes-crash"),
+			"long", "scheduler-leader-kill", "leaders-kill", "kcm-leader-freeze").testing("leaders-kill"),
+		compound("ha-nodes", "nothing is lost while nodes lose power and are back at once, and all kubelets list at once (relist storm)",
+			"long", "nodes-flap", "kubelets-restart"),
+		compound("zone-failure", "a zone of nodes loses power for longer than the grace period; its pods run elsewhere, and it comes back",
+			"long", "nodes-crash of zone").testing("nodes-crash"),
+		compound("nodes-tenth", "a tenth of the nodes loses power for longer than the grace period; its pods are evicted; it comes back",
+			"long", "nodes-crash of tenth").testing("nodes-crash"),
 		random,
 	}
 	for _, f := range faults.Catalogue() {
@@ -115,7 +119,7 @@ func faultScenarios() []Scenario {
 		if f.Each {
 			acts = onEach(f)
 		}
-		s := scenario(f.Name, f.Does+": nothing is lost, and the cluster comes back", "long", acts).testing(f.Name)
+		s := scenario(f.Name, f.Does+lossOf(f)+", and the cluster comes back", "long", acts).testing(f.Name)
 		s.Labels = append(s.Labels, string(f.Area))
 		if !f.Possible(inProcess) {
 			s = onProcesses(s)
@@ -136,43 +140,91 @@ func (s Scenario) testing(fault string) Scenario {
 	return s
 }
 
-// inTurn injects faults one after the other.
-func inTurn(names ...string) func(Options, Ground) []Intervention {
+// lossOf is what a control plane may lose under a fault that it survives.
+func lossOf(f faults.Fault) string {
+	if f.Restores {
+		return ": nothing else is lost"
+	}
+	return ": nothing is lost"
+}
+
+// harmless names the faults that a correct control plane survives.
+func harmless() (names []string) {
+	for _, f := range faults.Catalogue() {
+		if len(f.Breaks) == 0 {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// areasOf are the areas of what inTurn injects, each once.
+func areasOf(strikes []string) (areas []string) {
+	for _, strike := range strikes {
+		name, _, _ := strings.Cut(strike, aimedAt)
+		if f, _ := faults.Find(name); !slices.Contains(areas, string(f.Area)) {
+			areas = append(areas, string(f.Area))
+		}
+	}
+	return areas
+}
+
+// aimedAt stands between a fault and a target that is not left to the seed.
+const aimedAt = " of "
+
+// turnStream and pickStream keep the draws of faults in turn, and of who is struck,
+// apart from others of the same seed.
+const (
+	turnStream = 0x5455_524e_00
+	pickStream = 0x5049_434b_00
+)
+
+// inTurn injects faults one after the other. The seed draws when, and, unless a strike
+// says so ("etcd-kill of leader"), on which of its targets.
+func inTurn(strikes ...string) func(Options, Ground) []Intervention {
 	return func(o Options, g Ground) []Intervention {
+		r := rand.New(rand.NewPCG(o.Seed, turnStream))
 		var list []Intervention
-		for _, name := range names {
+		for n, strike := range strikes {
+			name, target, aimed := strings.Cut(strike, aimedAt)
 			f, _ := faults.Find(name)
-			i := Intervention{Fault: name, Phase: phaseHold, AfterRunning: int64(o.Pods), AfterWrites: faultWrites, For: Duration(f.For)}
-			if targets := f.Targets(g.Shape); len(targets) > 0 {
-				i.Target = targets[0]
+			i := Intervention{Fault: name, Target: target, Phase: phaseHold, AfterRunning: int64(o.Pods), For: Duration(f.For)}
+			if targets := f.Targets(g.Shape); !aimed && len(targets) > 0 {
+				i.Target = targets[r.IntN(len(targets))]
 			}
+			trigger(&i, r, n, false, o)
 			list = append(list, i)
 		}
-		return list
+		return picked(list, o.Seed)
 	}
 }
 
-// onEach injects one fault on each of its targets in turn.
+// picked draws who is struck, where a target can mean several.
+func picked(list []Intervention, seed uint64) []Intervention {
+	r := rand.New(rand.NewPCG(seed, pickStream))
+	for i := range list {
+		if n := 1 + r.Uint64N(mostPicks); faults.Several(list[i].Target) {
+			list[i].Pick = n
+		}
+	}
+	return list
+}
+
+// mostPicks is how many picks there are: many more than members or zones.
+const mostPicks = 1000
+
+// onEach injects one fault on each of its targets in turn, in an order of the seed.
 func onEach(f faults.Fault) func(Options, Ground) []Intervention {
 	return func(o Options, g Ground) []Intervention {
 		targets := f.Targets(g.Shape)
 		if len(targets) == 0 { // a plan without the fault would pass; this one is refused
 			return inTurn(f.Name)(o, g)
 		}
-		var list []Intervention
-		for _, target := range targets {
-			list = append(list, onTarget(f.Name, target)(o, g)...)
+		var strikes []string
+		for _, n := range rand.New(rand.NewPCG(o.Seed, turnStream)).Perm(len(targets)) {
+			strikes = append(strikes, f.Name+aimedAt+targets[n])
 		}
-		return list
-	}
-}
-
-// onTarget injects one fault on one of its targets.
-func onTarget(name, target string) func(Options, Ground) []Intervention {
-	return func(o Options, g Ground) []Intervention {
-		list := inTurn(name)(o, g)
-		list[0].Target = target
-		return list
+		return inTurn(strikes...)(o, g)
 	}
 }
 
@@ -226,7 +278,7 @@ func swarm(o Options, g Ground) []Intervention {
 		}
 		list = append(list, act)
 	}
-	return list
+	return picked(list, o.Seed)
 }
 
 // revisionsApart is how many revisions lie between faults that each wait for one: so

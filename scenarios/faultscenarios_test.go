@@ -2,6 +2,8 @@ package scenarios
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -72,6 +74,86 @@ func TestFaultPlans(t *testing.T) {
 	}
 	if early == 0 || revisions == 0 || writes == 0 {
 		t.Errorf("%d faults come in the fill, %d at a revision, %d after writes", early, revisions, writes)
+	}
+}
+
+// largeGround is a cluster in which every fault finds something to act on.
+func largeGround() Ground {
+	g := Ground{
+		Shape: faults.Shape{Members: 3, APIServers: 2, Schedulers: 2, ControllerManagers: 2, Nodes: faultNodes, ClientLinks: true, StoreLinks: true},
+	}
+	for _, f := range faults.Catalogue() {
+		g.Store = append(g.Store, f.Needs...)
+	}
+	return g
+}
+
+// A scenario is labelled with the areas of all faults that any seed may draw for it:
+// `make long LABELS=nodes` runs all that has to do with nodes.
+func TestLabels(t *testing.T) {
+	found := 0
+	for _, s := range Registry() {
+		if s.Interventions == nil {
+			continue
+		}
+		for seed := range uint64(20) {
+			for _, act := range s.Interventions(Options{Seed: seed, Pods: faultPods}, largeGround()) {
+				f, _ := faults.Find(act.Fault)
+				if found++; !s.Labelled(string(f.Area)) {
+					t.Errorf("%s, labelled %v, has %s of area %s", s.Name, s.Labels, f.Name, f.Area)
+				}
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("there are no faults")
+	}
+}
+
+// When a fault in turn begins, on which of its targets, and who that is, are draws of
+// the seed: over some seeds each target comes, and the same seed does the same. What a
+// scenario is named after stays.
+func TestTurns(t *testing.T) {
+	acts := func(name string, seed uint64) []Intervention {
+		found, err := Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found[0].Interventions(Options{Seed: seed, Pods: faultPods}, largeGround())
+	}
+	drawn := func(name string) (targets, picks, triggers map[string]bool) {
+		targets, picks, triggers = map[string]bool{}, map[string]bool{}, map[string]bool{}
+		for seed := range uint64(60) {
+			list := acts(name, seed)
+			if again := acts(name, seed); !slices.Equal(list, again) {
+				t.Fatalf("seed %d draws %v and then %v", seed, list, again)
+			}
+			for i, act := range list {
+				writes, revisions := act.AfterWrites, act.AfterRevisions
+				if early := writes < 50 && revisions <= int64(i)*revisionsApart; early || writes > 400 || revisions > int64(i+1)*revisionsApart || act.Phase != phaseHold {
+					t.Errorf("seed %d: %s", seed, act)
+				}
+				if shown := strings.Contains(act.String(), fmt.Sprintf("pick %d)", act.Pick)); shown != faults.Several(act.Target) {
+					t.Errorf("seed %d: %s", seed, act)
+				}
+			}
+			targets[list[0].Target] = true
+			picks[fmt.Sprint(list[0].Pick)] = true
+			triggers[fmt.Sprint(list[0].AfterWrites, list[0].AfterRevisions)] = true
+		}
+		return targets, picks, triggers
+	}
+	for name, want := range map[string][]string{
+		"faults/apiserver-kill": {"kube-apiserver-0", "kube-apiserver-1"}, "faults/nodes-crash": {"one", "tenth", "zone"},
+		"faults/etcd-kill": {"follower", "leader"}, "faults/ha-etcd": {"leader"}, "faults/zone-failure": {"zone"}, "faults/short": {"leader"},
+	} {
+		targets, picks, triggers := drawn(name)
+		if got := slices.Sorted(maps.Keys(targets)); !slices.Equal(got, want) {
+			t.Errorf("%s begins with %v, want %v", name, got, want)
+		}
+		if several := faults.Several(want[len(want)-1]) || faults.Several(want[0]); several && len(picks) < 20 || len(triggers) < 20 {
+			t.Errorf("%s draws %d picks and %d triggers", name, len(picks), len(triggers))
+		}
 	}
 }
 

@@ -104,7 +104,9 @@ func (x *execution) interveneOnce(ctx context.Context, env *faults.Env, i Interv
 	s := x.strike(f, i.Target)
 	defer x.mend(s)
 	x.tellFault("inject", i, "")
-	active, err := f.Inject(ctx, env, i.Target)
+	aimed := *env
+	aimed.Pick = i.Pick
+	active, err := f.Inject(ctx, &aimed, i.Target)
 	if err != nil {
 		return err
 	}

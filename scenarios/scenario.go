@@ -55,6 +55,8 @@ type Ground struct {
 type Intervention struct {
 	Fault  string `json:"fault"`  // name in faults.Catalogue
 	Target string `json:"target"` // one of the fault's targets
+	// Pick chooses, where the target can mean several.
+	Pick uint64 `json:"pick,omitempty"`
 	// It may begin when all of this is so: the Phase has begun, AfterRunning pods
 	// have become Running, and the store is AfterRevisions past the revision at which
 	// the Phase began (any: past its first). Then AfterWrites keys have
@@ -96,7 +98,7 @@ func Registry() []Scenario {
 			Name: "contract/faults",
 			Proves: "the same while an API server is killed and started anew, the store's leader moves, " +
 				"and the other API server stands still for 5 s, so that its watches fall behind",
-			Labels:        []string{"quick"},
+			Labels:        []string{"quick", string(faults.APIServer), string(faults.Etcd)},
 			Fix:           contractOptions,
 			Interventions: contractFaults,
 		},
@@ -116,7 +118,7 @@ func Registry() []Scenario {
 		{
 			Name:   "scale/frozen-scheduler",
 			Proves: "the pace of an automatic fill backs off while the scheduler stands still for 10 s, and recovers",
-			Labels: []string{"quick"},
+			Labels: []string{"quick", string(faults.Controllers)},
 			Interventions: func(o Options, _ Ground) []Intervention {
 				return []Intervention{{
 					Fault: "scheduler-freeze", Target: "kube-scheduler-0",
@@ -176,6 +178,9 @@ func (s Scenario) Labelled(label string) bool { return slices.Contains(s.Labels,
 
 func (i Intervention) String() string {
 	text := fmt.Sprintf("%s of %s", i.Fault, i.Target)
+	if i.Pick > 0 {
+		text += fmt.Sprintf(" (pick %d)", i.Pick)
+	}
 	if i.For > 0 {
 		text += fmt.Sprintf(" for %s", i.For)
 	}

@@ -92,6 +92,7 @@ func chosen(ctx context.Context, e *Env, target string) ([]storage.Member, error
 			others = append(others, m)
 		}
 	}
+	others = shuffled(others, e.Pick)
 	switch target {
 	case leader:
 		return []storage.Member{leads}, nil

@@ -7,6 +7,7 @@ package faults
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"syscall"
@@ -62,6 +63,8 @@ type Env struct {
 	// Lost is what the clients of the layer have lost so far of an API server, by
 	// their own account.
 	Lost func(server string) Loss
+	// Pick is a number that chooses where a target can mean several. The plan draws it.
+	Pick uint64
 	// Recording keeps the histories; nil: nobody does.
 	Recording Recording
 }
@@ -197,6 +200,21 @@ func (f Fault) Possible(store []string) bool {
 		}
 	}
 	return true
+}
+
+// Several says whether a target can mean several members, or nodes, of which
+// Env.Pick chooses.
+func Several(target string) bool {
+	return slices.Contains([]string{follower, minority, majority, oneNode, tenth, oneZone}, target)
+}
+
+// shuffled is the list in an order that pick chooses; 0: in its own.
+func shuffled[T any](list []T, pick uint64) []T {
+	list = slices.Clone(list)
+	if pick > 0 {
+		rand.New(rand.NewPCG(pick, 0)).Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	}
+	return list
 }
 
 // Meets says whether the fault may begin while another one still acts.

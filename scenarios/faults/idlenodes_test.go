@@ -58,14 +58,21 @@ func (o *told) left() []string {
 }
 
 func (m idleMachines) Nodes() []string                     { return m.nodes }
-func (m idleMachines) Zones() []string                     { return []string{"zone"} }
-func (m idleMachines) NodesIn(string) ([]string, error)    { return m.nodes[:2], nil }
+func (m idleMachines) Zones() []string                     { return []string{"a", "b"} }
 func (m idleMachines) Running(...string) ([]string, error) { return m.pods, nil }
 func (m idleMachines) Crash(nodes ...string) error         { return m.begin("crash", nodes...) }
 func (m idleMachines) Boot(nodes ...string) error          { return m.undo("crash", nodes...) }
 func (m idleMachines) Cut(nodes ...string) error           { return m.begin("cut", nodes...) }
 func (m idleMachines) Reconnect(nodes ...string) error     { return m.undo("cut", nodes...) }
 func (m idleMachines) RestartKubelets(...string) error     { return m.begin("restart") }
+
+func (m idleMachines) NodesIn(zone string) ([]string, error) {
+	if zone == "a" {
+		return m.nodes[:2], nil
+	}
+	return m.nodes[2:4], nil
+}
+
 func (m idleMachines) SetClock(node string, off time.Duration) error {
 	if off == 0 {
 		return m.undo("clock", node)

@@ -34,13 +34,13 @@ func nodeFaults() []Fault {
 	return []Fault{
 		{
 			Name: "nodes-crash", Area: Nodes, For: 10 * time.Second, Tests: []string{"cluster/NodeFailureHeals"},
-			Does: "a node (a tenth of them: faults/nodes-tenth, a zone: faults/zone-failure) loses power for longer than the grace period; " +
-				"its pods are evicted; it comes back",
+			Does: "a node, a tenth of them or a zone, by the seed (always: faults/nodes-tenth, faults/zone-failure), loses power for longer " +
+				"than the grace period; its pods are evicted; it comes back",
 			targets: of(10, oneNode, tenth, oneZone), inject: crashNodes,
 		},
 		{
 			Name: "node-returns", Area: Nodes, For: 2 * time.Second, Tests: []string{"cluster/NodeFailureHeals"},
-			Does: "a node is cut off for longer than the grace period while its pods go on; they are evicted; " +
+			Does: "a node, or a tenth of them, is cut off for longer than the grace period while its pods go on; they are evicted; " +
 				"it comes back with them, and its kubelet stops and deletes them",
 			targets: of(10, oneNode, tenth), inject: returnNodes,
 		},
@@ -62,10 +62,9 @@ func nodeFaults() []Fault {
 	}
 }
 
-// someNodes resolves a target to names. Which they are does not matter to the
-// control plane, so the first will do.
+// someNodes resolves a target to names.
 func someNodes(e *Env, target string) ([]string, error) {
-	names := e.Nodes.Nodes()
+	names := shuffled(e.Nodes.Nodes(), e.Pick)
 	switch target {
 	case oneNode:
 		return names[:1], nil
@@ -78,7 +77,7 @@ func someNodes(e *Env, target string) ([]string, error) {
 		if len(zones) == 0 {
 			return nil, fmt.Errorf("the nodes lie in no zones")
 		}
-		return e.Nodes.NodesIn(zones[0])
+		return e.Nodes.NodesIn(shuffled(zones, e.Pick)[0])
 	}
 	return nil, fmt.Errorf("%q is no target among nodes", target)
 }
@@ -107,7 +106,7 @@ func crashNodes(ctx context.Context, e *Env, target string) (*Active, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Evidence = fmt.Sprintf("%d nodes from %s on are not Ready and tainted NoExecute, ", len(names), names[0])
+	a.Evidence = fmt.Sprintf("%d nodes (%s) are not Ready and tainted NoExecute, ", len(names), strings.Join(names, ", "))
 	// Pods that stay are no matter of the fault, but of the controllers.
 	ctx, cancel := context.WithTimeoutCause(ctx, evictionBound, fmt.Errorf("it had %v", evictionBound))
 	defer cancel()
@@ -239,7 +238,7 @@ func flapNodes(ctx context.Context, e *Env, target string) (*Active, error) {
 			return nil, healed(ctx, undo, err)
 		}
 	}
-	return &Active{Evidence: fmt.Sprintf("%d nodes from %s on have shown another boot ID %d times", len(names), names[0], flaps)}, nil
+	return &Active{Evidence: fmt.Sprintf("%d nodes (%s) have shown another boot ID %d times", len(names), strings.Join(names, ", "), flaps)}, nil
 }
 
 // flapOnce takes power from nodes, gives it back, and waits until each shows a boot

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -53,4 +54,39 @@ func TestRenewedInThePast(t *testing.T) {
 	f(false, ago(10*time.Second), ago(0))
 	f(false, ago(20*time.Second), ago(50*time.Second))
 	f(false, ago(90*time.Second), ago(61*time.Second))
+}
+
+// Who is struck is chosen by the pick: the same for the same, all of them over some,
+// and without one the first.
+func TestPicks(t *testing.T) {
+	e, _ := idleEnv(t)
+	f := func(target string, number, all int) {
+		t.Helper()
+		e.Pick = 0
+		first, err := someNodes(e, target)
+		if err != nil || len(first) != number || target != oneZone && first[0] != e.Nodes.Nodes()[0] {
+			t.Errorf("%s is %v, %v", target, first, err)
+		}
+		struck := map[string]bool{}
+		for e.Pick = 1; e.Pick < 200; e.Pick++ {
+			names, err := someNodes(e, target)
+			again, _ := someNodes(e, target)
+			if err != nil || len(names) != number || !slices.Equal(names, again) {
+				t.Fatalf("pick %d of %s is %v and %v, %v", e.Pick, target, names, again, err)
+			}
+			for _, name := range names {
+				struck[name] = true
+			}
+		}
+		if len(struck) != all {
+			t.Errorf("picks of %s strike %d nodes, want %d", target, len(struck), all)
+		}
+	}
+	f(oneNode, 1, 20)
+	f(tenth, 2, 20)
+	zone, err := e.Nodes.NodesIn(e.Nodes.Zones()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	f(oneZone, len(zone), len(zone)*len(e.Nodes.Zones()))
 }

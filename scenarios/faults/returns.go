@@ -50,8 +50,8 @@ func returnNodes(ctx context.Context, e *Env, target string) (*Active, error) {
 		if err == nil {
 			old, err = oldPods(names, pods, running)
 		}
-		a.Evidence = fmt.Sprintf("%d nodes from %s on have renewed no lease and are Unknown and tainted NoExecute; "+
-			"%d pods that are being deleted run there all the same", len(names), names[0], len(old))
+		a.Evidence = fmt.Sprintf("%d nodes (%s) have renewed no lease and are Unknown and tainted NoExecute; "+
+			"%d pods that are being deleted run there all the same", len(names), strings.Join(names, ", "), len(old))
 		return err
 	})
 }
