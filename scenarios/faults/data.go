@@ -116,8 +116,9 @@ func awaitRevisions(ctx context.Context, e *Env, more int64) (now int64, err err
 	return now, err
 }
 
-// lostRevisions is how much is written between the copy and the loss.
-const lostRevisions = 50
+// lostRevisions is how much is written between the copy and the loss: seconds of the
+// traffic of a fault scenario.
+const lostRevisions = 500
 
 // rollback has all members forget what they had acknowledged. The evidence is
 // their revision.
