@@ -89,7 +89,7 @@ func (l *layout) serverArgs(cfg *Config, name, addr string) []string {
 		flag{"proxy-client-key-file", l.proxyKey},
 		flag{"profiling", "true"},
 	)
-	if cfg.AuditLog {
+	if cfg.AuditLog || cfg.Accountable {
 		flags = append(flags,
 			flag{"audit-policy-file", l.auditPolicy},
 			flag{"audit-log-path", l.auditLog(name)},
@@ -103,7 +103,7 @@ func (l *layout) serverArgs(cfg *Config, name, addr string) []string {
 // configuration is in the file.
 func (l *layout) schedulerArgs(cfg *Config, name, addr string) []string {
 	flags := append(l.servingFlags(name, addr),
-		flag{"config", l.schedulerConfig},
+		flag{"config", l.schedulerConfigOf(cfg, name)},
 		flag{"authentication-kubeconfig", l.kubeconfigOf(KubeScheduler)},
 		flag{"authorization-kubeconfig", l.kubeconfigOf(KubeScheduler)},
 	)
@@ -131,8 +131,8 @@ func electionFlags(cfg *Config, elect bool) []flag {
 // workers (--concurrent-...) are upstream's.
 func (l *layout) managerArgs(cfg *Config, name, addr string) []string {
 	kubeconfig := KubeControllerManager
-	if cfg.Before != nil {
-		kubeconfig = name // each has its own way to the API servers
+	if cfg.Before != nil || cfg.Accountable {
+		kubeconfig = name // each has its own way to the API servers, or is known to them
 	}
 	flags := append(l.servingFlags(name, addr),
 		flag{"kubeconfig", l.kubeconfigOf(kubeconfig)},

@@ -64,6 +64,12 @@ type Config struct {
 	// a control plane that is broken on purpose.
 	Leaderless bool
 
+	// Accountable has the API servers tell which scheduler or controller manager
+	// wrote what: each instance has a credential of its own, in the group that
+	// InstanceGroup names, and each server logs what they write to
+	// Dir/logs/audit-<i>.log, of Leases also the content. See ControlPlane.AuditLogs.
+	Accountable bool
+
 	// Before puts something between one controller manager and the API servers:
 	// it is called once for each with where they are and who signs them, and
 	// returns that of what is to stand before them. The controller manager then

@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -133,26 +132,6 @@ func (c *ControlPlane) prepare(ctx context.Context) error {
 	}
 	c.prober = newProber(c.keys.cluster, admin.TLS())
 	return c.writeFiles()
-}
-
-func (c *ControlPlane) writeFiles() error {
-	c.token = rand.Text()
-	tokens := append([]Identity{{Token: c.token, User: adminUser, Groups: []string{adminGroup}}}, c.cfg.Tokens...)
-	managers, err := c.standBefore()
-	if err != nil {
-		return err
-	}
-	if err := c.layout.writeTokens(append(tokens, managers...)); err != nil {
-		return err
-	}
-	if err := c.layout.writeConfig(&c.cfg); err != nil {
-		return err
-	}
-	server := c.Addr()
-	if c.cfg.Servers == 1 {
-		server = c.ports[componentName(KubeAPIServer, 0)].Addr()
-	}
-	return c.layout.writeKubeconfigs(c.keys.cluster, c.Addr(), server)
 }
 
 // names lists all components in the order in which they are started.

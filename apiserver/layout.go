@@ -62,6 +62,14 @@ func (l *layout) auditLog(name string) string {
 	return filepath.Join(l.logs, "audit-"+strings.TrimPrefix(name, KubeAPIServer+"-")+".log")
 }
 
+// schedulerConfigOf is the configuration file of one scheduler.
+func (l *layout) schedulerConfigOf(cfg *Config, name string) string {
+	if cfg.Accountable {
+		return filepath.Join(l.config, name+".yaml")
+	}
+	return l.schedulerConfig
+}
+
 func (l *layout) kubeconfigOf(kind string) string {
 	return filepath.Join(l.config, kind+".kubeconfig")
 }
@@ -147,22 +155,39 @@ rules:
 
 // writeConfig writes the configuration files that need neither keys nor ports.
 func (l *layout) writeConfig(cfg *Config) error {
-	text := schedulerFile(cfg.SchedulerSetting, l.kubeconfigOf(KubeScheduler))
-	if cfg.SchedulerConfigFile != "" {
-		var err error
-		if text, err = ownSchedulerFile(cfg.SchedulerConfigFile, l.kubeconfigOf(KubeScheduler)); err != nil {
-			return err
-		}
-	}
-	if _, err := pki.WriteSecret(l.config, filepath.Base(l.schedulerConfig), []byte(text)); err != nil {
+	if err := l.writeSchedulerConfig(cfg, l.schedulerConfig, KubeScheduler); err != nil {
 		return err
 	}
-	if cfg.AuditLog {
-		if _, err := pki.WriteSecret(l.config, filepath.Base(l.auditPolicy), []byte(auditPolicyText)); err != nil {
+	if cfg.Accountable {
+		for i := range cfg.Schedulers {
+			name := componentName(KubeScheduler, i)
+			if err := l.writeSchedulerConfig(cfg, l.schedulerConfigOf(cfg, name), name); err != nil {
+				return err
+			}
+		}
+	}
+	policy := auditPolicyText
+	switch {
+	case cfg.AuditLog:
+	case cfg.Accountable:
+		policy = writersPolicyText
+	default:
+		return nil
+	}
+	_, err := pki.WriteSecret(l.config, filepath.Base(l.auditPolicy), []byte(policy))
+	return err
+}
+
+// writeSchedulerConfig writes one for those that have the kubeconfig of that name.
+func (l *layout) writeSchedulerConfig(cfg *Config, path, kubeconfig string) (err error) {
+	text := schedulerFile(cfg.SchedulerSetting, l.kubeconfigOf(kubeconfig))
+	if cfg.SchedulerConfigFile != "" {
+		if text, err = ownSchedulerFile(cfg.SchedulerConfigFile, l.kubeconfigOf(kubeconfig)); err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err = pki.WriteSecret(l.config, filepath.Base(path), []byte(text))
+	return err
 }
 
 // writeKubeconfigs writes the person's kubeconfig, which names the load
@@ -175,42 +200,44 @@ func (l *layout) writeKubeconfigs(ca *pki.Authority, balancer, components string
 		{l.kubeconfigOf(KubeScheduler), components, "system:" + KubeScheduler, ""},
 		{l.kubeconfigOf(KubeControllerManager), components, "system:" + KubeControllerManager, ""},
 	} {
-		var groups []string
-		if k.group != "" {
-			groups = []string{k.group}
-		}
-		client, err := ca.Client(k.user, groups...)
-		if err != nil {
-			return err
-		}
-		text, err := kubeconfigText(k.server, ca.PEM(), k.user, client)
-		if err != nil {
-			return fmt.Errorf("write kubeconfig of %s: %w", k.user, err)
-		}
-		if _, err := pki.WriteSecret(filepath.Dir(k.path), filepath.Base(k.path), text); err != nil {
+		if err := writeKubeconfig(ca, k.path, k.server, k.user, k.group); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// writeManagerKubeconfigs writes one for each controller manager with what stands
-// before it and the API servers.
-func (l *layout) writeManagerKubeconfigs(names []string, before func() (addr string, ca []byte, err error), token string) error {
-	for _, name := range names {
-		addr, ca, err := before()
-		if err != nil {
-			return fmt.Errorf("stand before %s: %w", name, err)
-		}
-		text, err := kubeconfigOf(addr, ca, "system:"+KubeControllerManager, map[string]any{"token": token})
-		if err != nil {
-			return fmt.Errorf("write kubeconfig of %s: %w", name, err)
-		}
-		if _, err := pki.WriteSecret(l.config, filepath.Base(l.kubeconfigOf(name)), text); err != nil {
-			return err
-		}
+// writeKubeconfig writes one with a certificate of its own; group "": in none.
+func writeKubeconfig(ca *pki.Authority, path, server, user, group string) error {
+	var groups []string
+	if group != "" {
+		groups = []string{group}
 	}
-	return nil
+	client, err := ca.Client(user, groups...)
+	if err != nil {
+		return err
+	}
+	text, err := kubeconfigText(server, ca.PEM(), user, client)
+	if err != nil {
+		return fmt.Errorf("write kubeconfig of %s: %w", user, err)
+	}
+	_, err = pki.WriteSecret(filepath.Dir(path), filepath.Base(path), text)
+	return err
+}
+
+// writeManagerKubeconfig writes that of a controller manager with what stands
+// before it and the API servers.
+func (l *layout) writeManagerKubeconfig(name string, before func() (addr string, ca []byte, err error), token string) error {
+	addr, ca, err := before()
+	if err != nil {
+		return fmt.Errorf("stand before %s: %w", name, err)
+	}
+	text, err := kubeconfigOf(addr, ca, "system:"+KubeControllerManager, map[string]any{"token": token})
+	if err != nil {
+		return fmt.Errorf("write kubeconfig of %s: %w", name, err)
+	}
+	_, err = pki.WriteSecret(l.config, filepath.Base(l.kubeconfigOf(name)), text)
+	return err
 }
 
 // kubeconfigText is a kubeconfig with everything in it.

@@ -168,10 +168,10 @@ func TestManagerKubeconfigs(t *testing.T) {
 		asked++
 		return fmt.Sprintf("127.0.0.1:700%d", asked), []byte("authority"), nil
 	}
-	if err := l.writeManagerKubeconfigs(names, before, "secret"); err != nil {
-		t.Fatal(err)
-	}
 	for i, name := range names {
+		if err := l.writeManagerKubeconfig(name, before, "secret"); err != nil {
+			t.Fatal(err)
+		}
 		cfg := testConfig()
 		cfg.Before = func(string, []byte) (string, []byte, error) { return "", nil, nil }
 		if args := l.managerArgs(cfg, name, "127.0.0.1:6003"); !slices.Contains(args, "--kubeconfig="+l.kubeconfigOf(name)) {
@@ -191,7 +191,7 @@ func TestManagerKubeconfigs(t *testing.T) {
 		}
 	}
 	failing := func() (string, []byte, error) { return "", nil, errors.New("no port") }
-	if err := l.writeManagerKubeconfigs(names, failing, "secret"); err == nil {
+	if err := l.writeManagerKubeconfig(names[0], failing, "secret"); err == nil {
 		t.Error("nothing stands before a controller manager, and nobody says so")
 	}
 }

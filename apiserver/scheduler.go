@@ -136,6 +136,9 @@ func DescribeSettings(cfg Config) []string {
 	if cfg.LeaderLease > 0 {
 		lines = append(lines, fmt.Sprintf("schedulers and controller managers: the lease of a leader lasts %s (upstream: 15s), renew deadline and retry period in proportion.", cfg.LeaderLease))
 	}
+	if cfg.Accountable {
+		lines = append(lines, "schedulers and controller managers: each instance has a client certificate of its own, and the API servers log what they write (--audit-policy-file).")
+	}
 	if cfg.Leaderless {
 		lines = append(lines, fmt.Sprintf("schedulers: all %d act at once, because they elect no leader.", cfg.Schedulers))
 	}
