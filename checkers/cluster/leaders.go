@@ -38,7 +38,8 @@ type election struct {
 // Lease. Who bound a pod, or released a Lease, neither the version table nor the
 // storage history tells: two schedulers are the same user and the same field
 // manager, and speak to the store with the API server's connection. What they do
-// to the pods is NoDoubleBind's and NoOvercommit's. That somebody else released a
+// to the pods is NoDoubleBind's and NoOvercommit's, and whether they come to an
+// end is LeaderGivesUp's, by the audit logs (package deposed). That somebody else released a
 // Lease shows where its holder takes it again: see ephemeral.
 type leaders struct {
 	j      *judge
