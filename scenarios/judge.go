@@ -9,6 +9,7 @@ import (
 
 	"github.com/planecheck/planecheck/apiserver"
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/deposed"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/judge"
 	"github.com/planecheck/planecheck/results"
@@ -27,6 +28,9 @@ func (x *execution) judge(ctx context.Context, runErr error) {
 	if len(x.plan.Interventions) > 0 {
 		verdicts = append(verdicts, x.judgeInterventions(), x.judgeRecovery(), x.judgeEvictions())
 		verdicts = append(verdicts, x.acts.judged...) // nothing acts any more
+	}
+	if x.plan.World.Accountable {
+		verdicts = append(verdicts, x.judgeDeposed())
 	}
 	if x.ends != nil && len(x.plan.Interventions) > 0 {
 		verdicts = append(verdicts, x.ends.judge())
@@ -96,6 +100,16 @@ func (x *execution) judgePods() checkers.Verdict {
 		v.Outcome = checkers.Pass
 	}
 	return v
+}
+
+// judgeDeposed judges what leaders did after another had taken over, by what the
+// API servers wrote down of it.
+func (x *execution) judgeDeposed() checkers.Verdict {
+	opt := deposed.Options{Prefix: apiserver.InstancePrefix}
+	if x.cluster != nil && x.cluster.plane != nil {
+		opt.Logs = x.cluster.plane.AuditLogs()
+	}
+	return deposed.Judge(opt)
 }
 
 func (x *execution) judgeLeases() checkers.Verdict {

@@ -93,6 +93,9 @@ type World struct {
 	// PodsPerNode is how many pods a node has room for; 0: as many as a kubelet
 	// takes by default, 110.
 	PodsPerNode int `json:"podsPerNode,omitempty"`
+	// Accountable has the API servers log which scheduler or controller manager wrote
+	// what, for LeaderGivesUp.
+	Accountable bool `json:"accountable,omitempty"`
 	// Supervised starts those again that end because they lost the lead.
 	Supervised bool `json:"supervised,omitempty"`
 	// Forgiven are words with which others of them may end as well.

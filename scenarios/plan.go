@@ -9,13 +9,8 @@ import (
 	"time"
 
 	backends "github.com/planecheck/planecheck/apiserver/storage"
-	"github.com/planecheck/planecheck/checkers"
-	"github.com/planecheck/planecheck/checkers/api/reads"
-	"github.com/planecheck/planecheck/checkers/api/watches"
-	"github.com/planecheck/planecheck/checkers/api/writes"
 	"github.com/planecheck/planecheck/checkers/judge"
 	"github.com/planecheck/planecheck/checkers/storage"
-	"github.com/planecheck/planecheck/checkers/storage/watch"
 	"github.com/planecheck/planecheck/results"
 	"github.com/planecheck/planecheck/scenarios/faults"
 	"github.com/planecheck/planecheck/workloads"
@@ -123,10 +118,11 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 			p.Interventions = nil
 		}
 		p.World.Forgiven = forgivenBy(p.Interventions)
+		p.World.Accountable = slices.ContainsFunc(p.Interventions, thaws)
 	}
 	p.leaveOthersAlone(backend.Name())
 	p.Judge = judge.Options{
-		Claimed: append(p.claims(o.Contradict), s.Tests...), Large: p.pods() > largePods, Faultless: len(p.Interventions) == 0,
+		Claimed: append(p.claims(o.Contradict), p.tests(s.Tests)...), Large: p.pods() > largePods, Faultless: len(p.Interventions) == 0,
 		Contract: contractOf(backend.Name()),
 	}
 	if p.Judge.Restores = p.restores(); p.Judge.Restores && p.FailFast {
@@ -144,6 +140,12 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 func slows(i Intervention) bool {
 	f, _ := faults.Find(i.Fault)
 	return f.Slows
+}
+
+// thaws says that a deposed leader goes on.
+func thaws(i Intervention) bool {
+	f, _ := faults.Find(i.Fault)
+	return f.Thaws
 }
 
 // argsFor are the flags that faults need the API servers to have.
@@ -291,47 +293,6 @@ const (
 	consistencyPods   = 3_000
 	consistencyPeriod = Duration(15 * time.Second)
 )
-
-// claims are the guarantees that the plan puts to the test for sure. Others are
-// judged as well, and pass if there happens to be enough evidence.
-func (p *Plan) claims(contradict bool) []string {
-	claims := []string{}
-	crowd := p.Contract != nil && p.Contract.Rate >= contractRate
-	if p.pods() >= fewPods || crowd {
-		claims = append(claims,
-			storage.Order, storage.Reads, storage.RealTime, storage.NoPhantom, storage.MembersAgree,
-			string(watch.Ordered), string(watch.Unique), string(watch.Reliable), string(watch.Filtered),
-			string(watch.PrevKV), string(watch.IsCreate))
-	}
-	if p.Storage != nil {
-		claims = append(claims, storageClaims()...)
-	}
-	if crowd && contradict {
-		claims = append(claims, contractClaims()...)
-	}
-	if p.uncompacted() {
-		claims = slices.DeleteFunc(claims, ofCompaction)
-	}
-	return claims
-}
-
-// contractClaims are what contract traffic at its full rate puts to the test.
-func contractClaims() []string {
-	claims := []string{storage.CompactionHonest, string(watch.CompactedCancel)}
-	add := func(guarantee string) { claims = append(claims, judge.Claim(checkers.AreaAPI, guarantee)) }
-	for _, g := range reads.Guarantees() {
-		add(string(g))
-	}
-	for _, g := range []string{
-		watches.InitialState, watches.InitialEventsEnd, watches.BookmarkNotAhead, watches.Ordered, watches.Unique,
-		watches.Transitions, watches.Delivered, watches.TooNewHonest,
-		writes.ConflictHonest, writes.ExistsHonest, writes.NotFoundHonest, writes.PreconditionHonest, writes.NoLostUpdate,
-		writes.IdentityStable, writes.UIDUnique, writes.RVMonotonic, writes.DryRunInert, writes.ErrorHonest,
-	} {
-		add(g)
-	}
-	return claims
-}
 
 // shape is how many of everything the plan starts.
 func (p *Plan) shape() faults.Shape {

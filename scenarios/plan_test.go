@@ -288,3 +288,57 @@ func TestScenarioClaims(t *testing.T) {
 		t.Error("a plan that claims nothing claims all")
 	}
 }
+
+// Faults are no reason to judge less: a run whose traffic did not put the API, the
+// freshness of watches and the bindings to the test is not a Pass.
+func TestFaultClaims(t *testing.T) {
+	safety := []string{"API/MostRecent", "API/Delivered", "API/NoLostUpdate", "API/UIDUnique", "Fresh", "Replay", "Durable"}
+	bindings := "cluster/NoDoubleBind"
+	for name, want := range map[string][]string{
+		"faults/scheduler-leader-kill": append(slices.Clone(safety), bindings), "faults/scheduler-leader-freeze": append(slices.Clone(safety), bindings),
+		"faults/scheduler-freeze": append(slices.Clone(safety), bindings), "faults/leaders-kill": append(slices.Clone(safety), bindings),
+		"faults/ha-controllers": append(slices.Clone(safety), bindings), "faults/kcm-leader-freeze": safety, "faults/apiserver-kill": safety,
+		"faults/short": safety, "faults/etcd-kill": safety,
+		"faults/swarm": nil, "faults/overload": nil, "faults/backup-restore": nil, "broken/leader-unfenced": nil, "scale/frozen-scheduler": nil,
+	} {
+		found, err := Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := mustPlan(t, found[0], DefaultOptions())
+		for _, g := range append(slices.Clone(safety), bindings) {
+			if slices.Contains(p.Judge.Claimed, g) != slices.Contains(want, g) {
+				t.Errorf("%s claims %v", name, p.Judge.Claimed)
+				break
+			}
+		}
+	}
+	found, err := Find("faults/scheduler-leader-kill")
+	if err != nil {
+		t.Fatal(err)
+	}
+	few := DefaultOptions()
+	few.Pods = fewBindings - 1
+	if p := mustPlan(t, found[0], few); slices.Contains(p.Judge.Claimed, bindings) {
+		t.Error("fewer pods than the floor of evidence, and the bindings are claimed")
+	}
+	if want := mustPlan(t, found[0], DefaultOptions()); want.World.Accountable {
+		t.Error("the writes of killed leaders are logged")
+	}
+}
+
+// What a leader does that was deposed and goes on is known where one is thawed.
+func TestAccountablePlans(t *testing.T) {
+	for name, want := range map[string]bool{
+		"faults/scheduler-leader-freeze": true, "faults/kcm-leader-freeze": true, "faults/ha-controllers": true, "broken/leader-unfenced": true,
+		"faults/leaders-kill": false, "faults/ha-etcd": false,
+	} {
+		found, err := Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := mustPlan(t, found[0], DefaultOptions()); p.World.Accountable != want {
+			t.Errorf("%s: %v", name, p.World.Accountable)
+		}
+	}
+}

@@ -12,18 +12,22 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/planecheck/planecheck/apiserver"
+	"github.com/planecheck/planecheck/checkers/deposed"
 	"github.com/planecheck/planecheck/checkers/history"
 )
 
 // oneLeader is put to the test by all that make another one lead.
 const oneLeader = "cluster/OneLeader"
 
+// noDoubleBind is put to the test by all that strike a scheduler at work.
+const noDoubleBind = "cluster/NoDoubleBind"
+
 func controllerFaults() []Fault {
 	schedulers := func(s Shape) []string { return atLeast(2, s.Schedulers, apiserver.KubeScheduler) }
 	managers := func(s Shape) []string { return atLeast(2, s.ControllerManagers, apiserver.KubeControllerManager) }
 	return []Fault{
 		{
-			Name: "scheduler-freeze", Area: Controllers, For: 10 * time.Second,
+			Name: "scheduler-freeze", Area: Controllers, For: 10 * time.Second, Tests: []string{noDoubleBind},
 			Does:    "a scheduler stands still (SIGSTOP) and goes on",
 			targets: func(s Shape) []string { return instances(apiserver.KubeScheduler, 1, s.Schedulers) }, inject: freeze,
 		},
@@ -33,7 +37,7 @@ func controllerFaults() []Fault {
 			targets: func(s Shape) []string { return instances(apiserver.KubeControllerManager, 1, s.ControllerManagers) }, inject: freeze,
 		},
 		{
-			Name: "scheduler-leader-kill", Area: Controllers, For: 2 * time.Second, Tests: []string{oneLeader},
+			Name: "scheduler-leader-kill", Area: Controllers, For: 2 * time.Second, Tests: []string{oneLeader, noDoubleBind},
 			Does:    "the leading scheduler is killed (SIGKILL); another takes over; it is started anew",
 			targets: schedulers, inject: killLeading,
 		},
@@ -43,18 +47,18 @@ func controllerFaults() []Fault {
 			targets: managers, inject: killLeading,
 		},
 		{
-			Name: "leaders-kill", Area: Controllers, For: 2 * time.Second, Tests: []string{oneLeader},
+			Name: "leaders-kill", Area: Controllers, For: 2 * time.Second, Tests: []string{oneLeader, noDoubleBind},
 			Does:    "the leading scheduler and the leading controller manager are killed (SIGKILL) at once; others take over; both are started anew",
 			targets: func(s Shape) []string { return atLeast(2, min(s.Schedulers, s.ControllerManagers), all) }, inject: killLeaders,
 		},
 		{
-			Name: "scheduler-leader-freeze", Area: Controllers, For: 2 * time.Second, Tests: []string{oneLeader},
-			Does:    "the leading scheduler stands still (SIGSTOP) until another has taken over; thawed, it must not act and gives up",
+			Name: "scheduler-leader-freeze", Area: Controllers, For: 2 * time.Second, Tests: []string{oneLeader, noDoubleBind}, Thaws: true,
+			Does:    "the leading scheduler stands still (SIGSTOP) until another has taken over; thawed, it gives up, and what it writes until then is counted",
 			targets: schedulers, inject: freezeLeading,
 		},
 		{
-			Name: "kcm-leader-freeze", Area: Controllers, For: 2 * time.Second, Tests: []string{oneLeader},
-			Does:    "the leading controller manager stands still (SIGSTOP) until another has taken over; thawed, it must not act and gives up",
+			Name: "kcm-leader-freeze", Area: Controllers, For: 2 * time.Second, Tests: []string{oneLeader}, Thaws: true,
+			Does:    "the leading controller manager stands still (SIGSTOP) until another has taken over; thawed, it gives up, and what it writes until then is counted",
 			targets: managers, inject: freezeLeading,
 		},
 		{
@@ -63,7 +67,7 @@ func controllerFaults() []Fault {
 			targets: schedulers, inject: race,
 		},
 		{
-			Name: "leader-unfenced", Area: Controllers, For: 2 * time.Second, Breaks: []string{"OneLeader"},
+			Name: "leader-unfenced", Area: Controllers, For: 2 * time.Second, Breaks: []string{"OneLeader", deposed.LeaderGivesUp}, Thaws: true,
 			Does: "the leading controller manager stands still (SIGSTOP) until another has taken over; thawed, it reads its old lease, " +
 				"and a version that is long gone does not stop it from renewing that",
 			targets: managers, inject: freezeUnfenced,

@@ -143,6 +143,9 @@ type Fault struct {
 	Restores bool
 	// APIServerArgs are flags that the API servers have to have for it.
 	APIServerArgs []string
+	// Thaws says that a leader which was deposed goes on: it has to be known then what
+	// each scheduler and controller manager writes.
+	Thaws bool
 	// Slows says that everything is slow under it, so that leaders need leases as
 	// long as upstream's.
 	Slows bool

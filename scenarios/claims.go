@@ -1,0 +1,98 @@
+package scenarios
+
+import (
+	"slices"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/api/reads"
+	"github.com/planecheck/planecheck/checkers/api/watches"
+	"github.com/planecheck/planecheck/checkers/api/writes"
+	guarantees "github.com/planecheck/planecheck/checkers/cluster"
+	"github.com/planecheck/planecheck/checkers/judge"
+	"github.com/planecheck/planecheck/checkers/storage"
+	"github.com/planecheck/planecheck/checkers/storage/watch"
+)
+
+// claims are the guarantees that the plan puts to the test for sure. Others are
+// judged as well, and pass if there happens to be enough evidence.
+func (p *Plan) claims(contradict bool) []string {
+	claims := []string{}
+	crowd := p.Contract != nil && p.Contract.Rate >= contractRate
+	if p.pods() >= fewPods || crowd {
+		claims = append(claims,
+			storage.Order, storage.Reads, storage.RealTime, storage.NoPhantom, storage.MembersAgree,
+			string(watch.Ordered), string(watch.Unique), string(watch.Reliable), string(watch.Filtered),
+			string(watch.PrevKV), string(watch.IsCreate))
+	}
+	if p.Storage != nil {
+		claims = append(claims, storageClaims()...)
+	}
+	switch {
+	case crowd && contradict:
+		claims = append(claims, contractClaims()...)
+	case crowd && p.undergoes():
+		claims = append(claims, faultClaims()...)
+	}
+	if p.uncompacted() {
+		claims = slices.DeleteFunc(claims, ofCompaction)
+	}
+	return claims
+}
+
+// undergoes says whether the plan has faults that leave all of its traffic in place
+// and its history in one piece: a swarm leaves kinds of requests out, an overload
+// refuses them, what is broken may not get through, and each epoch of a store that is
+// brought back has a part of the history only.
+func (p *Plan) undergoes() bool {
+	return len(p.Interventions) > 0 && len(p.Breaks) == 0 && len(p.Contract.Weights) == 0 &&
+		!p.restores() && !slices.ContainsFunc(p.Interventions, slows)
+}
+
+// faultClaims are what contract traffic at its full rate puts to the test within the
+// minute or so of a scenario about faults, where a part of it is in vain. Those are
+// left out of which it brings little more than the floor of evidence: lists of
+// an exact or any version, and watches from one that is compacted.
+func faultClaims() []string {
+	claims := []string{storage.Replay, storage.Durable, string(watch.Fresh)}
+	for _, g := range []string{
+		string(reads.MostRecent), string(reads.Snapshot), string(reads.Paged), string(reads.ExpiredHonest),
+		watches.InitialState, watches.InitialEventsEnd, watches.BookmarkNotAhead, watches.Ordered, watches.Unique,
+		watches.Transitions, watches.Delivered,
+		writes.ConflictHonest, writes.ExistsHonest, writes.NotFoundHonest, writes.PreconditionHonest, writes.NoLostUpdate,
+		writes.IdentityStable, writes.UIDUnique, writes.RVMonotonic, writes.DryRunInert, writes.ErrorHonest,
+	} {
+		claims = append(claims, judge.Claim(checkers.AreaAPI, g))
+	}
+	return claims
+}
+
+// fewBindings is the floor of evidence of NoDoubleBind.
+const fewBindings = 100
+
+// tests are the guarantees that a scenario tests with a load of this size.
+func (p *Plan) tests(list []string) []string {
+	if p.pods() >= fewBindings {
+		return list
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(g string) bool {
+		return g == judge.Claim(checkers.AreaCluster, guarantees.NoDoubleBind)
+	})
+}
+
+// contractClaims are what contract traffic at its full rate puts to the test.
+func contractClaims() []string {
+	claims := []string{storage.CompactionHonest, string(watch.CompactedCancel)}
+	add := func(guarantee string) { claims = append(claims, judge.Claim(checkers.AreaAPI, guarantee)) }
+	for _, g := range reads.Guarantees() {
+		add(string(g))
+	}
+	for _, g := range []string{
+		watches.InitialState, watches.InitialEventsEnd, watches.BookmarkNotAhead, watches.Ordered, watches.Unique,
+		watches.Transitions, watches.Delivered, watches.TooNewHonest,
+		writes.ConflictHonest, writes.ExistsHonest, writes.NotFoundHonest, writes.PreconditionHonest, writes.NoLostUpdate,
+		writes.IdentityStable, writes.UIDUnique, writes.RVMonotonic, writes.DryRunInert, writes.ErrorHonest,
+	} {
+		add(g)
+	}
+	return claims
+}
