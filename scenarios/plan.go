@@ -111,6 +111,7 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	if s.Interventions != nil {
 		p.Interventions = s.Interventions(o, Ground{p.shape(), backend.Faults()})
 		p.World.APIServerArgs = slices.Concat(p.World.APIServerArgs, argsFor(p.Interventions))
+		p.World.Accountable = slices.ContainsFunc(p.Interventions, thaws)
 		if slices.ContainsFunc(p.Interventions, slows) {
 			p.World.LeaderLease = 0
 		}
@@ -118,7 +119,6 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 			p.Interventions = nil
 		}
 		p.World.Forgiven = forgivenBy(p.Interventions)
-		p.World.Accountable = slices.ContainsFunc(p.Interventions, thaws)
 	}
 	p.leaveOthersAlone(backend.Name())
 	p.Judge = judge.Options{
