@@ -80,11 +80,13 @@ func compareOptions() scenarios.Options {
 	o := runOptions()
 	o.World.Nodes, o.Pods = 200, 2000
 	o.Rate, o.Hold, o.Drain, o.Contract, o.ContractFrom = "max", scenarios.Duration(20*time.Second), false, 150, "hold"
+	// A store that loses an event stops the fill for good, in each of its trials.
+	o.Patience = scenarios.Duration(30 * time.Second)
 	return o
 }
 
 // compareDefaults are the flags that differ from those of `planecheck run`.
-var compareDefaults = []string{"nodes", "pods", "rate", "hold", "contract", "contract-from", "drain"}
+var compareDefaults = []string{"nodes", "pods", "rate", "hold", "patience", "contract", "contract-from", "drain"}
 
 func (c *comparing) addFlags(fs *pflag.FlagSet) {
 	fs.SortFlags = false

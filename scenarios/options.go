@@ -26,8 +26,11 @@ type Options struct {
 	// Rate paces the fill: "auto", "max", or pods per second.
 	Rate string
 	// Hold is how long the full cluster is watched at rest.
-	Hold  Duration
-	Churn Churn
+	Hold Duration
+	// Patience is how long the fill, the churn and the drain may stand still before
+	// they are given up.
+	Patience Duration
+	Churn    Churn
 	// Turnover is how many pods a second are replaced through the hold, until the
 	// plan's faults are over; 0: none.
 	Turnover float64

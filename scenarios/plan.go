@@ -259,7 +259,7 @@ func (p *Plan) addDensity(o Options) error {
 	}
 	cfg := workloads.DensityConfig{
 		Pods: o.Pods, Namespaces: o.Namespaces, PodsPerDeployment: min(o.PodsPerDeployment, o.Pods), Services: o.Services,
-		Rate: rate, Hold: time.Duration(o.Hold),
+		Rate: rate, Hold: time.Duration(o.Hold), Patience: time.Duration(o.Patience),
 		ChurnPods: o.Churn.Pods, ChurnRate: o.Churn.Rate,
 	}
 	if o.Turnover > 0 {

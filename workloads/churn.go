@@ -26,7 +26,7 @@ func (d *Density) Churn(ctx context.Context) (PhaseResult, error) {
 	stopped := make(chan struct{})
 	go func() { defer close(stopped); r.follow.run(watching) }()
 
-	err := d.churn(ctx, p, r, patience(d.plan.Config.PodsPerDeployment, rate))
+	err := d.churn(ctx, p, r, patience(d.plan.Config, rate))
 	stopWatching()
 	<-stopped
 	p.result.Converged = quantiles(r.durations())

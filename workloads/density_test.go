@@ -190,8 +190,9 @@ func TestPhaseBounds(t *testing.T) {
 	f("auto", phaseBound(150_000, Rate{}), 2*time.Minute+7500*time.Second)
 	f("slow", phaseBound(100, Rate{PodsPerSecond: 1}), 2*time.Minute+200*time.Second)
 	f("max", phaseBound(2000, Rate{PodsPerSecond: MaxPace}), 2*time.Minute+100*time.Second)
-	f("patience", patience(50, Rate{}), 2*time.Minute)
-	f("patience with a slow pace", patience(50, Rate{PodsPerSecond: 0.5}), 2*time.Minute+200*time.Second)
+	f("patience", patience(DensityConfig{PodsPerDeployment: 50}, Rate{}), 2*time.Minute)
+	f("patience of a plan", patience(DensityConfig{PodsPerDeployment: 50, Patience: 30 * time.Second}, Rate{PodsPerSecond: 10}), 40*time.Second)
+	f("patience with a slow pace", patience(DensityConfig{PodsPerDeployment: 50}, Rate{PodsPerSecond: 0.5}), 2*time.Minute+200*time.Second)
 }
 
 func TestNewDensityNeedsClients(t *testing.T) {

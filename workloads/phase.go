@@ -1,6 +1,7 @@
 package workloads
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -14,7 +15,7 @@ import (
 // Bounds of the phases. Each phase may take phaseGrace and its pods at
 // slowestPace, which is a third of what an untuned scheduler does with 5,000
 // nodes on two cores, or twice what its fixed pace asks for; it is given up
-// earlier when nothing has moved for phasePatience.
+// earlier when nothing has moved for phasePatience, unless the plan says otherwise.
 const (
 	phaseGrace    = 2 * time.Minute
 	phasePatience = 2 * time.Minute
@@ -116,7 +117,7 @@ func (d *Density) paced(ctx context.Context, spec pacedPhase) (PhaseResult, erro
 		return err
 	})
 	g.Go(func() error {
-		return d.deps.Pods.await(gctx, patience(d.plan.Config.PodsPerDeployment, spec.rate), spec.progress, spec.done)
+		return d.deps.Pods.await(gctx, patience(d.plan.Config, spec.rate), spec.progress, spec.done)
 	})
 	err := g.Wait()
 	stopPacing()
@@ -156,11 +157,12 @@ func phaseBound(pods int, rate Rate) time.Duration {
 
 // patience is how long a phase may stand still: with a fixed slow pace there
 // is a while between two operations.
-func patience(batch int, rate Rate) time.Duration {
+func patience(cfg DensityConfig, rate Rate) time.Duration {
+	least := cmp.Or(cfg.Patience, phasePatience)
 	if rate.Auto() {
-		return phasePatience
+		return least
 	}
-	return phasePatience + seconds(2*float64(batch)/rate.PodsPerSecond)
+	return least + seconds(2*float64(cfg.PodsPerDeployment)/rate.PodsPerSecond)
 }
 
 func slowestOf(rate Rate) float64 {

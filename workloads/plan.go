@@ -41,6 +41,9 @@ type DensityConfig struct {
 	DrainRate Rate `json:"drainRate"`
 	// Hold is how long the full cluster is kept as it is. 0: not at all.
 	Hold time.Duration `json:"hold"`
+	// Patience is how long a phase may stand still before it is given up. 0: two
+	// minutes.
+	Patience time.Duration `json:"patience,omitempty"`
 
 	// ChurnPods is how many pods the churn replaces: a rolling update or a
 	// delete and create of a Deployment replaces each of its pods. 0: no churn.
@@ -95,6 +98,7 @@ func (c DensityConfig) Validate() error {
 	atLeast("rate", c.Rate.PodsPerSecond, 0)
 	atLeast("drain rate", c.DrainRate.PodsPerSecond, 0)
 	atLeast("hold", c.Hold.Seconds(), 0)
+	atLeast("patience", c.Patience.Seconds(), 0)
 	atLeast("churn pods", float64(c.ChurnPods), 0)
 	atLeast("churn rate", c.ChurnRate, 0.1)
 	atLeast("turnover rate", c.TurnoverRate, 0)
