@@ -103,7 +103,7 @@ func faultScenarios() []Scenario {
 			"long", "etcd-member-stop", "etcd-leader-stop", "etcd-majority-stop", "etcd-all-restart"),
 		compound("ha-apiserver", "nothing is lost while one of two API servers is killed and frozen, and both are restarted in turn",
 			"long", "apiserver-kill", "apiserver-freeze", "apiserver-rolling-restart"),
-		compound("ha-controllers", "nothing is done twice while the leading scheduler is killed, then it and the leading controller manager at once, "+
+		compound("ha-controllers", "no pod is bound twice and a deposed leader gives up, while the leading scheduler is killed, then it and the leading controller manager at once, "+
 			"and the leading controller manager frozen past its lease and thawed",
 			"long", "scheduler-leader-kill", "leaders-kill", "kcm-leader-freeze").testing("leaders-kill"),
 		compound("ha-nodes", "nothing is lost while nodes lose power and are back at once, and all kubelets list at once (relist storm)",
