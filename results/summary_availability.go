@@ -108,7 +108,7 @@ func longestLeaderless(f *FaultFigures) string {
 
 // faultNotes are what a reader of the row has to know.
 func faultNotes(f *FaultFigures) string {
-	name, text := faultName(f.Fault, f.Target), evidenceLine(f)
+	name, text := faultName(f.Fault, f.Target), evidenceNote(f)
 	if f.Incomplete != "" {
 		text += note(name + ": " + f.Incomplete)
 	}

@@ -3,16 +3,16 @@ package results
 import "strings"
 
 const (
-	// evidenceWidth is that of one line of evidence, behind two blanks.
-	evidenceWidth = 106
+	// evidenceWidth is how much of it is shown, on as many lines as that takes.
+	evidenceWidth = 300
 	// evidenceName is what the name of a fault may take of it.
 	evidenceName = 46
 	healedText   = "; healed: "
 )
 
-// evidenceLine is what was seen from outside of a fault and of its heal, in one
-// line; "": nothing was. What does not fit is in run.json.
-func evidenceLine(f *FaultFigures) string {
+// evidenceNote is what was seen from outside of a fault and of its heal; "": nothing
+// was. What does not fit is in run.json.
+func evidenceNote(f *FaultFigures) string {
 	evidence, healed := oneLine(f.Evidence), oneLine(f.Healed)
 	if evidence == "" {
 		return ""
@@ -25,7 +25,7 @@ func evidenceLine(f *FaultFigures) string {
 		healed = healedText + fit(healed, max(room/3, room-len([]rune(evidence))))
 		room -= len([]rune(healed)) - len(healedText)
 	}
-	return "  " + line + fit(evidence, room) + healed + "\n"
+	return note(line + fit(evidence, room) + healed)
 }
 
 // oneLine is a text without the breaks that an error may bring along.

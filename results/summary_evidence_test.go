@@ -20,18 +20,27 @@ func TestEvidenceOfFaults(t *testing.T) {
 		t.Errorf("evidence %q, healed %q", f.Evidence, f.Healed)
 	}
 	want := "  etcd-stop of etcd-0: etcd-0 refuses connections, etcd-1 leads; healed: etcd-1 leads in term 2\n"
-	if got := evidenceLine(&f); got != want || !strings.Contains(faultNotes(&f), want) {
+	if got := evidenceNote(&f); got != want || !strings.Contains(faultNotes(&f), want) {
 		t.Errorf("%q in %q, want %q", got, faultNotes(&f), want)
 	}
 }
 
-func TestEvidenceLineIsNeverTooWide(t *testing.T) {
+func TestEvidenceIsNeverTooLong(t *testing.T) {
 	long, short := strings.Repeat("é seen ", 60), "seen"
 	f := func(fault, evidence, healed string, want ...string) {
 		t.Helper()
-		line := evidenceLine(&FaultFigures{Fault: fault, Evidence: evidence, Healed: healed})
-		if n := utf8.RuneCountInString(line) - 1; n > 2+evidenceWidth || strings.Count(line, "\n") != min(len(line), 1) {
-			t.Errorf("%d columns: %q", n, line)
+		text := evidenceNote(&FaultFigures{Fault: fault, Evidence: evidence, Healed: healed})
+		line := oneLine(text)
+		if line != "" {
+			line += "\n"
+		}
+		if n := utf8.RuneCountInString(line) - 1; n > evidenceWidth {
+			t.Errorf("%d characters: %q", n, line)
+		}
+		for _, l := range strings.Split(text, "\n") {
+			if n := utf8.RuneCountInString(l); n > 106 {
+				t.Errorf("%d columns: %q", n, l)
+			}
 		}
 		for _, w := range want {
 			if !strings.Contains(line, w) {
