@@ -163,7 +163,7 @@ func versionsOf(run *results.Run) (all []string) {
 		}
 	}
 	var settings struct{ Store map[string]string }
-	if json.Unmarshal(run.Settings, &settings) == nil && settings.Store["driver"] != "" { // only kine has drivers
+	if json.Unmarshal(run.Settings, &settings) == nil && settings.Store["driver"] != "" && settings.Store["version"] != "" { // kine has both
 		all = append(all, "kine "+settings.Store["version"])
 	}
 	return all

@@ -49,7 +49,7 @@ func TestMatrix(t *testing.T) {
 	err := (&Runner{Out: &out}).Matrix([]string{
 		saved(t, "etcd", `{"store":{"members":"3"}}`, checkers.Pass, ""),
 		saved(t, "kine-sqlite", `{"store":{"driver":"sqlite","version":"v0.17.5"}}`, checkers.Invalid, "kine died:\n signal: killed"+strings.Repeat("é", 200)),
-		saved(t, "memory", `{}`, "", ""),
+		saved(t, "memory", `{"store":{"driver":"memory"}}`, "", ""),
 	}, absent)
 	if err != nil {
 		t.Fatal(err)
