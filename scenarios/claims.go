@@ -40,12 +40,22 @@ func (p *Plan) claims(contradict bool) []string {
 }
 
 // undergoes says whether the plan has faults that leave all of its traffic in place
-// and its history in one piece: a swarm leaves kinds of requests out, an overload
-// refuses them, what is broken may not get through, and each epoch of a store that is
-// brought back has a part of the history only.
+// and its history in one piece: a swarm leaves more kinds of requests out than all do,
+// an overload refuses them, what is broken may not get through, and each epoch of a
+// store that is brought back has a part of the history only.
 func (p *Plan) undergoes() bool {
-	return len(p.Interventions) > 0 && len(p.Breaks) == 0 && len(p.Contract.Weights) == 0 &&
+	return len(p.Interventions) > 0 && len(p.Breaks) == 0 && !p.swarms() &&
 		!p.restores() && !slices.ContainsFunc(p.Interventions, slows)
+}
+
+// swarms says whether the seed has chosen among the kinds of operations.
+func (p *Plan) swarms() bool {
+	for operation := range p.Contract.Weights {
+		if operation != bind {
+			return true
+		}
+	}
+	return false
 }
 
 // faultClaims are what contract traffic at its full rate puts to the test within the

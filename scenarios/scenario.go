@@ -99,7 +99,7 @@ func Registry() []Scenario {
 			Proves: "the same while an API server is killed and started anew, the store's leader moves, " +
 				"and the other API server stands still for 5 s, so that its watches fall behind",
 			Labels:        []string{"quick", string(faults.APIServer), string(faults.Etcd)},
-			Fix:           contractOptions,
+			Fix:           func(o *Options) { contractOptions(o); o.Without = append(o.Without, bind) },
 			Interventions: contractFaults,
 		},
 		{

@@ -27,6 +27,7 @@ type strike struct {
 // work is what was asked of the controllers, and done, since the run began.
 type work struct {
 	operations int64 // of the turnover
+	underWay   int64 // of these, those that had not ended
 	created    int64 // pods
 	bound      int64
 }
@@ -35,7 +36,7 @@ func (x *execution) workSoFar() work {
 	c := x.m.collector.Pods.Counts()
 	w := work{created: c.Created, bound: c.Bound}
 	if t := x.turnover.Load(); t != nil {
-		w.operations = t.Began()
+		w.operations, w.underWay = t.Began(), t.UnderWay()
 	}
 	return w
 }
@@ -71,13 +72,14 @@ func (s *strike) ended() history.Time {
 
 // idle says that a fault of schedulers or controller managers met some with
 // nothing to do, or that nothing was bound under it or after it: then it has
-// shown nothing; "": it has.
+// shown nothing; "": it has. An operation that was under way already had something
+// to ask of them: that objects be collected, if nothing else.
 func (s *strike) idle() string {
 	if s.area != faults.Controllers {
 		return ""
 	}
 	switch {
-	case s.until.operations == s.before.operations && s.until.created == s.before.created:
+	case s.before.underWay == 0 && s.until.operations == s.before.operations && s.until.created == s.before.created:
 		return fmt.Sprintf("%s: nothing was asked of the controllers while it acted", s.name)
 	case s.after.bound == s.before.bound:
 		return fmt.Sprintf("%s: no pod was bound while it acted or after it", s.name)

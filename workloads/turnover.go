@@ -63,7 +63,7 @@ type Turnover struct {
 	d           *Density
 	begin, stop context.CancelFunc // no operation begins, or goes on, any more
 	ended       chan struct{}
-	began       atomic.Int64 // operations
+	began, done atomic.Int64 // operations
 
 	mu     sync.Mutex
 	rolled map[int]bool // Deployments that may hold what a roll has left
@@ -87,8 +87,7 @@ func (d *Density) Turn(ctx context.Context) *Turnover {
 				lock := &locks[ops[i].Deployment]
 				lock.Lock()
 				defer lock.Unlock()
-				t.began.Add(1)
-				t.note(t.do(ctx, ops[i], due))
+				t.note(t.one(ctx, ops[i], due))
 				return nil // the next one may do better
 			})
 	}()
@@ -97,6 +96,13 @@ func (d *Density) Turn(ctx context.Context) *Turnover {
 
 // Began is how many operations have begun.
 func (t *Turnover) Began() int64 { return t.began.Load() }
+
+// UnderWay is how many of those have not ended, because the control plane, or its
+// controllers, have not done all that they take.
+func (t *Turnover) UnderWay() int64 {
+	done := t.done.Load() // first, so that it is never more than what has begun
+	return t.began.Load() - done
+}
 
 // End begins no further operation, and returns when those under way have ended;
 // those that have not when ctx ends are given up. The error is of the first that
@@ -124,6 +130,13 @@ func (t *Turnover) note(err error) {
 	if t.failed == nil {
 		t.failed = fmt.Errorf("turnover: %w", err)
 	}
+}
+
+// one counts an operation, and does it.
+func (t *Turnover) one(ctx context.Context, op ChurnOperation, due history.Time) error {
+	t.began.Add(1)
+	defer t.done.Add(1)
+	return t.do(ctx, op, due)
 }
 
 // do does one operation on the Deployment that is there. Where that is another

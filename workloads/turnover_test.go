@@ -148,7 +148,7 @@ func TestTurnoverWaitsForTheCollector(t *testing.T) {
 	defer cancel()
 	turn := &Turnover{d: d, rolled: map[int]bool{}}
 	done := make(chan error, 1)
-	go func() { done <- turn.do(ctx, ChurnOperation{Kind: Recreate}, 0) }()
+	go func() { done <- turn.one(ctx, ChurnOperation{Kind: Recreate}, 0) }()
 	for listed := 0; listed < 2; { // it has found the pods, and looks again
 		select {
 		case err := <-done:
@@ -159,15 +159,15 @@ func TestTurnoverWaitsForTheCollector(t *testing.T) {
 		}
 		a.locked(func() { listed = a.served["list pods"] - lists })
 	}
-	if n, there := made(); n != before || there {
-		t.Errorf("%d Deployments were created before the pods were collected", n-before)
+	if n, there := made(); n != before || there || turn.UnderWay() != 1 {
+		t.Errorf("%d Deployments were created before the pods were collected; %d operations are under way", n-before, turn.UnderWay())
 	}
 	a.locked(func() { a.removePods(planned.Namespace, planned.Name) })
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if n, there := made(); n != before+1 || !there {
-		t.Errorf("%d Deployments were created; there: %v", n-before, there)
+	if n, there := made(); n != before+1 || !there || turn.UnderWay() != 0 {
+		t.Errorf("%d Deployments were created; there: %v; %d operations are under way", n-before, there, turn.UnderWay())
 	}
 	// One that is there again by then, because of a write that came late, is waited for no more.
 	now, err := d.deployed(ctx, 0)
