@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,6 +19,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/planecheck/planecheck/checkers/history"
 )
@@ -100,25 +103,67 @@ func dial(t testing.TB, endpoints ...string) *kubernetes.Client {
 	return client
 }
 
-// mustPut writes key as kube-apiserver would and returns the new revision.
-func mustPut(t testing.TB, client *kubernetes.Client, key, value string, expected int64) int64 {
+// busy says whether an error may be that of a machine with other work to do: there,
+// members miss heartbeats, elect anew and let requests fail, which is none of what
+// a test is about.
+func busy(err error) bool { return status.Code(err) == codes.Unavailable }
+
+// persist tries until it works, or fails for another reason than a busy machine.
+func persist(t testing.TB, what string, try func(context.Context) error) {
 	t.Helper()
-	resp, err := client.OptimisticPut(bounded(t), key, []byte(value), expected, kubernetes.PutOptions{GetOnFailure: expected != 0})
-	if err != nil || !resp.Succeeded {
-		t.Fatalf("put %s expecting revision %d: succeeded %v, %v", key, expected, resp.Succeeded, err)
+	ctx := bounded(t)
+	for {
+		err := try(ctx)
+		if err == nil {
+			return
+		}
+		if !busy(err) || ctx.Err() != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		t.Logf("%s, again: %v", what, err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
-	return resp.Revision
+}
+
+// mustPut writes key as kube-apiserver would and returns the new revision. Where it
+// does not hear whether it has, it looks.
+func mustPut(t testing.TB, client *kubernetes.Client, key, value string, expected int64) (revision int64) {
+	t.Helper()
+	var unheard bool
+	persist(t, fmt.Sprintf("put %s expecting revision %d", key, expected), func(ctx context.Context) error {
+		resp, err := client.OptimisticPut(ctx, key, []byte(value), expected, kubernetes.PutOptions{GetOnFailure: expected != 0})
+		if err != nil {
+			unheard = true
+			return err
+		}
+		if resp.Succeeded {
+			revision = resp.Revision
+			return nil
+		}
+		is, err := client.Kubernetes.Get(ctx, key, kubernetes.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if revision = is.KV.GetModRevision(); !unheard || revision <= expected || string(is.KV.GetValue()) != value {
+			return fmt.Errorf("it is %s", is.KV)
+		}
+		return nil
+	})
+	return revision
 }
 
 func wantValue(t testing.TB, client *kubernetes.Client, key, want string) {
 	t.Helper()
-	resp, err := client.Kubernetes.Get(bounded(t), key, kubernetes.GetOptions{})
-	if err != nil {
-		t.Fatalf("get %s: %v", key, err)
-	}
-	if got := string(resp.KV.GetValue()); got != want {
-		t.Errorf("%s is %q, want %q", key, got, want)
-	}
+	persist(t, "get "+key, func(ctx context.Context) error {
+		resp, err := client.Kubernetes.Get(ctx, key, kubernetes.GetOptions{})
+		if got := string(resp.KV.GetValue()); err == nil && got != want {
+			t.Errorf("%s is %q, want %q", key, got, want)
+		}
+		return err
+	})
 }
 
 func TestCommitsOfCluster(t *testing.T) {
