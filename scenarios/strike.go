@@ -20,8 +20,9 @@ type strike struct {
 	// healed is when its heal began; zero: not yet. closed says that it has ended.
 	injected, healed history.Time
 	closed           bool
-	before, until    work // until: its heal began
-	after            work // of all faults: when the cluster had recovered
+	// When it began, its heal did, the next one did (or there is none), and the
+	// cluster had recovered from all.
+	before, until, after, recovered work
 }
 
 // work is what was asked of the controllers, and done, since the run began.
@@ -81,7 +82,7 @@ func (s *strike) idle() string {
 	switch {
 	case s.before.underWay == 0 && s.until.operations == s.before.operations && s.until.created == s.before.created:
 		return fmt.Sprintf("%s: nothing was asked of the controllers while it acted", s.name)
-	case s.after.bound == s.before.bound:
+	case s.recovered.bound == s.before.bound:
 		return fmt.Sprintf("%s: no pod was bound while it acted or after it", s.name)
 	}
 	return ""
@@ -114,7 +115,7 @@ func (x *execution) sumUpStrikes() {
 	x.acts.mu.Lock()
 	defer x.acts.mu.Unlock()
 	for i, s := range x.acts.strikes {
-		s.after = end
+		s.after, s.recovered = end, end
 		until := now
 		for _, next := range x.acts.strikes[i+1:] {
 			if s.healed != 0 && next.injected >= s.healed {

@@ -27,12 +27,12 @@ func TestIdleStrike(t *testing.T) {
 			t.Errorf("%+v: %s, want %s", s, v, want)
 		}
 	}
-	f(checkers.Invalid, strike{area: faults.Controllers, after: work{bound: 9}})
+	f(checkers.Invalid, strike{area: faults.Controllers, recovered: work{bound: 9}})
 	f(checkers.Invalid, strike{area: faults.Controllers, until: work{operations: 1, created: 3}})
-	f(checkers.Invalid, strike{area: faults.Controllers, before: work{operations: 1}, until: work{operations: 1, underWay: 1}, after: work{bound: 1}})
-	f(checkers.Pass, strike{area: faults.Controllers, before: work{operations: 1, underWay: 1}, until: work{operations: 1}, after: work{bound: 1}})
-	f(checkers.Pass, strike{area: faults.Controllers, until: work{operations: 1}, after: work{bound: 1}})
-	f(checkers.Pass, strike{area: faults.Controllers, until: work{created: 1}, after: work{bound: 1}})
+	f(checkers.Invalid, strike{area: faults.Controllers, before: work{operations: 1}, until: work{operations: 1, underWay: 1}, recovered: work{bound: 1}})
+	f(checkers.Pass, strike{area: faults.Controllers, before: work{operations: 1, underWay: 1}, until: work{operations: 1}, recovered: work{bound: 1}})
+	f(checkers.Pass, strike{area: faults.Controllers, until: work{operations: 1}, recovered: work{bound: 1}})
+	f(checkers.Pass, strike{area: faults.Controllers, until: work{created: 1}, recovered: work{bound: 1}})
 	f(checkers.Pass, strike{area: faults.Etcd})
 }
 
