@@ -78,7 +78,7 @@ func tries(t *testing.T, most int, happens func(try int) (what string)) (happene
 // What these tests find in kine they do not find in etcd.
 func TestEtcdIsNotAsKine(t *testing.T) {
 	t.Parallel()
-	const most = 50
+	const most = 20
 	e := start(t, "etcd:members=1", Options{})
 	two := []*kubernetes.Client{dial(t, e.Endpoints()...), dial(t, e.Endpoints()...)}
 	busily(t, e, 4, func(c *kubernetes.Client) {
@@ -233,7 +233,7 @@ func TestKineListLacksEarlierRevisions(t *testing.T) {
 	}
 	f(kinePostgresName, database.Postgres(""), 2000, true)
 	f(kineMariaDBName, database.MariaDB(""), 2000, true)
-	f(kineSQLiteName, nil, 300, false)
+	f(kineSQLiteName, nil, 100, false)
 }
 
 // The store in memory reads a stream's keys while they are written, and says the
