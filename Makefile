@@ -87,8 +87,11 @@ power: build ## what the checkers see: lies in histories, and live before etcd a
 		PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),20,200)) go test -count=1 -v -timeout 60m ./checkers/power/api -run TestPower
 	PLANECHECK_LIES_TABLE=$(CURDIR)/build/api-lies.md PLANECHECK_BROKEN_TABLE=$(CURDIR)/build/broken.md go test -ldflags "$(K8S_LDFLAGS)" -count=1 -v -timeout 0 ./scenarios \
 		-ginkgo.timeout 6h -ginkgo.label-filter 'power$(if $(QUICK), && !long)'
-	@$(MAKE) --no-print-directory power-page > $(if $(QUICK),build,docs)/power.md
+	@$(SUBMAKE) --no-print-directory power-page > $(if $(QUICK),build,docs)/power.md
 	@echo "see $(if $(QUICK),build,docs)/power.md"
+
+# A recipe that names $(MAKE) itself is run by make -n, too, which would lose the page.
+SUBMAKE = $(MAKE)
 
 power-page:
 	@echo "# What the checkers see"; echo
