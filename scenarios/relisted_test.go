@@ -38,7 +38,7 @@ var _ = Describe("kube-scheduler", Ordered, func() {
 	}
 
 	It("goes on when another pod on the same node has taken the name of one before it looks", func(ctx SpecContext) {
-		replace(ctx, "same", "node-1", "node-1")
+		replace(ctx, "same", "node-0", "node-0")
 		By("seeing that it has listed, and looks at what came after that")
 		scheduled(ctx, b, "after-same")
 		Expect(b.plane.Died()).NotTo(Receive())
@@ -53,6 +53,7 @@ var _ = Describe("kube-scheduler", Ordered, func() {
 })
 
 // onNode creates a pod that is on a node from the first, as by a scheduler of its own.
+// The nodes are not there, and after 40 s the pods of each are collected.
 func onNode(ctx context.Context, b behind, name, node string) {
 	GinkgoHelper()
 	_, err := b.clients.CoreV1().Pods(metav1.NamespaceDefault).Create(ctx, &corev1.Pod{
