@@ -49,8 +49,9 @@ unit: ## the tests without a control plane, most with the race detector
 	go test -timeout 60m -race $$(echo $(LIGHT) | tr ' ' '\n' | grep -v -e $(HEAVY))
 	go test -timeout 60m ./apiserver/component $$(echo $(LIGHT) | tr ' ' '\n' | grep -e $(HEAVY))
 
-suite: build ## the tests with a real control plane (long ones: make long)
-	go test -ldflags "$(K8S_LDFLAGS)" -v -timeout 30m ./scenarios -ginkgo.label-filter '!long'
+suite: build ## the tests with a real control plane (long ones: make long); how long each took: build/suite.json
+	@mkdir -p build
+	go test -ldflags "$(K8S_LDFLAGS)" -v -timeout 30m ./scenarios -ginkgo.label-filter '!long' -ginkgo.json-report $(CURDIR)/build/suite.json
 
 long: build ## the long specs too (6 h and more); a part: LABELS='long && nodes' (etcd apiserver controllers nodes clients interrupt power), FOCUS=faults/ha-etcd
 	go test -ldflags "$(K8S_LDFLAGS)" -v -timeout 0 ./scenarios -ginkgo.timeout 24h \
