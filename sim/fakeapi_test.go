@@ -94,7 +94,10 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.watch(w, r, path)
 		return
 	}
-	body, _ := io.ReadAll(r.Body)
+	body, err := io.ReadAll(r.Body)
+	if err != nil { // the client went away while it asked: a node that crashes, for one
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	what := r.Method + " " + path
