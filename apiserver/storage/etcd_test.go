@@ -112,20 +112,17 @@ func busy(err error) bool { return status.Code(err) == codes.Unavailable }
 func persist(t testing.TB, what string, try func(context.Context) error) {
 	t.Helper()
 	ctx := bounded(t)
-	for {
+	await(t, what, func() bool {
 		err := try(ctx)
-		if err == nil {
-			return
-		}
-		if !busy(err) || ctx.Err() != nil {
+		switch {
+		case err == nil:
+			return true
+		case !busy(err):
 			t.Fatalf("%s: %v", what, err)
 		}
 		t.Logf("%s, again: %v", what, err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+		return false
+	})
 }
 
 // mustPut writes key as kube-apiserver would and returns the new revision. Where it
