@@ -358,7 +358,7 @@ func (c *Checker) onConflict(conflict timeline.Conflict) {
 				state(rev, conflict.Want).event(conflict.Member, conflict.At, rev, nil))
 		}
 		for _, change := range conflict.Want {
-			c.durable.contradict(change.Key, rev, conflict.At,
+			c.durable.contradict(change.Key, rev, rev, conflict.At,
 				because("").event(conflict.Member, conflict.At, rev, nil))
 		}
 	}

@@ -26,6 +26,7 @@ type durable struct {
 
 type loss struct {
 	rev      int64
+	at       int64 // the revision at which the change was not there
 	returned history.Time
 	evidence *evidence
 }
@@ -60,14 +61,15 @@ func (d *durable) other(rev int64) {
 	d.others[rev] = true
 }
 
-// contradict notes that a call did not see the change of a key at a revision.
-func (d *durable) contradict(key string, rev int64, returned history.Time, e *evidence) {
+// contradict notes that what showed a key as it was at a revision, at, did not know
+// of its change at an earlier one, rev.
+func (d *durable) contradict(key string, rev, at int64, returned history.Time, e *evidence) {
 	if d.lost == nil {
 		d.lost = map[string]*loss{}
 	}
 	l := d.lost[key]
 	if l == nil || rev > l.rev {
-		l = &loss{rev: rev, evidence: e}
+		l = &loss{rev: rev, at: at, evidence: e}
 		d.lost[key] = l
 	}
 	l.returned = max(l.returned, returned)
@@ -161,6 +163,8 @@ func (c *Checker) finishDurable() {
 		}
 		e.state(l.rev, onlyKey(c.t.At(l.rev), key))
 		e.rows = append(e.rows, l.evidence.rows...)
+		// A write of unknown outcome between the two may have taken it away.
+		e.changes = append(e.changes, timeline.Change{Key: key, KV: history.StoreKV{Key: key, Mod: l.at}})
 		c.fail(Durable, e)
 	}
 }

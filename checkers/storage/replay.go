@@ -101,7 +101,7 @@ func (c *Checker) compareRange(op *history.StoreOp, a history.StoreAction, r his
 func (c *Checker) lostIn(op *history.StoreOp, key string, rev int64, got history.StoreKV, e *evidence) {
 	latest, _ := c.t.Latest(key, rev)
 	if latest > got.Mod {
-		c.durable.contradict(key, latest, op.Returned, e)
+		c.durable.contradict(key, latest, rev, op.Returned, e)
 	}
 }
 
