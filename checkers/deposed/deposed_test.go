@@ -75,7 +75,11 @@ func (s *story) leads(ms int, instance string, acquired, code int) {
 
 func (s *story) judge() checkers.Verdict {
 	s.t.Helper()
-	var paths []string
+	return Judge(Options{Logs: s.files(), Prefix: prefix})
+}
+
+func (s *story) files() (paths []string) {
+	s.t.Helper()
 	for server, lines := range s.lines {
 		path := filepath.Join(s.t.TempDir(), server)
 		if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
@@ -83,7 +87,7 @@ func (s *story) judge() checkers.Verdict {
 		}
 		paths = append(paths, path)
 	}
-	return Judge(Options{Logs: paths, Prefix: prefix})
+	return paths
 }
 
 func (s *story) want(outcome checkers.Outcome, said ...string) {
