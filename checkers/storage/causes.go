@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 
@@ -31,82 +30,9 @@ type effect struct {
 	rest  int
 }
 
-// writes are failed writes by the first key that they put, so that the author
-// of a change is found without a search.
-type writes struct {
-	byKey map[string][]record
-	wide  []record // deletions of ranges and ends of leases
-	// ordered: the lists are in the order of the calls.
-	ordered bool
-}
-
-func (w *writes) add(r record) {
-	w.ordered = false
-	filed := map[string]bool{}
-	for _, branch := range [][]history.StoreAction{r.op.Then, r.op.Else} {
-		for _, a := range branch {
-			switch {
-			case a.Kind == history.ActionRange || filed[a.Key]:
-			case a.Kind == history.ActionDelete && a.End != "":
-				filed[a.Key] = true
-				w.wide = append(w.wide, r)
-			default:
-				filed[a.Key] = true
-				w.byKey[a.Key] = append(w.byKey[a.Key], r)
-			}
-		}
-	}
-	if r.op.Method == history.MethodLeaseRevoke {
-		w.wide = append(w.wide, r)
-	}
-}
-
-func (w *writes) remove(r record) {
-	same := func(o record) bool { return o.op == r.op }
-	for _, branch := range [][]history.StoreAction{r.op.Then, r.op.Else} {
-		for _, a := range branch {
-			w.byKey[a.Key] = slices.DeleteFunc(w.byKey[a.Key], same)
-		}
-	}
-	w.wide = slices.DeleteFunc(w.wide, same)
-}
-
-// order sorts the lists once for all that is asked: a key may have been written
-// without an answer ten thousand times, and be asked for as often.
-func (w *writes) order() {
-	if w.ordered {
-		return
-	}
-	w.ordered = true
-	slices.SortFunc(w.wide, byCall)
-	for _, list := range w.byKey {
-		slices.SortFunc(list, byCall)
-	}
-}
-
-func byCall(a, b record) int {
-	return cmp.Or(cmp.Compare(a.op.Called, b.op.Called), cmp.Compare(a.op.ID, b.op.ID))
-}
-
-// candidates returns the writes that may have changed one of some keys, in the
-// order of their calls. The list is not to be changed.
-func (w *writes) candidates(changes []timeline.Change) []record {
-	w.order()
-	if len(changes) == 1 && len(w.wide) == 0 {
-		return w.byKey[changes[0].Key]
-	}
-	list := slices.Clone(w.wide)
-	for i := range changes {
-		list = append(list, w.byKey[changes[i].Key]...)
-	}
-	slices.SortFunc(list, byCall)
-	return slices.CompactFunc(list, func(a, b record) bool { return a.op == b.op })
-}
-
 func (c *causes) init() {
 	c.open = map[int64]*effect{}
-	c.unknown.byKey = map[string][]record{}
-	c.refused.byKey = map[string][]record{}
+	c.unknown, c.refused = newWrites(), newWrites()
 }
 
 // onSealed notes who wrote a revision, if that is known already.
@@ -362,16 +288,6 @@ func fits(changes []timeline.Change, seen []history.StoreKV) bool {
 		}
 	}
 	return true
-}
-
-// all returns every write once, in the order of their calls.
-func (w *writes) all() []record {
-	list := slices.Clone(w.wide)
-	for _, records := range w.byKey {
-		list = append(list, records...)
-	}
-	slices.SortFunc(list, byCall)
-	return slices.CompactFunc(list, func(a, b record) bool { return a.op == b.op })
 }
 
 // collectSightings notes the keys that calls showed, or compared successfully,
