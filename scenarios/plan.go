@@ -287,6 +287,20 @@ const (
 	largePods = 15_000
 )
 
+// Up to so many nodes and pods every member of the store is asked for all its
+// events, where a larger load asks one: each such watch costs its member, and the
+// recorder, as much as the first does.
+const (
+	everyMemberNodes = 200
+	everyMemberPods  = 1_000
+)
+
+// everyMember says whether all events are asked of every member of the store. How
+// much a manifest is, nobody knows.
+func (p *Plan) everyMember() bool {
+	return p.World.Nodes <= everyMemberNodes && p.pods() <= everyMemberPods && p.Manifest == nil
+}
+
 // A comparison lists everything twice, so it is made often only where that is
 // little beside the load, which lasts a minute or two.
 const (

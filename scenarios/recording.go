@@ -27,12 +27,19 @@ const historyDir = "history"
 // stopped, for the history to end with.
 const auditBound = time.Minute
 
+// othersBound bounds how long the end of an epoch waits for members that are behind.
+const othersBound = 10 * time.Second
+
 // recording is the histories of a run on their way to the disk.
 type recording struct {
 	archive *archive.Writer
 	store   *archive.StoreWriter
 	api     *archive.APIWriter
 	watch   *record.FullWatch // of all keys of one member, nil before follow
+	// others are of all keys of each other member, so that every revision is seen
+	// at every member. None where that would be a load: see everyMember.
+	others []*record.FullWatch
+	every  bool // that there are others
 	// hurry leaves out the audit, which takes seconds per gigabyte: a person who
 	// has pressed Ctrl-C does not wait for the end of a history that proves
 	// nothing any more.
@@ -45,7 +52,9 @@ type recording struct {
 	restore *history.Restore // guarded by mu
 }
 
-func newRecording(runDir string, log *slog.Logger) (*recording, error) {
+// newRecording begins the histories of a run; every: all events are asked of each
+// member of its store, not of one.
+func newRecording(runDir string, every bool, log *slog.Logger) (*recording, error) {
 	// The members of etcd sync to the same disk for every write: an archive
 	// that synced, too, would slow them down. What a crash of the machine
 	// leaves behind reads as incomplete.
@@ -53,7 +62,7 @@ func newRecording(runDir string, log *slog.Logger) (*recording, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &recording{archive: w, log: log}
+	r := &recording{archive: w, every: every, log: log}
 	storage.AsRecorder(func() { // which write on goroutines of their own
 		if r.store, err = archive.NewStoreWriter(w); err == nil {
 			r.api, err = archive.NewAPIWriter(w)
@@ -125,7 +134,36 @@ func (r *recording) follow(members []storage.Member) (err error) {
 		opt.Others = append(opt.Others, m.Endpoint)
 	}
 	r.members = members
-	storage.AsRecorder(func() { r.watch, err = record.StartFullWatch(opt) })
+	storage.AsRecorder(func() {
+		if r.watch, err = record.StartFullWatch(opt); err == nil && r.every {
+			err = r.followOthers(members[1:])
+		}
+	})
+	return err
+}
+
+// followOthers watches all keys of each of the members, and nowhere else: what was
+// compacted while a member was down is missing at that member, not in the history.
+func (r *recording) followOthers(members []storage.Member) error {
+	for _, m := range members {
+		w, err := record.StartFullWatch(record.FullWatchOptions{Endpoint: m.Endpoint, Below: m.Below(), Skip: true})
+		if err != nil {
+			return err
+		}
+		r.others = append(r.others, w)
+	}
+	return nil
+}
+
+// stopWatches ends what follow began.
+func (r *recording) stopWatches() error {
+	err := r.watch.Stop()
+	for _, w := range r.others {
+		// A member that did not let itself be watched is one watch less, which
+		// the verdict counts.
+		_ = w.Stop()
+	}
+	r.watch, r.others = nil, nil
 	return err
 }
 
@@ -153,16 +191,14 @@ func (r *recording) finish() {
 		return
 	}
 	if r.hurry {
-		_ = r.watch.Stop() // it had not seen everything: nobody asks
-		r.watch = nil
+		_ = r.stopWatches() // they had not seen everything: nobody asks
 		return
 	}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), auditBound, fmt.Errorf("it had %v", auditBound))
 	defer cancel()
-	if err := errors.Join(r.Settle(ctx), r.watch.Stop()); err != nil {
+	if err := errors.Join(r.Settle(ctx), r.stopWatches()); err != nil {
 		r.log.Warn("the storage history ends without an audit, or without all versions", "err", err)
 	}
-	r.watch = nil
 }
 
 // Settle implements faults.Recording: it asks the store for what the history of an
@@ -175,11 +211,23 @@ func (r *recording) Settle(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("end an epoch of the history: %w", err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, othersBound)
+	defer cancel()
+	for _, w := range r.others {
+		if err := w.Await(ctx, revision); err != nil {
+			r.log.Warn("a member has not shown everything", "err", err)
+		}
+	}
 	return nil
 }
 
 // GoOn implements faults.Recording.
-func (r *recording) GoOn(after int64) { r.watch.GoOn(after) }
+func (r *recording) GoOn(after int64) {
+	r.watch.GoOn(after)
+	for _, w := range r.others {
+		w.GoOn(after)
+	}
+}
 
 // Restored implements faults.Recording.
 func (r *recording) Restored(restore history.Restore) {

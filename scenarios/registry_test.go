@@ -142,6 +142,8 @@ func expectJudged(run *results.Run) {
 		Expect(run.Verdict.Guarantees).To(ContainElement(And(
 			HaveField("Area", checkers.AreaStore), HaveField("Guarantee", name), HaveField("Outcome", checkers.Pass))))
 	}
+	Expect(run.Verdict.Guarantees).To(ContainElement(And(
+		HaveField("Guarantee", "MembersAgree"), HaveField("Checked", ContainSubstring("3 members, 3 with a watch of everything")))))
 }
 
 func haveUsed(component string) types.GomegaMatcher {

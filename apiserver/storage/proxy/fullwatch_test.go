@@ -133,15 +133,18 @@ func TestFullWatchOfCompacted(t *testing.T) {
 		t.Errorf("stopped with %+v", gap)
 	}
 	// From the compact revision on it is whole.
-	w, err = record.StartFullWatch(record.FullWatchOptions{Endpoint: m.endpoint(), From: last})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Await(bounded(t), last); err != nil {
-		t.Error(err)
-	}
-	if err := w.Stop(); err != nil {
-		t.Error(err)
+	for _, opt := range []record.FullWatchOptions{{From: last}, {Skip: true}} {
+		opt.Endpoint = m.endpoint()
+		w, err := record.StartFullWatch(opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Await(bounded(t), last); err != nil {
+			t.Errorf("%+v: %v", opt, err)
+		}
+		if err := w.Stop(); err != nil {
+			t.Errorf("%+v: %v", opt, err)
+		}
 	}
 }
 

@@ -36,6 +36,9 @@ type FullWatchOptions struct {
 	Below string
 	// From is the first revision wanted; 0: 1, the first of any store.
 	From int64
+	// Skip goes on after what the store has compacted meanwhile, as while the
+	// member was down. Else that ends the watch with a *GapError.
+	Skip bool
 	// Recorder records the stream; nil where the endpoint does so itself, as a
 	// recorded member and the proxy do.
 	Recorder *Recorder
@@ -46,8 +49,8 @@ type FullWatchOptions struct {
 
 // FullWatch watches all keys of one member at a time, with previous values, for
 // as long as it runs. When the stream breaks it goes on from the revision after the
-// last event, so that what it sees is without gaps and in order. Fragments are
-// not asked for, so that a revision never comes in pieces.
+// last event, so that what it sees is without gaps, unless it may Skip, and in
+// order. Fragments are not asked for, so that a revision never comes in pieces.
 //
 // It does not ask for a leader: a member that is cut off is watched too.
 type FullWatch struct {
@@ -274,7 +277,12 @@ func (w *FullWatch) setAsk(ask func() error) {
 func (w *FullWatch) take(resp *pb.WatchResponse, send func(*pb.WatchRequest) error) error {
 	switch {
 	case resp.GetCompactRevision() != 0:
-		return &GapError{Next: w.wanted(), Compacted: resp.GetCompactRevision()}
+		gap := &GapError{Next: w.wanted(), Compacted: resp.GetCompactRevision()}
+		if w.opt.Skip {
+			w.advance(gap.Compacted, 0)
+			return fmt.Errorf("go on after a gap: %v", gap)
+		}
+		return gap
 	case resp.GetCanceled() && resp.GetCreated():
 		return &RefusedError{Reason: resp.GetCancelReason()}
 	case resp.GetCanceled():
