@@ -57,9 +57,9 @@ long: build ## the long specs too (6 h and more); a part: LABELS='long && nodes'
 	go test -ldflags "$(K8S_LDFLAGS)" -v -timeout 0 ./scenarios -ginkgo.timeout 24h \
 		$(if $(LABELS),-ginkgo.label-filter '$(LABELS)') $(if $(FOCUS),-ginkgo.focus '$(FOCUS)')
 
-matrix: build ## guarantees by backends, into the README (3 minutes a backend); BACKENDS= separated by blanks (besides: kine-mariadb kine-nats kine-t4)
+matrix: build ## guarantees by backends, into the README (3 minutes a backend); BACKENDS= separated by blanks
 	rm -rf build/matrix && mkdir -p build/matrix && : > build/matrix/absent
-	for b in $(or $(BACKENDS),etcd kine-sqlite kine-postgres memory); do \
+	for b in $(or $(BACKENDS),etcd kine-sqlite kine-postgres kine-mariadb kine-nats kine-memory kine-t4 memory); do \
 		runs=build/matrix/$$(echo $$b | tr ':=,' '---'); status=0; \
 		bin/planecheck run '$(or $(SCENARIO),contract/storage)' --backend $$b --nodes 20 --pods 100 --runs $$runs 2> $$runs.err || status=$$?; \
 		cat $$runs.err >&2; \
