@@ -50,6 +50,10 @@ type Verdict struct {
 	Checked string `json:"checked,omitempty"`
 	// Detail is the counter-example or the reason, empty for Pass.
 	Detail string `json:"detail,omitempty"`
+	// Unfit says of an Invalid verdict that the history cannot be judged: a part of
+	// it is missing, out of order, or of a kind that nobody knows. Without it there
+	// is only too little evidence, which does not matter where nobody asked for more.
+	Unfit bool `json:"unfit,omitempty"`
 }
 
 func (v Verdict) String() string {

@@ -174,7 +174,8 @@ func (j *judge) verdict(g guarantee, f *finding) checkers.Verdict {
 	}
 	switch {
 	case j.table.Dropped() > 0:
-		v.Outcome, v.Detail = checkers.Invalid, fmt.Sprintf("%d versions came out of order and were left out", j.table.Dropped())
+		v.Outcome, v.Unfit = checkers.Invalid, true
+		v.Detail = fmt.Sprintf("%d versions came out of order and were left out", j.table.Dropped())
 	case g.settled != nil && j.opts.Settled <= 0:
 		v.Outcome, v.Detail = checkers.NotExercised, "the run never settled"
 	case f.evidence != nil:

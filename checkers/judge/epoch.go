@@ -234,6 +234,7 @@ func mergeVerdicts(before, after checkers.Verdict) checkers.Verdict {
 	if before.Outcome != checkers.NotExercised || after.Outcome != checkers.NotExercised {
 		v.Outcome = checkers.Worst([]checkers.Verdict{before, after})
 	}
+	v.Unfit = v.Outcome == checkers.Invalid && (before.Unfit || after.Unfit)
 	for _, part := range []struct {
 		when string
 		checkers.Verdict

@@ -24,7 +24,8 @@ type Options struct {
 	// Claimed are the guarantees that the plan puts to the test, each as Claim
 	// names it. Any other one
 	// whose evidence is below its floors is "Not exercised" instead of Invalid;
-	// a violation of it counts all the same. Nil: all are claimed.
+	// a violation of it counts all the same, and so does a history that is unfit.
+	// Nil: all are claimed.
 	Claimed []string `json:"claimed"`
 	// Large says that the key space is too large to be read whole at the end:
 	// hashes alone compare the members then.
@@ -250,8 +251,8 @@ func (j *judge) settle(v *checkers.Verdict, incomplete error) {
 		} else {
 			v.Detail = incomplete.Error()
 		}
-		v.Outcome = checkers.Invalid
-	case v.Outcome == checkers.Invalid && !claimed:
+		v.Outcome, v.Unfit = checkers.Invalid, true
+	case v.Outcome == checkers.Invalid && !v.Unfit && !claimed:
 		v.Outcome = checkers.NotExercised
 	}
 }

@@ -27,7 +27,7 @@ func (c *Checker) judgement() []checkers.Verdict {
 func (c *Checker) decide(v *checkers.Verdict) {
 	broken := c.violations[v.Guarantee]
 	if unfit := c.unfit(); unfit != "" {
-		v.Outcome, v.Detail = checkers.Invalid, unfit
+		v.Outcome, v.Detail, v.Unfit = checkers.Invalid, unfit, true
 		if broken != nil {
 			v.Detail += "; it seems that " + cmp.Or(broken.evidence, broken.doubted).String()
 		}

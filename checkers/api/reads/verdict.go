@@ -83,7 +83,7 @@ func (c *Checker) verdicts() []checkers.Verdict {
 			Statement: statements[g], Checked: c.checked(g),
 		}
 		if reason := c.unfit(); reason != "" {
-			v.Outcome, v.Detail = checkers.Invalid, reason
+			v.Outcome, v.Detail, v.Unfit = checkers.Invalid, reason, true
 		} else if f := c.found[g]; f != nil {
 			v.Outcome, v.Detail = checkers.Fail, f.detail
 			if f.count > 1 {

@@ -29,7 +29,7 @@ const emptyStore = 1
 func (c *Checker) decide(v *checkers.Verdict) {
 	broken := c.found[v.Guarantee]
 	if n := c.opt.Versions.Dropped(); n > 0 {
-		v.Outcome, v.Detail = checkers.Invalid, fmt.Sprintf("%d versions came out of order", n)
+		v.Outcome, v.Detail, v.Unfit = checkers.Invalid, fmt.Sprintf("%d versions came out of order", n), true
 		return
 	}
 	if broken != nil {

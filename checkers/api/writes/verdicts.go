@@ -25,7 +25,7 @@ func (c *Checker) judgement() []checkers.Verdict {
 		// A table that is not in order proves nothing, neither way.
 		if n := c.table.Dropped(); n > 0 {
 			v.Detail = strings.TrimSuffix(fmt.Sprintf("%d versions came out of order; %s", n, v.Detail), "; ")
-			v.Outcome = checkers.Invalid
+			v.Outcome, v.Unfit = checkers.Invalid, true
 		}
 		list = append(list, v)
 	}

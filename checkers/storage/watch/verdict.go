@@ -16,7 +16,9 @@ func (c *Checker) verdicts() []checkers.Verdict {
 		}
 		if f := c.found[g]; f != nil {
 			v.Outcome, v.Detail = checkers.Fail, c.detail(f)
-		} else if reason := c.invalid(g); reason != "" {
+		} else if c.malformed != "" {
+			v.Outcome, v.Detail, v.Unfit = checkers.Invalid, "the history is not complete: "+c.malformed, true
+		} else if reason := c.short(g); reason != "" {
 			v.Outcome, v.Detail = checkers.Invalid, reason
 		}
 		verdicts = append(verdicts, v)
@@ -60,11 +62,8 @@ func (c *Checker) floors(g Guarantee) []floor {
 	}
 }
 
-// invalid says why a guarantee that was not seen broken cannot pass.
-func (c *Checker) invalid(g Guarantee) string {
-	if c.malformed != "" {
-		return "the history is not complete: " + c.malformed
-	}
+// short says what a guarantee that was not seen broken lacks to pass.
+func (c *Checker) short(g Guarantee) string {
 	if g == Fresh && !c.timesFresh() {
 		return "no times of commits, or no moment from which on the run caused no faults"
 	}
