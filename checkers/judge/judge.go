@@ -156,7 +156,7 @@ func newJudge(opt Options, e *epoch) *judge {
 	// A run starts a store of its own, whose first revision is 1.
 	floors := storage.Floors{}
 	if opt.Large {
-		floors.Members, floors.Hashes = -1, 1
+		floors.Members = -1
 	}
 	j.calls = storage.New(storage.Options{
 		Contract: opt.Contract, Floors: floors, Start: 1, Initial: e.initial(), Horizon: horizon, Residual: residual.Judge(residual.Limits{}),

@@ -162,21 +162,39 @@ func TestNoHistory(t *testing.T) {
 }
 
 // A key space that is too large to be read whole is compared by hashes, which
-// must then be there.
+// must then be there, of every member.
 func TestLargeHistory(t *testing.T) {
-	h := storetest.Generate(5, storetest.Config{Ops: 6000})
-	h.Ops = slices.DeleteFunc(h.Ops, func(op *history.StoreOp) bool { return op.Method == history.MethodHashKV })
-	dir := write(t, h)
-	f := func(large bool, reason string) {
+	f := func(large bool, without func(member string) bool, want checkers.Outcome, reason string) {
 		t.Helper()
-		for _, v := range mustJudge(t, dir, Options{Large: large}).Verdicts {
-			if v.Guarantee == "MembersAgree" && (v.Outcome != checkers.Invalid || !strings.Contains(v.Detail, reason)) {
-				t.Errorf("large %v: %s", large, v)
+		h := storetest.Generate(5, storetest.Config{Ops: 6000})
+		h.Ops = slices.DeleteFunc(h.Ops, func(op *history.StoreOp) bool { return op.Method == history.MethodHashKV && without(op.Member) })
+		for _, v := range mustJudge(t, write(t, h), Options{Large: large}).Verdicts {
+			if v.Guarantee == "MembersAgree" && (v.Outcome != want || !strings.Contains(v.Detail, reason)) {
+				t.Errorf("large %v: %s (%s), want %s: %s", large, v, v.Checked, want, reason)
 			}
 		}
 	}
-	f(true, "0 pairs of hashes")
-	f(false, "no hashes")
+	last := storetest.Generate(5, storetest.Config{Ops: 6000}).Ops
+	third := last[len(last)-1].Member
+	for _, large := range []bool{true, false} {
+		f(large, func(string) bool { return false }, checkers.Pass, "")
+		f(large, func(string) bool { return true }, checkers.Invalid, "0 pairs of hashes at one revision, the floor is 2")
+		f(large, func(member string) bool { return member == third }, checkers.Invalid, "1 pairs of hashes at one revision, the floor is 2")
+	}
+}
+
+// Of one member that is not read whole nothing says that it agrees with any other.
+func TestLargeHistoryOfOneMember(t *testing.T) {
+	f := func(large bool, want checkers.Outcome) {
+		t.Helper()
+		for _, v := range mustJudge(t, write(t, storetest.Generate(5, storetest.Config{Ops: 6000, Members: 1})), Options{Large: large}).Verdicts {
+			if v.Guarantee == "MembersAgree" && v.Outcome != want {
+				t.Errorf("large %v: %s (%s), want %s", large, v, v.Checked, want)
+			}
+		}
+	}
+	f(true, checkers.NotExercised)
+	f(false, checkers.Pass)
 }
 
 func TestDeliveries(t *testing.T) {

@@ -115,11 +115,13 @@ type Floors struct {
 	Leases      int64 // that were given to keys, for LeaseHonest; default 5
 	Refusals    int64 // definite failures of writes, for DefiniteFailureInert; default none
 	// Members is the number of members whose whole key space was read, for
-	// MembersAgree; default: every member that was called at all.
+	// MembersAgree; default: every member that was called at all. It is negative
+	// where a large key space is not read whole.
 	Members int64
-	// Hashes is the number of pairs of members whose hashes at one revision were
-	// compared; it counts where Members is negative, because a large key space
-	// is not read whole. Default none.
+	// Hashes is the number of members whose hash at one revision was compared with
+	// that of the same other member, for MembersAgree too; default: all but one of
+	// those that were called at all, where members have a hash or Members is
+	// negative.
 	Hashes int64
 }
 

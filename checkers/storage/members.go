@@ -12,8 +12,10 @@ import (
 
 // members compares the members of a cluster.
 type members struct {
-	hashes   map[hashKey]*history.StoreOp
-	compared int64 // hashes of two members at one revision
+	hashes map[hashKey]*hashes
+	// compared is the most members whose hash at one revision was held against that
+	// of the same other member: an audit asks all of them, so it is all but one.
+	compared int64
 	wholes   map[string]int64
 	called   map[string]bool
 }
@@ -22,8 +24,14 @@ type members struct {
 // differently keep different old revisions (storage/mvcc/hash.go).
 type hashKey struct{ rev, compact int64 }
 
+// hashes are those that are comparable: the first, and of whom else there is one.
+type hashes struct {
+	first  *history.StoreOp
+	others map[string]bool
+}
+
 func (m *members) init() {
-	m.hashes, m.wholes, m.called = map[hashKey]*history.StoreOp{}, map[string]int64{}, map[string]bool{}
+	m.hashes, m.wholes, m.called = map[hashKey]*hashes{}, map[string]int64{}, map[string]bool{}
 }
 
 func (m *members) see(op *history.StoreOp) {
@@ -48,13 +56,15 @@ func (c *Checker) judgeHash(op *history.StoreOp) {
 	if key.rev <= 0 {
 		key.rev = op.Header
 	}
-	first := c.members.hashes[key]
-	if first == nil {
-		c.members.hashes[key] = op
+	known := c.members.hashes[key]
+	if known == nil {
+		c.members.hashes[key] = &hashes{op, map[string]bool{}}
 		return
 	}
+	first := known.first
 	if first.Member != op.Member {
-		c.members.compared++
+		known.others[op.Member] = true
+		c.members.compared = max(c.members.compared, int64(len(known.others)))
 	}
 	if first.Hash == op.Hash {
 		return
@@ -68,16 +78,25 @@ func (c *Checker) judgeHash(op *history.StoreOp) {
 	c.fail(MembersAgree, because("members %s and %s have different hashes at revision %d", first.Member, op.Member, key.rev).op(first).op(op))
 }
 
+// pairs is the floor of compared.
+func (c *Checker) pairs() int64 {
+	f := c.opts.Floors
+	if f.Hashes != 0 || !c.opts.Contract.HashKV && f.Members >= 0 {
+		return max(f.Hashes, 0)
+	}
+	return max(int64(len(c.members.called))-1, 0)
+}
+
+// alone says that there was nothing to compare: one member, of which the whole was
+// not to be read either.
+func (c *Checker) alone() bool {
+	return c.opts.Floors.Members < 0 && c.opts.Floors.Hashes == 0 && len(c.members.called) < 2
+}
+
 // shortOfMembers says what is missing for a judgement of MembersAgree.
 func (c *Checker) shortOfMembers() string {
-	if f := c.opts.Floors; f.Members < 0 {
-		if len(c.members.called) > 1 && int64(c.members.compared) < f.Hashes {
-			return fmt.Sprintf("%d pairs of hashes, the floor is %d", c.members.compared, f.Hashes)
-		}
-		return ""
-	}
-	if len(c.members.called) > 1 && c.opts.Contract.HashKV && c.members.compared == 0 {
-		return "no hashes of two members at one revision"
+	if pairs := c.pairs(); c.members.compared < pairs {
+		return fmt.Sprintf("%d pairs of hashes at one revision, the floor is %d", c.members.compared, pairs)
 	}
 	want := c.opts.Floors.Members
 	if want == 0 {
@@ -91,7 +110,7 @@ func (c *Checker) shortOfMembers() string {
 
 // membersChecked says what MembersAgree rests on.
 func (c *Checker) membersChecked() string {
-	return fmt.Sprintf("%d members, %d with a watch of everything, %d pairs of hashes, the whole read through %s",
-		len(c.members.called), len(c.builder.Members()), c.members.compared,
+	return fmt.Sprintf("%d members, %d with a watch of everything, %d pairs of hashes at one revision (floor %d), the whole read through %s",
+		len(c.members.called), len(c.builder.Members()), c.members.compared, c.pairs(),
 		strings.Join(slices.Sorted(maps.Keys(c.members.wholes)), " "))
 }

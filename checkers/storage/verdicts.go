@@ -51,8 +51,11 @@ func (c *Checker) decide(v *checkers.Verdict) {
 		v.Outcome, v.Detail = checkers.Invalid, short
 		return
 	}
-	if v.Guarantee == LeaseHonest && c.opts.Contract.LeaseIDIsTTL {
+	switch {
+	case v.Guarantee == LeaseHonest && c.opts.Contract.LeaseIDIsTTL:
 		v.Outcome, v.Detail = checkers.NotExercised, "leases of "+c.opts.Contract.Name+" are not judged"
+	case v.Guarantee == MembersAgree && c.alone():
+		v.Outcome, v.Detail = checkers.NotExercised, "there is one member, and too much in it to be read whole"
 	}
 }
 
