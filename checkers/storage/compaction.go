@@ -17,7 +17,8 @@ type compactions struct {
 	open      []record // Compacted errors and hashes that no compaction explains yet
 	succeeded int64
 	errors    int64
-	pinned    int64 // reads of a revision that was asked for
+	pinned    int64 // uses of a revision that was asked for
+	reads     int64 // ranges of such a one, and what was refused for one but compactions
 }
 
 // ceiling is the highest revision that was compacted up to a time.
@@ -103,6 +104,7 @@ func (c *Checker) checkReadable(r record) {
 	}
 	for _, a := range timeline.Branch(op) {
 		if a.Kind == history.ActionRange && a.Revision > 0 {
+			c.compact.reads++
 			c.checkPinned(op, a.Revision, false)
 		}
 	}
@@ -126,14 +128,19 @@ func (c *Checker) checkPinned(op *history.StoreOp, rev int64, inclusive bool) {
 
 // judgeError judges the errors that say something about revisions.
 func (c *Checker) judgeError(r record) {
+	if kind := r.op.Error.Kind; kind != history.ErrorCompacted && kind != history.ErrorFutureRev {
+		return
+	}
+	c.compact.errors++
+	if r.op.Method != history.MethodCompact {
+		c.compact.reads++
+	}
 	switch r.op.Error.Kind {
 	case history.ErrorCompacted:
-		c.compact.errors++
 		if !c.explained(r) {
 			c.compact.open = append(c.compact.open, r)
 		}
 	case history.ErrorFutureRev:
-		c.compact.errors++
 		c.checkFuture(r)
 	}
 }

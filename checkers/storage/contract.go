@@ -113,7 +113,7 @@ type Floors struct {
 	Conflicts   int64 // transactions whose comparison failed, for Replay; default 50
 	Compactions int64 // that succeeded, for CompactionHonest; default 5
 	Leases      int64 // that were given to keys, for LeaseHonest; default 5
-	Refusals    int64 // definite failures of writes, for DefiniteFailureInert; default none
+	Refusals    int64 // definite failures of writes, for DefiniteFailureInert; default 1
 	// Members is the number of members whose whole key space was read, for
 	// MembersAgree; default: every member that was called at all. It is negative
 	// where a large key space is not read whole.
@@ -136,6 +136,6 @@ func (f Floors) withDefaults() Floors {
 	set(&f.Conflicts, 50)
 	set(&f.Compactions, 5)
 	set(&f.Leases, 5)
-	set(&f.Refusals, 0)
+	set(&f.Refusals, 1)
 	return f
 }

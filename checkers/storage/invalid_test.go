@@ -78,6 +78,36 @@ func TestFloors(t *testing.T) {
 	}
 }
 
+// TestNothingToJudge: what a guarantee is about has to be there, however much else is.
+func TestNothingToJudge(t *testing.T) {
+	f := func(name string, c call, want map[string]string) {
+		t.Helper()
+		checker := New(Options{Floors: Floors{Operations: 1, Conflicts: -1, Compactions: -1, Leases: -1, Members: -1, Hashes: -1}, Start: 1})
+		checker.StoreOp(c.StoreOp)
+		for _, v := range checker.Finish() {
+			outcome := checkers.Pass
+			if want[v.Guarantee] != "" {
+				outcome = checkers.Invalid
+			}
+			if v.Outcome != outcome || !strings.Contains(v.Detail, want[v.Guarantee]) {
+				t.Errorf("%s: %s, want %s %s", name, v, outcome, want[v.Guarantee])
+			}
+		}
+	}
+	const refusals = "0 refused writes, the floor is 1"
+	f("a write", newCall(history.MethodPut, actPut("a", 1)).at(0, 1).ok(2), map[string]string{
+		Reads: "no reads", CompactionHonest: "no reads of a revision", DefiniteFailureInert: refusals,
+	})
+	f("a read", get("a").at(0, 1).ok(1, found()), map[string]string{
+		Order: "no acknowledged writes", NoPhantom: "no acknowledged writes", Durable: "no acknowledged writes",
+		CompactionHonest: "no reads of a revision", DefiniteFailureInert: refusals,
+	})
+	f("a read of a revision", get("a").pinned(1).at(0, 1).ok(1, found()), map[string]string{
+		Order: "no acknowledged writes", NoPhantom: "no acknowledged writes", Durable: "no acknowledged writes",
+		DefiniteFailureInert: refusals,
+	})
+}
+
 // TestAmbiguousGuess: two unknown writes may have made the missing revision, and
 // nothing tells which. A contradiction may then be the guess's.
 func TestAmbiguousGuess(t *testing.T) {

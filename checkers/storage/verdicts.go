@@ -80,6 +80,9 @@ func (c *Checker) short(name string) string {
 	if s := below(c.counts.answered, f.Operations, "operations"); s != "" {
 		return s
 	}
+	if n, what := c.subject(name); n == 0 && f.Operations > 0 {
+		return "no " + what
+	}
 	switch name {
 	case Replay:
 		return below(c.counts.conflicts, f.Conflicts, "conflicts")
@@ -93,6 +96,20 @@ func (c *Checker) short(name string) string {
 		return c.shortOfMembers()
 	}
 	return ""
+}
+
+// subject is how much there is of what a guarantee is about: a history may have many
+// operations and none of these.
+func (c *Checker) subject(name string) (n int64, what string) {
+	switch name {
+	case Order, NoPhantom, Durable:
+		return c.counts.writes, "acknowledged writes"
+	case Reads:
+		return c.counts.reads, "reads"
+	case CompactionHonest:
+		return c.compact.reads, "reads of a revision"
+	}
+	return c.counts.operations, "operations"
 }
 
 // checked says what a verdict rests on, with the floors.
