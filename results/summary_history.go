@@ -1,7 +1,9 @@
 package results
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/planecheck/planecheck/checkers"
@@ -99,20 +101,15 @@ func wrap(text string, width int) []string {
 	return lines
 }
 
-// mostDeliveries is how many resources the summary shows; run.json has all.
-const mostDeliveries = 8
-
-// renderDeliveries shows the delivery times of the store or of the API servers.
+// renderDeliveries shows the delivery times of the store or of the API servers, of
+// every resource that had events, the busiest first.
 func renderDeliveries(deliveries []Delivery) string {
 	if len(deliveries) == 0 {
 		return ""
 	}
 	t := table{align: "lr"}
 	t.row("resource", "events", "p50", "p99", "p99.9", "max")
-	for i, d := range deliveries {
-		if i == mostDeliveries {
-			break
-		}
+	for _, d := range slices.SortedStableFunc(slices.Values(deliveries), func(a, b Delivery) int { return cmp.Compare(b.Count, a.Count) }) {
 		t.row(d.Resource, number(d.Count), d.P50.String(), d.P99.String(), d.P999.String(), d.Max.String())
 	}
 	return t.String()

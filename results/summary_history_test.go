@@ -1,6 +1,7 @@
 package results
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -67,12 +68,15 @@ func TestRenderDeliveries(t *testing.T) {
 		t.Errorf("without deliveries: %q", got)
 	}
 	var d []Delivery
-	for range mostDeliveries + 3 {
-		d = append(d, Delivery{Resource: "pods", Count: 1234, P999: Seconds(2e9)})
+	for i := range int64(30) {
+		d = append(d, Delivery{Resource: fmt.Sprintf("resource-%d", i), Count: 1234 + i, P999: Seconds(2e9)})
 	}
-	got := renderDeliveries(d)
-	if strings.Count(got, "pods") != mostDeliveries || !strings.Contains(got, "1,234") || !strings.Contains(got, "2.00s") {
-		t.Errorf("got\n%s", got)
+	got := strings.Split(strings.TrimSpace(renderDeliveries(d)), "\n")
+	if len(got) != 1+len(d) || !strings.Contains(got[1], "resource-29  ") || !strings.Contains(got[30], "resource-0  ") {
+		t.Errorf("not all resources, or not the busiest first:\n%s", strings.Join(got, "\n"))
+	}
+	if !strings.Contains(got[30], "1,234") || !strings.Contains(got[30], "2.00s") {
+		t.Errorf("got %s", got[30])
 	}
 }
 
