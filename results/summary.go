@@ -77,21 +77,44 @@ func renderHead(r *Run) string {
 // renderGuarantees lists the verdicts on the run itself, and those violations
 // that were found in its histories.
 func renderGuarantees(r *Run) string {
+	return renderList(slices.DeleteFunc(slices.Clone(r.Verdict.Guarantees), func(g checkers.Verdict) bool {
+		return g.Area != "" && g.Outcome != checkers.Fail // in a section of its own
+	}))
+}
+
+// renderList shows verdicts one below the other, and below each violation what the
+// guarantee promises, once.
+func renderList(verdicts []checkers.Verdict) string {
 	var b strings.Builder
-	for _, g := range r.Verdict.Guarantees {
-		if g.Area != "" && g.Outcome != checkers.Fail {
-			continue // in a section of its own
+	said := map[string]bool{}
+	for _, g := range verdicts {
+		b.WriteString(renderGuarantee(g))
+		if g.Outcome == checkers.Fail && !said[g.Statement] {
+			b.WriteString(renderStatement(g.Statement))
+			said[g.Statement] = true
 		}
-		fmt.Fprintf(&b, "  %-7s  %s", dash(string(g.Outcome)), g.Guarantee)
-		if g.Checked != "" {
-			fmt.Fprintf(&b, " (%s)", g.Checked)
-		}
-		if g.Detail != "" {
-			b.WriteString(": " + g.Detail)
-		}
-		b.WriteString("\n")
 	}
 	return b.String()
+}
+
+func renderGuarantee(g checkers.Verdict) string {
+	text := fmt.Sprintf("  %-7s  %s", dash(string(g.Outcome)), g.Guarantee)
+	if g.Checked != "" {
+		text += " (" + g.Checked + ")"
+	}
+	if g.Detail != "" {
+		text += ": " + g.Detail
+	}
+	return text + "\n"
+}
+
+// renderStatement is what a guarantee promises, below the verdict that it was broken.
+func renderStatement(statement string) string {
+	if statement == "" {
+		return ""
+	}
+	const margin, width = "           ", 110
+	return margin + strings.Join(wrap("promised: "+statement, width-len(margin)), "\n"+margin) + "\n"
 }
 
 func renderThroughput(r *Run) string {

@@ -80,6 +80,30 @@ func TestRenderDeliveries(t *testing.T) {
 	}
 }
 
+// A violation comes with what was promised, in the words of the documentation.
+func TestRenderStatement(t *testing.T) {
+	promise := strings.Repeat("every event arrives once ", 8) + "https://example.com/guarantees"
+	verdicts := []checkers.Verdict{
+		{Area: checkers.AreaStore, Guarantee: "Reliable", Outcome: checkers.Fail, Statement: promise, Detail: "lost"},
+		{Guarantee: "Evicted", Outcome: checkers.Fail, Statement: "no pod is evicted", Detail: "one"},
+		{Guarantee: "Evicted", Outcome: checkers.Fail, Statement: "no pod is evicted", Detail: "another"},
+		{Guarantee: "PlanComplete", Outcome: checkers.Pass, Statement: "every phase ended"},
+	}
+	for _, text := range []string{
+		Render(&Run{Verdict: Verdict{Outcome: Fail, Guarantees: verdicts}}), RenderVerdicts(&Run{}, verdicts, nil),
+	} {
+		flat := strings.Join(strings.Fields(text), " ")
+		if !strings.Contains(flat, "lost promised: "+promise) || strings.Count(flat, "no pod is evicted") != 1 || strings.Contains(flat, "every phase ended") {
+			t.Errorf("got\n%s", text)
+		}
+		for line := range strings.Lines(text) {
+			if len(line) > 111 {
+				t.Errorf("%d columns: %s", len(line), line)
+			}
+		}
+	}
+}
+
 func TestRenderContract(t *testing.T) {
 	if got := renderContract(&Run{Contract: &Contract{}}); got != "" {
 		t.Errorf("without traffic: %q", got)
