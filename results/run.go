@@ -159,6 +159,10 @@ type Delivery struct {
 	Max      Seconds `json:"max_seconds"`
 }
 
+// StorageHistory is the verdict of a run in place of all those on its history, where
+// that was not judged.
+const StorageHistory = "StorageHistory"
+
 // Verdict is the judgement of a run.
 type Verdict struct {
 	// Outcome is empty while the run goes on, and Unknown if it was cut short.

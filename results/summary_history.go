@@ -9,14 +9,37 @@ import (
 	"github.com/planecheck/planecheck/checkers"
 )
 
-// RenderVerdicts shows the verdicts on the histories of a run by themselves.
-func RenderVerdicts(r *Run, verdicts []checkers.Verdict, h *History) string {
-	judged := &Run{Name: r.Name, History: h, Verdict: Verdict{Outcome: checkers.Worst(verdicts), Guarantees: verdicts}}
+// RenderVerdicts shows the verdicts on the histories of a run by themselves, and
+// beside them those of its record, see Run.Beside.
+func RenderVerdicts(r *Run, verdicts, beside []checkers.Verdict, h *History) string {
+	judged := &Run{Name: r.Name, History: h, Verdict: Verdict{Guarantees: verdicts}}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, seed %d: %s\n", r.Name, r.Seed, judged.Verdict.Outcome)
+	fmt.Fprintf(&b, "%s, seed %d: %s\n", r.Name, r.Seed, checkers.Worst(slices.Concat(verdicts, beside)))
 	b.WriteString(renderGuarantees(judged))
+	section(&b, "From run.json, not judged again", renderList(beside))
 	renderAreas(&b, judged)
 	return b.String()
+}
+
+// Beside are the verdicts that the record of a run has and that its history, judged
+// to these verdicts, does not give: only the run itself knew whether its plan came to
+// its end, whether a component died, a lease was missed, or a fault took effect.
+// Where the record has no verdict at all there is one that says so.
+func (r *Run) Beside(judged []checkers.Verdict) []checkers.Verdict {
+	if len(r.Verdict.Guarantees) == 0 {
+		return []checkers.Verdict{{
+			Guarantee: "PlanComplete", Statement: "every phase of the plan ended as planned", Outcome: checkers.Unknown,
+			Detail: "run.json has no verdicts: the run has not ended, or was killed",
+		}}
+	}
+	var beside []checkers.Verdict
+	for _, v := range r.Verdict.Guarantees {
+		again := slices.ContainsFunc(judged, func(j checkers.Verdict) bool { return j.Area == v.Area && j.Guarantee == v.Guarantee })
+		if !again && v.Guarantee != StorageHistory {
+			beside = append(beside, v)
+		}
+	}
+	return beside
 }
 
 // renderAreas shows the verdicts of every area in a section of its own, and

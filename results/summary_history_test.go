@@ -80,6 +80,38 @@ func TestRenderDeliveries(t *testing.T) {
 	}
 }
 
+// A run whose history is good may have failed by what only it knew.
+func TestBeside(t *testing.T) {
+	judged := []checkers.Verdict{{Area: checkers.AreaStore, Guarantee: "Order", Outcome: checkers.Pass, Checked: "again"}}
+	f := func(want checkers.Outcome, recorded ...checkers.Verdict) {
+		t.Helper()
+		r := &Run{Name: "scale/density", Verdict: Verdict{Guarantees: recorded}}
+		beside := r.Beside(judged)
+		if got := checkers.Worst(slices.Concat(judged, beside)); got != want {
+			t.Errorf("%s, want %s: %+v", got, want, beside)
+		}
+		text := RenderVerdicts(r, judged, beside, nil)
+		if !strings.HasPrefix(text, fmt.Sprintf("scale/density, seed 0: %s\n", want)) {
+			t.Errorf("want %s:\n%s", want, text)
+		}
+		for _, v := range beside {
+			_, marked, _ := strings.Cut(text, "\nFrom run.json, not judged again\n")
+			if !strings.Contains(marked, v.Guarantee) {
+				t.Errorf("%s is not marked as recorded:\n%s", v.Guarantee, text)
+			}
+		}
+	}
+	order := checkers.Verdict{Area: checkers.AreaStore, Guarantee: "Order", Outcome: checkers.Fail, Detail: "a false alarm of then"}
+	plan := checkers.Verdict{Guarantee: "PlanComplete", Outcome: checkers.Pass}
+	f(checkers.Pass, plan, order)
+	f(checkers.Pass, plan, checkers.Verdict{Area: checkers.AreaStore, Guarantee: StorageHistory, Outcome: checkers.Invalid, Detail: "interrupted"})
+	f(checkers.Fail, plan, order, checkers.Verdict{Guarantee: "NoLeaseMissed", Outcome: checkers.Fail})
+	f(checkers.Fail, plan, checkers.Verdict{Area: checkers.AreaStore, Guarantee: "GetAsModel", Outcome: checkers.Fail})
+	f(checkers.Pass, plan, checkers.Verdict{Area: checkers.AreaStore, Guarantee: "ListAsModel", Outcome: checkers.Pass})
+	f(checkers.Invalid, plan, checkers.Verdict{Guarantee: "Intervened", Outcome: checkers.Invalid})
+	f(checkers.Unknown) // nobody knows how the run ended
+}
+
 // A violation comes with what was promised, in the words of the documentation.
 func TestRenderStatement(t *testing.T) {
 	promise := strings.Repeat("every event arrives once ", 8) + "https://example.com/guarantees"
@@ -90,7 +122,7 @@ func TestRenderStatement(t *testing.T) {
 		{Guarantee: "PlanComplete", Outcome: checkers.Pass, Statement: "every phase ended"},
 	}
 	for _, text := range []string{
-		Render(&Run{Verdict: Verdict{Outcome: Fail, Guarantees: verdicts}}), RenderVerdicts(&Run{}, verdicts, nil),
+		Render(&Run{Verdict: Verdict{Outcome: Fail, Guarantees: verdicts}}), RenderVerdicts(&Run{}, verdicts, nil, nil), RenderVerdicts(&Run{}, nil, verdicts, nil),
 	} {
 		flat := strings.Join(strings.Fields(text), " ")
 		if !strings.Contains(flat, "lost promised: "+promise) || strings.Count(flat, "no pod is evicted") != 1 || strings.Contains(flat, "every phase ended") {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/history"
@@ -15,18 +16,23 @@ import (
 )
 
 // Check judges the history of a finished run again, from its run directory
-// alone, and prints the verdicts. It changes nothing in the directory.
+// alone, and prints the verdicts, with those of run.json that no history gives; the
+// outcome is that of all of them. It changes nothing in the directory.
 func (r *Runner) Check(ctx context.Context, dir string) (checkers.Outcome, error) {
 	run, options, err := recorded(dir)
 	if err != nil {
 		return "", err
 	}
-	options.Settled, options.Calm, options.Restore = run.Settled, history.Time(run.Calm), run.Restore
-	j, err := judge.Directory(ctx, filepath.Join(dir, historyDir), *options)
+	j, err := judgeAgain(ctx, dir, run, *options)
 	if err != nil {
 		return "", err
 	}
-	return r.tellVerdicts(run, j), nil
+	return r.tellVerdicts(run, j, run.Beside(j.Verdicts)), nil
+}
+
+func judgeAgain(ctx context.Context, dir string, run *results.Run, options judge.Options) (*judge.Judgement, error) {
+	options.Settled, options.Calm, options.Restore = run.Settled, history.Time(run.Calm), run.Restore
+	return judge.Directory(ctx, filepath.Join(dir, historyDir), options)
 }
 
 // Follow is Check of a run that is still going on, in another process: it judges
@@ -53,10 +59,17 @@ func (r *Runner) Follow(ctx context.Context, dir string) (checkers.Outcome, erro
 	if err != nil {
 		return "", err
 	}
-	if run.Calm != 0 { // from when on watches had to be fresh was not known until now
-		return r.Check(ctx, dir)
+	var j *judge.Judgement
+	if run.Calm == 0 {
+		j = process.Finish(run.Settled)
+	} else if j, err = judgeAgain(ctx, dir, run, *options); err != nil { // from when on watches had to be fresh was not known until now
+		return "", err
 	}
-	return r.tellVerdicts(run, process.Finish(run.Settled)), nil
+	if len(run.Verdict.Guarantees) == 0 {
+		fmt.Fprintf(r.Out, "the run has not come to its verdicts; `planecheck check %s` will count what only it knows\n", dir)
+		return r.tellVerdicts(run, j, nil), nil
+	}
+	return r.tellVerdicts(run, j, run.Beside(j.Verdicts)), nil
 }
 
 // recorded reads what the record of a run says of its history.
@@ -80,7 +93,7 @@ func recorded(dir string) (*results.Run, *judge.Options, error) {
 	return run, plan.Judge, nil
 }
 
-func (r *Runner) tellVerdicts(run *results.Run, j *judge.Judgement) checkers.Outcome {
-	fmt.Fprint(r.Out, results.RenderVerdicts(run, j.Verdicts, historyFigures(j)))
-	return checkers.Worst(j.Verdicts)
+func (r *Runner) tellVerdicts(run *results.Run, j *judge.Judgement, beside []checkers.Verdict) checkers.Outcome {
+	fmt.Fprint(r.Out, results.RenderVerdicts(run, j.Verdicts, beside, historyFigures(j)))
+	return checkers.Worst(slices.Concat(j.Verdicts, beside))
 }

@@ -237,7 +237,7 @@ func deliveryFigures(list []judge.Delivery) []results.Delivery {
 // unjudged stands for all verdicts on a history that cannot be read.
 func unjudged(err error) checkers.Verdict {
 	return checkers.Verdict{
-		Area: checkers.AreaStore, Guarantee: "StorageHistory", Statement: "the storage history can be judged",
+		Area: checkers.AreaStore, Guarantee: results.StorageHistory, Statement: "the storage history can be judged",
 		Outcome: checkers.Invalid, Detail: err.Error(),
 	}
 }
