@@ -36,6 +36,22 @@ const lag = time.Minute + horizon
 // answer that does not come.
 const patience = 2 * time.Minute
 
+// afterFaults is how long an event of the API may take once the faults of a run
+// are over, if nothing passes it by: as long as one of the store (Fresh). A run
+// goes on for no longer than that when its cluster is whole again, which takes a
+// write that comes out of watches of every API server within a second. Without
+// faults the bound is that of the watches' checker, because such runs fill a
+// cluster as fast as it goes.
+const afterFaults = 10 * time.Second
+
+// delivery is watches.Options.Bound.
+func (o *Options) delivery() time.Duration {
+	if o.Faultless {
+		return 0
+	}
+	return afterFaults
+}
+
 const forever = history.Time(math.MaxInt64)
 
 // apiHistory judges the API history and the version table behind the storage
@@ -89,7 +105,9 @@ func newAPIHistory(ctx context.Context, opt Options, b *window.Builder, table *v
 	}
 	a.reads = reads.New(reads.Options{Versions: table, Window: a.window})
 	a.writes = writes.New(writes.Options{Versions: table, Window: a.window, From: e.from()})
-	a.watches = watches.New(watches.Options{Versions: table, Window: a.window, Faultless: opt.Faultless, Phase: opt.phaseAt})
+	a.watches = watches.New(watches.Options{
+		Versions: table, Window: a.window, Calm: opt.calm(), Bound: opt.delivery(), Phase: opt.phaseAt,
+	})
 	a.cluster = cluster.New(cluster.Options{Versions: table, Commit: a.window.Commit})
 	return a
 }

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -119,6 +120,30 @@ func TestStepsWithLies(t *testing.T) {
 	if len(caught) < 6 {
 		t.Errorf("the lies broke %d guarantees only: %v", len(caught), caught)
 	}
+}
+
+// A watch of the API that shows nothing for good is wrong once the faults are
+// over for long enough, as the run says, and not before.
+func TestSilentWatch(t *testing.T) {
+	p := newPlane(1, 1500)
+	begin, ends := p.seen[2], p.seen[p.last]+history.Time(time.Minute)
+	id := p.call("watch", "configmaps", "", begin, begin+tick).ID
+	p.calls[id-1].ResourceVersion = "2"
+	p.messages = append(p.messages, &history.APIWatch{Call: id, Type: history.APIWatchOpen, At: begin + tick},
+		&history.APIWatch{Call: id, Type: history.APIWatchClosed, At: ends, Error: history.ClosedByClient})
+	slices.SortStableFunc(p.calls, func(a, b *history.APICall) int { return cmp.Compare(a.Returned, b.Returned) })
+	slices.SortStableFunc(p.messages, func(a, b *history.APIWatch) int { return cmp.Compare(a.At, b.At) })
+	dir := p.whole(t)
+	f := func(opt Options, want ...string) {
+		t.Helper()
+		if got := alarms(mustJudge(t, dir, opt), checkers.AreaAPI); !slices.Equal(got, want) {
+			t.Errorf("faults over at %d of %d, none: %v: alarms %q, want %q", opt.Calm, ends, opt.Faultless, got, want)
+		}
+	}
+	f(Options{})
+	f(Options{Faultless: true}, "API/Delivered")
+	f(Options{Calm: ends.Add(-afterFaults - time.Second)}, "API/Delivered")
+	f(Options{Calm: ends.Add(-afterFaults + time.Second)})
 }
 
 // What is missing of the API history makes every verdict Invalid, in steps too.

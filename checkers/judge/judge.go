@@ -31,14 +31,14 @@ type Options struct {
 	// hashes alone compare the members then.
 	Large bool `json:"large,omitempty"`
 	// Faultless says that the run did nothing to the store or its network, so
-	// that watches have to be fresh from the beginning.
+	// that watches, of the store and of the API, have to be fresh from the beginning.
 	Faultless bool `json:"faultless,omitempty"`
 	// Settled is the revision at which the run had left nothing to do for a
 	// while, so that the controllers must have done their work; 0: there was none.
 	Settled int64 `json:"-"`
 	// Calm is when the last fault of the run was over and the cluster whole again:
-	// from then on watches have to be fresh. 0: never, or not known yet, as while
-	// a run is followed.
+	// from then on watches, of the store and of the API, have to be fresh. 0: never,
+	// or not known yet, as while a run is followed.
 	Calm history.Time `json:"-"`
 	// Restores says that the run restores the store from a snapshot on its way, so
 	// that its history cannot be judged before Restore is known.
@@ -66,6 +66,14 @@ func (o *Options) phaseAt(at history.Time) string {
 		}
 	}
 	return ""
+}
+
+// calm is the moment from which on watches have to be fresh, 0: never.
+func (o *Options) calm() history.Time {
+	if o.Faultless {
+		return 1 // from the beginning
+	}
+	return o.Calm
 }
 
 // Judgement is what a history came to.
@@ -161,10 +169,7 @@ func newJudge(opt Options, e *epoch) *judge {
 	j.calls = storage.New(storage.Options{
 		Contract: opt.Contract, Floors: floors, Start: 1, Initial: e.initial(), Horizon: horizon, Residual: residual.Judge(residual.Limits{}),
 	})
-	fresh := watch.Options{Commit: j.commit, Observe: j.deliveries.observe, Calm: opt.Calm, NoVersions: opt.Contract.Uncounted}
-	if opt.Faultless {
-		fresh.Calm = 1 // from the beginning; 0 is never
-	}
+	fresh := watch.Options{Commit: j.commit, Observe: j.deliveries.observe, Calm: opt.calm(), NoVersions: opt.Contract.Uncounted}
 	j.watches = watch.NewChecker(j.calls.Timeline(), fresh)
 	e.begin(j)
 	return j

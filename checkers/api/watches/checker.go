@@ -40,7 +40,7 @@ type counts struct {
 	bookmarks, errors                       int64
 	added, modified, deleted, began, ceased int64
 	expired, accepted, tooLarge, lagging    int64
-	future                                  int64
+	future, owing                           int64 // owing: watches that had to have shown everything at their end
 }
 
 // finding is a violated guarantee: its first counter-example and how many there

@@ -14,7 +14,7 @@ import (
 // judgeTales judges watches of a world, with floors of nothing.
 func judgeTales(w *world, tales []*tale) map[string]checkers.Verdict {
 	c := New(Options{
-		Versions: w.table(), Window: w.window(), Faultless: true, Bound: 200 * time.Millisecond,
+		Versions: w.table(), Window: w.window(), Calm: 1, Bound: 200 * time.Millisecond,
 		Floors: Floors{Events: -1, Initial: -1, Ends: -1, Bookmarks: -1, Deleted: -1, Expired: -1, Future: -1},
 	})
 	return feed(c, tales)
@@ -41,7 +41,7 @@ func TestClean(t *testing.T) {
 		w := newWorld(seed)
 		w.churn(400)
 		tales := w.tales(120)
-		c := New(Options{Versions: w.table(), Window: w.window(), Faultless: seed%2 == 0, Bound: 200 * time.Millisecond, Floors: Floors{Events: 100, Initial: 5, Ends: 5, Expired: -1, Future: 1}})
+		c := New(Options{Versions: w.table(), Window: w.window(), Calm: history.Time(seed % 2), Bound: 200 * time.Millisecond, Floors: Floors{Events: 100, Initial: 5, Ends: 5, Expired: -1, Future: 1}})
 		for _, v := range feed(c, tales) {
 			if v.Outcome != checkers.Pass {
 				t.Fatalf("seed %d: %s\nchecked: %s", seed, v, v.Checked)
@@ -80,8 +80,8 @@ func TestWhileFilled(t *testing.T) {
 		slices.SortStableFunc(calls, func(a, b *history.APICall) int { return cmp.Compare(a.Returned, b.Returned) })
 		slices.SortStableFunc(messages, func(a, b *history.APIWatch) int { return cmp.Compare(a.At, b.At) })
 		win, all, tab := w.window(), w.table(), versions.New()
-		whole := New(Options{Versions: all, Window: win, Faultless: seed%2 == 0, Bound: 200 * time.Millisecond, Floors: floors})
-		steps := New(Options{Versions: tab, Window: win, Faultless: seed%2 == 0, Bound: 200 * time.Millisecond, Floors: floors})
+		whole := New(Options{Versions: all, Window: win, Calm: history.Time(seed % 2), Bound: 200 * time.Millisecond, Floors: floors})
+		steps := New(Options{Versions: tab, Window: win, Calm: history.Time(seed % 2), Bound: 200 * time.Millisecond, Floors: floors})
 		added := 0
 		for until := w.commits[9].at; len(calls)+len(messages) > 0; until += history.Time(w.rng.IntN(300)) * ms {
 			added = w.fill(tab, added, win.Hi(until))

@@ -30,9 +30,10 @@
 //     built anew. What was not delivered by then is not owed.
 //
 // A missing event shows when a later event or bookmark of its watch passes it
-// by. What nothing passes by is owed only in a run without faults, and only if
-// the watch stayed open for Options.Bound after the commit and it was not the
-// server that ended it: nobody promised when an event comes.
+// by. Nobody promised when an event comes, so what nothing passes by is owed only
+// if its watch was open, and the run without faults, for Options.Bound after the
+// commit, and if it was the client that gave the watch up. One that the server or
+// the network ended may have been silent for that reason, nobody knows since when.
 //
 // Events (the resource) are not in the watch cache and end with their leases;
 // their watches are counted and not judged, and so are those of resources whose

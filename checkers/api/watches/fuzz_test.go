@@ -18,7 +18,7 @@ func FuzzChecker(f *testing.F) {
 	table, win := w.table(), w.window()
 	types := []string{history.APIWatchOpen, "ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR", history.APIWatchClosed, "?"}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c := New(Options{Versions: table, Window: win, Faultless: len(data)%2 == 0, Bound: 1})
+		c := New(Options{Versions: table, Window: win, Calm: history.Time(len(data) % 2), Bound: 1})
 		for i := range uint64(8) {
 			call := &history.APICall{ID: i, Verb: "watch", Resource: "pods", Status: 200, Bookmarks: i&1 == 0, Called: history.Time(i) * 20 * ms}
 			if i&2 == 0 {

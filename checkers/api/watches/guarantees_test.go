@@ -195,23 +195,74 @@ func TestEvidence(t *testing.T) {
 // TestTail: what nothing passes by is owed only in time, and only where the
 // server had it.
 func TestTail(t *testing.T) {
-	f := func(faultless bool, reason string, opens, stays history.Time, want checkers.Outcome) {
+	f := func(calm history.Time, reason string, opens, stays history.Time, want checkers.Outcome) {
 		t.Helper()
 		w := small()
 		story := w.watching(7, "7", "")
 		story.messages[0].At += opens
 		closed := story.messages[len(story.messages)-1]
 		closed.At, closed.Error = w.commit(8).at+stays, reason
-		c := New(Options{Versions: w.table(), Window: w.window(), Faultless: faultless, Bound: time.Second, Floors: Floors{Events: -1}})
+		c := New(Options{Versions: w.table(), Window: w.window(), Calm: calm, Bound: time.Second, Floors: Floors{Events: -1}})
 		if got := feed(c, []*tale{story})[Delivered]; got.Outcome != want {
 			t.Errorf("want %s: %s", want, got)
 		}
 	}
-	f(true, history.ClosedByClient, 0, 1100*ms, checkers.Fail)
-	f(true, history.ClosedByClient, 0, 900*ms, checkers.Pass)
-	f(true, history.ClosedByClient, 900*ms, 1100*ms, checkers.Pass) // it had no time to come
-	f(false, history.ClosedByClient, 0, 1100*ms, checkers.Pass)
-	f(true, "", 0, 1100*ms, checkers.Pass) // a slow watcher that the server gave up
+	f(1, history.ClosedByClient, 0, 1100*ms, checkers.Fail)
+	f(1, history.ClosedByClient, 0, 900*ms, checkers.Pass)
+	f(1, history.ClosedByClient, 900*ms, 1100*ms, checkers.Pass) // it had no time to come
+	f(0, history.ClosedByClient, 0, 1100*ms, checkers.Pass)
+	f(1, "", 0, 1100*ms, checkers.Pass) // a slow watcher that the server gave up
+
+	healed := small().commit(8).at + 500*ms
+	f(healed, history.ClosedByClient, 0, 1600*ms, checkers.Fail) // it was committed during the faults
+	f(healed, history.ClosedByClient, 0, 1400*ms, checkers.Pass)
+	f(healed, history.ClosedByClient, 800*ms, 1600*ms, checkers.Pass)
+	f(healed, "", 0, 1600*ms, checkers.Pass)
+	f(healed, "connection reset by peer", 0, 1600*ms, checkers.Pass)
+}
+
+// TestSilence: a watch that shows nothing after the faults, to its end, is right
+// only if it had nothing to show.
+func TestSilence(t *testing.T) {
+	w := small()
+	const pass, fail = checkers.Pass, checkers.Fail
+	judge := func(story *tale, calm history.Time) map[string]checkers.Verdict {
+		closed := story.messages[len(story.messages)-1]
+		closed.At, closed.Error = w.commit(8).at+5000*ms, history.ClosedByClient
+		return feed(New(Options{
+			Versions: w.table(), Window: w.window(), Calm: calm, Bound: time.Second,
+			Floors: Floors{Events: -1, Initial: -1, Ends: -1, Bookmarks: -1, Deleted: -1, Expired: -1, Future: -1},
+		}), []*tale{story})
+	}
+	f := func(guarantee string, want checkers.Outcome, story *tale) {
+		t.Helper()
+		for name, v := range judge(story, w.commit(8).at+1000*ms) {
+			if name == guarantee && v.Outcome != want || want == pass && v.Outcome != pass {
+				t.Errorf("want %s: %s", want, v)
+			}
+		}
+		for _, v := range judge(story, 0) {
+			if v.Outcome != pass {
+				t.Errorf("without an end of the faults: %s", v)
+			}
+		}
+	}
+	f(Delivered, fail, w.watching(7, "7", ""))
+	f(Delivered, fail, w.watching(7, "7", "", w.mark(7, false)))
+	f(Delivered, fail, w.watching(6, "6", "", w.on("DELETED", 7, 4)))
+	f(Delivered, pass, w.watching(6, "6", "", w.on("DELETED", 7, 4), w.on("ADDED", 8, 8)))
+	f(Delivered, pass, w.watching(8, "8", "", w.mark(8, false)))
+	f(Delivered, pass, w.watching(7, "90", "")) // of the future
+	f(Delivered, pass, w.watching(7, "7", "", &history.APIWatch{Type: "ERROR", Status: 500}))
+	other := w.watching(7, "7", "")
+	other.call.LabelSelector = "app=y"
+	f(Delivered, pass, other)
+
+	f(InitialState, fail, plain(w.watching(6, "", "")))
+	f(InitialState, fail, plain(w.watching(6, "", "", w.on("ADDED", 4, 4))))
+	f(Delivered, fail, plain(w.watching(6, "", "", w.on("ADDED", 4, 4), w.on("ADDED", 6, 6))))
+	f(Delivered, pass, plain(w.watching(6, "", "", w.on("ADDED", 4, 4), w.on("ADDED", 6, 6), w.on("DELETED", 7, 4), w.on("ADDED", 8, 8))))
+	f(InitialState, pass, plain(w.watching(8, "", "", w.on("ADDED", 6, 6), w.on("ADDED", 8, 8))))
 }
 
 func TestFloors(t *testing.T) {

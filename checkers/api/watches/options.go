@@ -13,11 +13,12 @@ type Options struct {
 	Versions *versions.Table // see Checker
 	Window   *window.Window
 	Floors   Floors
-	// Faultless says that the run caused no faults, so that events that nothing
-	// passed by are owed after Bound.
-	Faultless bool
-	// Bound is how long a delivery may take in a run without faults. Default:
-	// 30 s, some thousand times what it takes; negative: for ever.
+	// Calm is the moment from which on the run caused no faults: then an event is
+	// owed although nothing passed it by. 0: unknown; none is.
+	Calm history.Time
+	// Bound is how long a delivery may take then, counted from the latest of the
+	// commit, the opening of the watch and Calm. Default: 30 s, some thousand times
+	// what it takes; negative: for ever.
 	Bound time.Duration
 	// Phase is the part of the run that a time belongs to, see Checker.PhaseDeliveries;
 	// "": none. Nil: there are none.

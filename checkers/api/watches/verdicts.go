@@ -90,6 +90,9 @@ func (c *Checker) checked(name string) string {
 	switch name {
 	case InitialState:
 		add(n.unfinished, "%d ended before their state was complete")
+		add(n.owing, "%d had to be complete at their end")
+	case Delivered:
+		add(n.owing, "%d had to have shown everything at their end")
 	case Transitions:
 		add(n.began, "%d objects began to match")
 		add(n.ceased, "%d ceased to")

@@ -169,17 +169,34 @@ func (w *watch) shows(s step) (kind string, v *history.Version) {
 	return "", nil
 }
 
-// closed judges a watch at its end. Only the client's end, or that of the
-// history, says that the server had all the time to deliver: of a watch that the
-// server ends nobody knows since when.
+// due is the revision up to which a watch must have shown everything when it ends,
+// 0 if there is none: what the store had reached Options.Bound before, if the watch
+// was open by then and the faults were over. Only the client's end, or that of the
+// history, says that the server had all the time to deliver, and the client read:
+// of a watch that ends otherwise nobody knows since when.
+func (c *Checker) due(w *watch, at history.Time, byClient bool) int64 {
+	bound := c.opt.Bound
+	if c.opt.Calm == 0 || bound <= 0 || !byClient || at.Sub(max(w.opened, c.opt.Calm)) <= bound {
+		return 0
+	}
+	return c.opt.Window.Lo(at.Add(-bound))
+}
+
+// overdue says how long a watch was open that did not show what it owed.
+func (c *Checker) overdue(w *watch) string {
+	since := "its opening"
+	if c.opt.Calm > w.opened {
+		since = "the last fault"
+	}
+	return "the watch was still open " + c.opt.Bound.String() + " after the commit and " + since
+}
+
+// closed judges a watch at its end.
 func (c *Checker) closed(w *watch, at history.Time, byClient bool) {
 	if w.res == nil {
 		return
 	}
-	due := int64(0)
-	if bound := c.opt.Bound; c.opt.Faultless && byClient && bound > 0 && at.Sub(w.opened) > bound && w.phase != failed {
-		due = c.opt.Window.Lo(at.Add(-bound))
-	}
+	due := c.due(w, at, byClient)
 	if w.phase == initial {
 		c.endInitial(w, due)
 	}
@@ -187,9 +204,8 @@ func (c *Checker) closed(w *watch, at history.Time, byClient bool) {
 		c.walkFrom(w, c.hi(w.opened))
 	}
 	if w.phase == walking && due > 0 {
-		c.pass(w, due, func() row {
-			return row{From: at, What: "end", Text: "the watch was still open " + c.opt.Bound.String() + " after the commit"}
-		})
+		c.counts.owing++
+		c.pass(w, due, func() row { return row{From: at, What: "end", Text: c.overdue(w)} })
 	}
 	for i := range w.owed {
 		c.unpaid(w, &w.owed[i])
