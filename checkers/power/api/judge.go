@@ -17,6 +17,10 @@ import (
 // collector, so that runs of one or two minutes hold owners that are long gone.
 const collect = 30 * time.Second
 
+// delivery is how long an event may take that nothing passes by, once there are no
+// faults: what a judgement of a run allows after them.
+const delivery = 10 * time.Second
+
 // table makes a version table as package judge does.
 func table(all []*history.Version) *versions.Table {
 	t := versions.New()
@@ -40,7 +44,7 @@ func (t *teller) judge(half string, tab *versions.Table) []checkers.Verdict {
 		feed(t.calls, c.Call)
 		verdicts = c.Finish()
 	case "watches":
-		c := watches.New(watches.Options{Versions: tab, Window: t.b.Window, Floors: watches.Floors{
+		c := watches.New(watches.Options{Versions: tab, Window: t.b.Window, Calm: t.b.Calm, Bound: delivery, Floors: watches.Floors{
 			Events: -1, Initial: -1, Ends: -1, Bookmarks: -1, Deleted: -1, Expired: -1, Future: -1,
 		}})
 		feed(t.calls, c.Call)
@@ -80,6 +84,7 @@ func (t *teller) objection(guarantee string) string {
 	f := t.f
 	if t.rewrites || len(t.edited) > 0 {
 		f = learn(t.calls, t.watches, t.versions)
+		f.calm = t.b.Calm
 	}
 	for _, id := range t.streams {
 		ms := slices.DeleteFunc(slices.Clone(t.watches), func(m *history.APIWatch) bool { return m.Call != id })

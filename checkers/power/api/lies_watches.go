@@ -31,6 +31,7 @@ func watchLies() []Lie {
 		{Name: "an event is missing", Breaks: "Delivered", tell: inEvents(2, drop(1))},
 		{Name: "some events in a row are missing", Breaks: "Delivered", tell: inEvents(6, drop(4))},
 		{Name: "the first event after N is missing", Breaks: "Delivered", tell: dropFirst},
+		{Name: "a watch falls silent, and no fault is left", Breaks: "Delivered", tell: silence},
 		{Name: "an event has the content of an older version", Breaks: "Delivered", tell: oldContent,
 			Also: []string{"Transitions"}, Because: "a DELETED event has to have the previous content"},
 		{Name: "an event of what is not selected comes", Breaks: "Delivered", tell: foreignEvent,
@@ -116,6 +117,27 @@ func dropFirst(t *teller) bool {
 	if ok {
 		i := rest(c, ms)[0]
 		t.restream(c, slices.Delete(ms, i, i+1))
+	}
+	return ok
+}
+
+// silence lets a watch show nothing more, from an event on that it owed long
+// before its client gave it up.
+func silence(t *teller) bool {
+	overdue := func(c *history.APICall, ms []*history.APIWatch) []int {
+		end := ms[len(ms)-1]
+		if t.b.Calm == 0 || end.Type != history.APIWatchClosed || end.Error != history.ClosedByClient || end.At.Sub(max(c.Returned, t.b.Calm)) <= delivery {
+			return nil
+		}
+		return slices.DeleteFunc(rest(c, ms), func(i int) bool {
+			_, committed, known := t.b.Window.Commit(ms[i].Object.Version)
+			return !known || end.At.Sub(committed) <= delivery
+		})
+	}
+	c, ms, ok := t.stream(func(c *history.APICall, ms []*history.APIWatch) bool { return len(overdue(c, ms)) > 0 })
+	if ok {
+		i, _ := draw(t, overdue(c, ms), func(int) bool { return true })
+		t.restream(c, append(ms[:i], ms[len(ms)-1]))
 	}
 	return ok
 }

@@ -1,8 +1,11 @@
 package apipower
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/planecheck/planecheck/checkers/api/window"
@@ -15,6 +18,7 @@ import (
 type Base struct {
 	Name     string
 	Window   *window.Window
+	Calm     history.Time        // from then on the run caused no faults; 0: nobody knows
 	Calls    []*history.APICall  // in the order of the archive
 	Watches  []*history.APIWatch // those of one watch in their order
 	Versions []*history.Version  // by revision
@@ -35,6 +39,7 @@ func Load(dir string) (*Base, error) {
 	b := &Base{Name: filepath.Base(dir)}
 	w := window.New()
 	var failed error
+	b.Calm, failed = calm(dir)
 	for rec, err := range archive.ReadStore(r) {
 		switch {
 		case err != nil:
@@ -74,5 +79,31 @@ func Load(dir string) (*Base, error) {
 	return b, nil
 }
 
+// calm reads what the record of a run, if it has one, says of its faults.
+func calm(dir string) (history.Time, error) {
+	data, err := os.ReadFile(filepath.Join(dir, "run.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	var run struct {
+		Calm history.Time `json:"calm"`
+		Plan struct {
+			Judge struct {
+				Faultless bool `json:"faultless"`
+			} `json:"judge"`
+		} `json:"plan"`
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &run)
+	}
+	if run.Plan.Judge.Faultless {
+		run.Calm = 1 // from the beginning
+	}
+	return run.Calm, err
+}
+
 // Learn indexes the records. Load has done it; who makes a Base calls it.
-func (b *Base) Learn() { b.facts = learn(b.Calls, b.Watches, b.Versions) }
+func (b *Base) Learn() {
+	b.facts = learn(b.Calls, b.Watches, b.Versions)
+	b.facts.calm = b.Calm
+}

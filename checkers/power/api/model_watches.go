@@ -59,7 +59,7 @@ func (f *facts) watchWrong(w *window.Window, c *history.APICall, ms []*history.A
 	owed := f.owed(c)
 	if plain(c) {
 		n, _ := number(c.ResourceVersion)
-		return follows(w, owed, n, ms)
+		return f.follows(w, c, owed, n, ms)
 	}
 	if !slices.ContainsFunc(ms, func(m *history.APIWatch) bool { return m.InitialEnd }) {
 		return "" // nothing says where the initial events end, or that they are all
@@ -76,7 +76,7 @@ func (f *facts) watchWrong(w *window.Window, c *history.APICall, ms []*history.A
 				why = bad
 				continue
 			}
-			if bad := follows(w, owed, rev.from, ms[k:]); bad != "" {
+			if bad := f.follows(w, c, owed, rev.from, ms[k:]); bad != "" {
 				why = bad
 				continue
 			}
@@ -166,7 +166,7 @@ func endWrong(w *window.Window, c *history.APICall, ms []*history.APIWatch) stri
 
 // follows says what is wrong with messages that must be everything owed after
 // a revision, in order, up to where they end.
-func follows(w *window.Window, owed []event, from int64, ms []*history.APIWatch) string {
+func (f *facts) follows(w *window.Window, c *history.APICall, owed []event, from int64, ms []*history.APIWatch) string {
 	for len(owed) > 0 && owed[0].object.Version <= from {
 		owed = owed[1:]
 	}
@@ -186,7 +186,22 @@ func follows(w *window.Window, owed []event, from int64, ms []*history.APIWatch)
 			}
 		}
 	}
-	return ""
+	return f.silent(w, c, owed, ms)
+}
+
+// silent says that a watch which its client gave up had not shown what was
+// committed long before, in all of that time without faults. One with an error was
+// over before.
+func (f *facts) silent(w *window.Window, c *history.APICall, owed []event, ms []*history.APIWatch) string {
+	if f.calm == 0 || len(owed) == 0 || len(ms) == 0 || slices.ContainsFunc(ms, func(m *history.APIWatch) bool { return m.Type == "ERROR" }) {
+		return ""
+	}
+	end := ms[len(ms)-1]
+	_, committed, known := w.Commit(owed[0].object.Version)
+	if end.Type != history.APIWatchClosed || end.Error != history.ClosedByClient || !known || end.At.Sub(max(c.Returned, f.calm, committed)) <= delivery {
+		return ""
+	}
+	return fmt.Sprintf("%s at %d did not come in %v", owed[0].object.Key(), owed[0].object.Version, delivery)
 }
 
 // refusalWrong judges the errors of a watch, and initial events from a revision

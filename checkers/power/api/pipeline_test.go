@@ -3,6 +3,8 @@ package apipower
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -80,9 +82,16 @@ func TestLoad(t *testing.T) {
 	if err := out.Close(); err != nil {
 		t.Fatal(err)
 	}
+	record := fmt.Sprintf(`{"calm": %d, "plan": {"judge": {"claimed": []}}}`, w.now/2)
+	if err := os.WriteFile(filepath.Join(dir, "run.json"), []byte(record), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	got, err := Load(dir)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got.Calm != w.now/2 {
+		t.Errorf("loaded that the faults were over at %d, not %d", got.Calm, w.now/2)
 	}
 	if len(got.Calls) != len(b.Calls)-1 || len(got.Watches) != len(b.Watches)-1 || len(got.Versions) != len(b.Versions) {
 		t.Errorf("loaded %d calls, %d messages, %d versions", len(got.Calls), len(got.Watches), len(got.Versions))

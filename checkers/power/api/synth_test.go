@@ -202,7 +202,7 @@ func (w *world) lag(cm string, rev int64) {
 
 // finish delivers everything to the watches, and a bookmark behind each event.
 func (w *world) finish() *Base {
-	w.b.Window = w.window.Window()
+	w.b.Window, w.b.Calm = w.window.Window(), 1
 	f := learn(w.b.Calls, nil, w.b.Versions)
 	for _, c := range w.b.Calls {
 		if c.Verb != "watch" {
