@@ -19,10 +19,6 @@ type Options struct {
 	Versions *versions.Table
 	Window   *window.Window
 	Floors   Floors
-	// Faultless says that the run caused no faults. Nothing becomes forbidden by
-	// it, as a watch cache may lag at any time; it is said beside what was
-	// allowed and seen.
-	Faultless bool
 }
 
 // Checker judges the reads of one history. Use New; it is not safe for

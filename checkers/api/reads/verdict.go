@@ -171,10 +171,6 @@ func (c *Checker) observed(g Guarantee, add func(int64, string)) {
 		add(n.strangers, "whose token no page of the history has (not judged)")
 	case TooNewHonest:
 		add(n.refused, "of a revision that the store may have lacked")
-		what := "of one that the store had: a watch cache that lagged (allowed, observed)"
-		if c.opt.Faultless {
-			what += " though no faults were caused"
-		}
-		add(n.lagging, what)
+		add(n.lagging, "of one that the store had: a watch cache that lagged (allowed, observed)")
 	}
 }

@@ -28,9 +28,6 @@ type Options struct {
 	Versions *versions.Table
 	Window   *window.Window
 	Floors   Floors
-	// Faultless says that no faults were caused: then a write whose outcome is
-	// unknown is remarkable, and counted as such.
-	Faultless bool
 	// From is a revision up to which the versions were made before any of the
 	// calls, so that none of them declares what it changed. Default: there is none.
 	From int64
@@ -43,7 +40,6 @@ type Checker struct {
 	window      *window.Window
 	floors      Floors
 	from        int64
-	faultless   bool
 	first, last int64 // the revisions of the table: (first, last]
 
 	acked    map[target]acked
@@ -80,7 +76,7 @@ type counts struct {
 // New returns a Checker.
 func New(opts Options) *Checker {
 	return &Checker{
-		table: opts.Versions, window: opts.Window, floors: opts.Floors.withDefaults(), from: opts.From, faultless: opts.Faultless,
+		table: opts.Versions, window: opts.Window, floors: opts.Floors.withDefaults(), from: opts.From,
 		acked: map[target]acked{}, claims: map[int64][]*history.APICall{}, pending: map[target][]*pending{},
 		dryUIDs: map[string]*history.APICall{}, removers: map[target][]effect{}, dryGone: map[target][]*history.APICall{},
 		sweep:      sweep{next: map[*versions.Kind]int{}, uids: map[string]life{}, guessed: map[int64]bool{}},

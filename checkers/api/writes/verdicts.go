@@ -107,11 +107,7 @@ func (c *Checker) checked(name string, amounts []amount) string {
 		add(c.judged[name], "acknowledged writes at their revision")
 		add(c.counts.finalized, "removals of the last finalizer, whose content is never stored")
 		add(c.counts.bare, "answers without an object")
-		what := "writes of unknown outcome"
-		if c.faultless {
-			what += ", although no faults were caused"
-		}
-		add(c.counts.unknown, what)
+		add(c.counts.unknown, "writes of unknown outcome")
 	case IdentityStable, UIDUnique:
 		add(c.counts.unread, "versions that could not be read")
 	case ErrorHonest:
