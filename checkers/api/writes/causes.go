@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/versions"
 )
 
 func utoa(n uint64) string { return strconv.FormatUint(n, 10) }
@@ -79,6 +80,19 @@ func (c *Checker) effect(call *history.APICall) effect {
 	return e
 }
 
+// sweeper is a deletion of a collection.
+type sweeper struct {
+	effect
+	kind      *versions.Kind
+	namespace string           // "": all
+	dry       *history.APICall // the call if it was a dry run, else nil
+}
+
+// may says whether it is about an object, and may have taken effect at a revision.
+func (s *sweeper) may(t target, rev int64) bool {
+	return s.kind == t.kind && (s.namespace == "" || s.namespace == t.namespace) && s.at(rev)
+}
+
 // noteDeletion keeps deletions, because the effect of one that was only to be
 // tried is told from that of others. Pods are left out: too many who are not
 // clients of ours delete them.
@@ -91,7 +105,11 @@ func (c *Checker) noteDeletion(call *history.APICall, t target) {
 	}
 	switch {
 	case call.Verb == "deletecollection":
-		c.sweepers = append(c.sweepers, call.Clone())
+		s := sweeper{effect: c.effect(call), kind: t.kind, namespace: call.Namespace}
+		if call.DryRun {
+			s.dry = call.Clone()
+		}
+		c.sweepers = append(c.sweepers, s)
 	case (call.Verb == "patch" || call.Verb == "update") && !call.DryRun && call.Object.Deleting:
 		// Taking the last finalizer off deletes whatever has the name by then
 		// (docs/findings/0004).
@@ -106,7 +124,7 @@ func (c *Checker) noteDeletion(call *history.APICall, t target) {
 
 // declared judges the marks of an acknowledged write at its revision and keeps
 // it as the cause of that revision.
-func (c *Checker) declared(call *history.APICall, t target, w span, v *history.Version) {
+func (c *Checker) declared(call *history.APICall, t target, w span, v, prev *history.Version) {
 	if v.Unread || !call.Declared && len(v.Marks) == 0 {
 		return
 	}
@@ -126,7 +144,28 @@ func (c *Checker) declared(call *history.APICall, t target, w span, v *history.V
 		c.sweep.late = c.sweep.late || c.sweep.guessed[v.Revision]
 		return
 	}
-	c.claims[v.Revision] = append(c.claims[v.Revision], call.Clone())
+	c.claimed(call, claim{t, v.Revision}, changed(v, prev))
+}
+
+// claim is an object at a revision that was the answer to a write.
+type claim struct {
+	target
+	rev int64
+}
+
+// claimed notes for cause whether an acknowledged write declares all of what its
+// revision changed. Of one that does nothing else is kept: a run has them by the
+// hundred thousand, and what is judged after its end is judged with all of them. One
+// that does not belongs to the counter-example.
+func (c *Checker) claimed(call *history.APICall, at claim, d change) {
+	if d.empty() {
+		return
+	}
+	if covers(call, d) {
+		c.claims[at] = nil
+	} else if by, known := c.claims[at]; !known || by != nil {
+		c.claims[at] = call.Clone()
+	}
 }
 
 // change is the difference between the marks of two versions.
@@ -136,6 +175,15 @@ type change struct {
 }
 
 func (d change) empty() bool { return len(d.sets) == 0 && len(d.removes) == 0 }
+
+// changed is what a version changed in the marks of the one before it, nil: there
+// was none.
+func changed(now, prev *history.Version) change {
+	if prev == nil {
+		return difference(nil, now.Marks)
+	}
+	return difference(prev.Marks, now.Marks)
+}
 
 // difference returns what turns the marks of prev into those of now.
 func difference(prev, now []history.Pair) change {
@@ -189,24 +237,14 @@ func holds(call *history.APICall, marks []history.Pair) bool {
 
 // cause judges a revision that changed marks: one write declares all of it.
 func (c *Checker) cause(t target, now, prev *history.Version) {
-	var before []history.Pair
-	if prev != nil {
-		before = prev.Marks
-	}
-	d := difference(before, now.Marks)
+	d := changed(now, prev)
 	if d.empty() {
 		return
 	}
 	c.counts.marked++
-	var answered *history.APICall
-	for _, call := range c.claims[now.Revision] {
-		if call.Object.Namespace != t.namespace || call.Object.Name != t.name || call.Resource != now.Resource || call.Group != now.Group {
-			continue
-		}
-		if covers(call, d) {
-			return
-		}
-		answered = call
+	answered, known := c.claims[claim{t, now.Revision}]
+	if known && answered == nil {
+		return
 	}
 	c.sweep.guessed[now.Revision] = true
 	c.uncaused(t, now, prev, d, answered)

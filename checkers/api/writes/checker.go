@@ -43,11 +43,11 @@ type Checker struct {
 	first, last int64 // the revisions of the table: (first, last]
 
 	acked    map[target]acked
-	claims   map[int64][]*history.APICall // acknowledged writes by their revision
-	pending  map[target][]*pending        // writes that may have, or must not have, taken effect
+	claims   map[claim]*history.APICall // acknowledged writes; see claimed
+	pending  map[target][]*pending      // writes that may have, or must not have, taken effect
 	dryUIDs  map[string]*history.APICall
 	removers map[target][]effect // deletions that were no dry runs
-	sweepers []*history.APICall  // deletions of collections, dry runs too
+	sweepers []sweeper           // deletions of collections, dry runs too
 	dryGone  map[target][]*history.APICall
 	sweep    sweep
 
@@ -77,7 +77,7 @@ type counts struct {
 func New(opts Options) *Checker {
 	return &Checker{
 		table: opts.Versions, window: opts.Window, floors: opts.Floors.withDefaults(), from: opts.From,
-		acked: map[target]acked{}, claims: map[int64][]*history.APICall{}, pending: map[target][]*pending{},
+		acked: map[target]acked{}, claims: map[claim]*history.APICall{}, pending: map[target][]*pending{},
 		dryUIDs: map[string]*history.APICall{}, removers: map[target][]effect{}, dryGone: map[target][]*history.APICall{},
 		sweep:      sweep{next: map[*versions.Kind]int{}, uids: map[string]life{}, guessed: map[int64]bool{}},
 		violations: map[string]*violation{}, judged: map[string]int64{}, open: map[string]int64{}, refusals: map[string]int64{},

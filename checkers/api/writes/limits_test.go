@@ -1,6 +1,7 @@
 package writes
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -91,4 +92,51 @@ func BenchmarkCall(b *testing.B) {
 	for i := range b.N {
 		c.Call(calls[i%len(calls)])
 	}
+}
+
+// BenchmarkDeclared is the writes of contract clients, each of which declares its
+// marks, in a history that is judged as a whole: B/call is what is kept of each.
+func BenchmarkDeclared(b *testing.B) {
+	const objects, writes = 500, 100_000
+	table, w := versions.New(), window.New()
+	var calls []*history.APICall
+	for rev := int64(2); rev < 2+writes; rev++ {
+		name := "a-" + utoa(uint64(rev%objects))
+		v := cm(rev, "uid-"+name, mark("client", utoa(uint64(rev))))
+		v.Name, v.Key = name, "/registry/configmaps/ns/"+name
+		table.Add(v)
+		at := history.Time(10 * rev)
+		w.StoreOp(&history.StoreOp{
+			Method: history.MethodTxn, Called: at, Returned: at + 2, Header: rev, Succeeded: true,
+			Then: []history.StoreAction{{Kind: history.ActionPut, Key: v.Key}}, Results: []history.StoreResult{{}},
+		})
+		c := ask("patch", at-3, at+5, sets("client", utoa(uint64(rev))))
+		c.Name = name
+		answered(200, rev, v.UID)(c)
+		calls = append(calls, c)
+	}
+	win := w.Window()
+	for b.Loop() {
+		before := inUse()
+		c := New(Options{Versions: table, Window: win, Floors: noFloors})
+		for _, call := range calls {
+			c.Call(call)
+		}
+		b.StopTimer()
+		b.ReportMetric(float64(inUse()-before)/writes, "B/call")
+		b.StartTimer()
+		for _, v := range c.Finish() {
+			if v.Outcome != checkers.Pass {
+				b.Fatal(v)
+			}
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/writes, "ns/call")
+}
+
+func inUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

@@ -1,6 +1,9 @@
 package writes
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/versions"
 )
@@ -35,6 +38,22 @@ func (c *Checker) Advance(rev int64) {
 		c.sweep.next[kind] = n
 	}
 	c.sweep.to = max(c.sweep.to, rev)
+	c.forget()
+}
+
+// forget drops what bears on nothing but versions that have been judged, so that
+// who judges as a history grows keeps only what is under way. One that is judged
+// after its end is judged with all of it: two numbers of each deletion, and less
+// than a hundred bytes of a write that declares what it does (BenchmarkDeclared).
+func (c *Checker) forget() {
+	past := func(e effect) bool { return e.upto <= c.sweep.to }
+	maps.DeleteFunc(c.claims, func(at claim, _ *history.APICall) bool { return at.rev <= c.sweep.to })
+	for t, effects := range c.removers {
+		if c.removers[t] = slices.DeleteFunc(effects, past); len(c.removers[t]) == 0 {
+			delete(c.removers, t)
+		}
+	}
+	c.sweepers = slices.DeleteFunc(c.sweepers, func(s sweeper) bool { return past(s.effect) })
 }
 
 // Late says that a call came after versions had been judged that it may have to
@@ -141,9 +160,9 @@ func (c *Checker) rehearsal(t target, rev int64) *history.APICall {
 			return call
 		}
 	}
-	for _, call := range c.sweepers {
-		if call.DryRun && c.within(t, call) && c.effect(call).at(rev) {
-			return call
+	for i := range c.sweepers {
+		if s := &c.sweepers[i]; s.dry != nil && s.may(t, rev) {
+			return s.dry
 		}
 	}
 	return nil
@@ -157,16 +176,10 @@ func (c *Checker) asked(t target, rev int64) bool {
 			return true
 		}
 	}
-	for _, call := range c.sweepers {
-		if !call.DryRun && c.within(t, call) && c.effect(call).at(rev) {
+	for i := range c.sweepers {
+		if s := &c.sweepers[i]; s.dry == nil && s.may(t, rev) {
 			return true
 		}
 	}
 	return false
-}
-
-// within says whether a deletion of a collection is about an object.
-func (c *Checker) within(t target, call *history.APICall) bool {
-	kind := c.table.Kind(call.Group, call.Resource)
-	return kind == t.kind && (call.Namespace == "" || call.Namespace == t.namespace)
 }

@@ -43,7 +43,7 @@ func (c *Checker) written(call *history.APICall, t target) {
 	c.current(call, t, w, v)
 	c.replaced(call, t, v, prev)
 	c.shown(call, t, w, v)
-	c.declared(call, t, w, v)
+	c.declared(call, t, w, v, prev)
 }
 
 // shown judges what the answer to a write shows: the content that its version
