@@ -245,6 +245,9 @@ type Request struct {
 	// Marks declare what the write does to the marks of its object, for the
 	// checkers; they are not sent.
 	Marks *history.Marks
+	// Illegal says what is wrong with the request on purpose, for the checkers:
+	// history.UnknownDryRun and its like. It is not sent.
+	Illegal string
 }
 
 // Response is the answer to a Request, its body fully read.

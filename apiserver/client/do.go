@@ -94,6 +94,7 @@ func (c *Client) record(r *Request) history.Request {
 		ContentType:  r.ContentType,
 		Sent:         r.Body,
 		Marks:        r.Marks,
+		Illegal:      r.Illegal,
 		Called:       history.Now(),
 	}
 }

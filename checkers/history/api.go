@@ -68,6 +68,10 @@ type APICall struct {
 	Declared bool     `parquet:"declared"`
 	Sets     []Pair   `parquet:"sets,list"`
 	Removes  []string `parquet:"removes,list"`
+	// Illegal says what the sender did wrong on purpose, where the rest of the
+	// record may not show it: one of the names below. "": nothing, or the history
+	// is of schema 3, which did not say.
+	Illegal string `parquet:"illegal,dict" since:"4"`
 
 	// The answer.
 	Status int32  `parquet:"status"`      // HTTP; 0: no whole answer came
@@ -100,6 +104,30 @@ type APICall struct {
 	// Opaque: see Request. Nothing is known of what was sent, either.
 	Opaque bool `parquet:"opaque"`
 }
+
+// What may be illegal of a request, as Request.Illegal and APICall.Illegal have
+// it.
+const (
+	ForceWithoutApply        = "force without apply"
+	ApplyWithoutManager      = "apply without a manager"
+	LongManager              = "manager of 129 characters"
+	UnknownDryRun            = "unknown dry run"
+	UnknownFieldValidation   = "unknown field validation"
+	PatchNoJSON              = "patch that is no JSON"
+	UnknownPatch             = "patch of an unknown type"
+	StrategicCustom          = "strategic merge of a custom resource"
+	UnknownPropagation       = "unknown propagation"
+	PropagationTwice         = "propagation told twice"
+	CollectionEverywhere     = "collection in all namespaces"
+	CollectionWithoutVersion = "collection with a match but no version"
+	OtherName                = "update under another name"
+	BadName                  = "create with a bad name"
+	MissingNamespace         = "create in a namespace that is not there"
+	UnknownFieldSelector     = "unknown field selector"
+	BadLabelSelector         = "label selector that is none"
+	UnknownResource          = "unknown resource"
+	MalformedContinue        = "malformed continue token"
+)
 
 // Marks are what the sender of a write says that it does to the marks of the
 // object; see Version.Marks.

@@ -70,6 +70,9 @@ type Request struct {
 	Opaque bool
 	// Marks are what the sender says that the write does; nil: it says nothing.
 	Marks *Marks
+	// Illegal is what the sender says that it did wrong on purpose, see
+	// APICall.Illegal.
+	Illegal string
 }
 
 // Latency is the time from when the request was due (or called, if it was not

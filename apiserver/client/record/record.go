@@ -30,7 +30,7 @@ func (r *Recorder) Request(q *history.Request) {
 		Verb: q.Verb, Group: q.Group, Version: q.Version, Resource: q.Resource, Subresource: q.Subresource,
 		Namespace: q.Namespace, Name: q.Name, ContentType: q.ContentType,
 		Status: int32(q.Status), Reason: q.Reason, Error: clip(q.Err), Bytes: int64(q.ResponseBytes),
-		Opaque: q.Opaque,
+		Opaque: q.Opaque, Illegal: q.Illegal,
 	}
 	if m := q.Marks; m != nil {
 		c.Declared, c.Sets, c.Removes = true, m.Sets, m.Removes

@@ -39,11 +39,12 @@ func (e *IncompleteError) Unwrap() []error {
 type VersionError struct {
 	Path string
 	Got  int // the schema of the history
-	Want int // the one schema that this program reads
+	Want int // the newest schema that this program reads; the oldest is OldestSchema
 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("history %s has schema version %d, this program reads version %d", e.Path, e.Got, e.Want)
+	return fmt.Sprintf("history %s has schema version %d, this program reads version %d and older ones down to %d",
+		e.Path, e.Got, e.Want, OldestSchema)
 }
 
 // recovered turns a panic of the Parquet library, which panics on some corrupt

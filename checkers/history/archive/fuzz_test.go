@@ -131,7 +131,7 @@ func FuzzSegment(f *testing.F) {
 	f.Add([]byte("PAR1PAR1"))
 	whole := xxhash.Sum64(data)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		decoder, err := newRecords[history.StoreOp]()
+		decoder, err := newRecords[history.StoreOp](SchemaVersion)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,8 @@ package archive
 import (
 	"fmt"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -13,10 +15,15 @@ import (
 // belong. It exists because the library's own reader rebuilds records value by
 // value through reflection, which costs some 5 µs for a record of 65 columns,
 // most of them empty; see records.go for what is done instead.
+//
+// It is that of one schema version: of an older one it leaves out the columns
+// that came later.
 type layout struct {
-	schema *parquet.Schema
-	lists  []list // a list stands after the list that holds it
-	leaves []leaf // by column
+	schema  *parquet.Schema // of the newest version
+	version int
+	fields  []parquet.Field // those of schema that the version has
+	lists   []list          // a list stands after the list that holds it
+	leaves  []leaf          // by column of the version
 }
 
 // list is one field of slice type.
@@ -36,21 +43,51 @@ type leaf struct {
 	kind   reflect.Kind
 }
 
-func layoutOf[T any]() (l *layout, err error) {
+func layoutOf[T any](version int) (l *layout, err error) {
 	defer recovered(&err) // SchemaOf panics on types and tags that it cannot map
 	typ := reflect.TypeFor[T]()
 	if typ.Kind() != reflect.Struct {
 		return nil, fmt.Errorf("records of type %v: not a struct", typ)
 	}
-	l = &layout{schema: parquet.SchemaOf(reflect.New(typ).Interface())}
-	for column, path := range l.schema.Columns() {
-		lf, err := l.place(typ, path, column)
+	l = &layout{schema: parquet.SchemaOf(reflect.New(typ).Interface()), version: version}
+	known := map[string]bool{}
+	for _, f := range l.schema.Fields() {
+		first, err := since(typ, f.Name())
+		if err != nil {
+			return nil, fmt.Errorf("records of type %v: column %s: %w", typ, f.Name(), err)
+		}
+		if known[f.Name()] = first <= version; known[f.Name()] {
+			l.fields = append(l.fields, f)
+		}
+	}
+	for _, path := range l.schema.Columns() {
+		if !known[path[0]] {
+			continue
+		}
+		lf, err := l.place(typ, path, len(l.leaves))
 		if err != nil {
 			return nil, fmt.Errorf("records of type %v: column %s: %w", typ, strings.Join(path, "."), err)
 		}
 		l.leaves = append(l.leaves, lf)
 	}
 	return l, nil
+}
+
+// since is the schema version that brought a field of a record; 0: it was there
+// in the oldest one that is read.
+func since(typ reflect.Type, name string) (int, error) {
+	field, _, err := fieldNamed(typ, name)
+	if err != nil || field.Tag.Get("since") == "" {
+		return 0, err
+	}
+	return strconv.Atoi(field.Tag.Get("since"))
+}
+
+// equal says whether a segment has the columns of the version, and no others.
+func (l *layout) equal(file *parquet.Schema) bool {
+	return slices.EqualFunc(l.fields, file.Fields(), func(ours, theirs parquet.Field) bool {
+		return ours.Name() == theirs.Name() && parquet.EqualNodes(ours, theirs)
+	})
 }
 
 // inLists returns the columns that stand in a list.

@@ -16,7 +16,13 @@ import (
 
 // SchemaVersion is the version of the records and of the layout of a history.
 // It changes whenever a field of a record, a stream or the manifest does.
-const SchemaVersion = 3
+//
+// A field of a record that a later version than OldestSchema has brought says so
+// in its tag, as since:"4"; of an older history it reads as zero.
+const (
+	SchemaVersion = 4
+	OldestSchema  = 3 // that is still read
+)
 
 const (
 	manifestName  = "manifest.json"
@@ -34,6 +40,9 @@ type envelope struct {
 }
 
 type manifest struct {
+	// version of the schema; it stands in the envelope.
+	version int
+
 	Closed  bool         `json:"closed"`          // every record up to the end is in here
 	Error   string       `json:"error,omitempty"` // what kept it from being closed
 	Streams []StreamInfo `json:"streams"`
@@ -96,14 +105,14 @@ func readManifest(dir string) (*manifest, error) {
 	switch {
 	case err != nil:
 		return nil, &IncompleteError{path, "the manifest is damaged", err}
-	case got != SchemaVersion:
+	case m == nil:
 		return nil, &VersionError{path, got, SchemaVersion}
 	}
 	return m, nil
 }
 
 // decodeManifest returns the manifest and the schema version of the file; no
-// manifest if the version is not ours.
+// manifest if the version is none that is read.
 func decodeManifest(data []byte) (*manifest, int, error) {
 	var env envelope
 	if err := json.Unmarshal(data, &env); err != nil {
@@ -112,8 +121,9 @@ func decodeManifest(data []byte) (*manifest, int, error) {
 	if env.Schema == nil {
 		return nil, 0, errors.New("it has no schema version")
 	}
-	if *env.Schema != SchemaVersion {
-		return nil, *env.Schema, nil
+	version := *env.Schema
+	if version < OldestSchema || version > SchemaVersion {
+		return nil, version, nil
 	}
 	var body bytes.Buffer
 	if err := json.Compact(&body, env.History); err != nil {
@@ -122,13 +132,13 @@ func decodeManifest(data []byte) (*manifest, int, error) {
 	if sum := hex64(xxhash.Sum64(body.Bytes())); sum != env.Checksum {
 		return nil, 0, fmt.Errorf("its checksum is %s, of its content %s", env.Checksum, sum)
 	}
-	m := new(manifest)
+	m := &manifest{version: version}
 	dec := json.NewDecoder(&body)
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(m); err != nil {
 		return nil, 0, err
 	}
-	return m, SchemaVersion, m.validate()
+	return m, version, m.validate()
 }
 
 // validate looks for what no writer writes. Names are checked letter by letter,

@@ -117,7 +117,7 @@ func (r *Reader) inspectSegment(seg SegmentInfo) (reason string, err error) {
 // incomplete it ends after the last record.
 func Read[T any](r *Reader, kind Kind[T]) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
-		decoder, err := newRecords[T]()
+		decoder, err := newRecords[T](r.manifest.version)
 		if err != nil {
 			yield(nil, fmt.Errorf("stream %q: %w", kind.Name, err))
 			return

@@ -45,8 +45,8 @@ type sliceHeader struct {
 	len, cap int
 }
 
-func newRecords[T any]() (*records[T], error) {
-	l, err := layoutOf[T]()
+func newRecords[T any](version int) (*records[T], error) {
+	l, err := layoutOf[T](version)
 	if err != nil {
 		return nil, err
 	}
@@ -61,8 +61,8 @@ func (d *records[T]) open(data []byte, rows int64) (groups []parquet.RowGroup, e
 	if err != nil {
 		return nil, err
 	}
-	if !parquet.EqualNodes(d.schema, f.Schema()) {
-		return nil, fmt.Errorf("its columns are not those of schema version %d", SchemaVersion)
+	if !d.equal(f.Schema()) {
+		return nil, fmt.Errorf("its columns are not those of schema version %d", d.version)
 	}
 	groups = f.RowGroups()
 	var sum int64

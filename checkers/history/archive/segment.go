@@ -42,7 +42,7 @@ type segmentWriter[T any] struct {
 
 func newSegmentWriter[T any](w *Writer, kind Kind[T]) (sw *segmentWriter[T], err error) {
 	defer recovered(&err)
-	layout, err := layoutOf[T]()
+	layout, err := layoutOf[T](SchemaVersion)
 	if err != nil {
 		return nil, err
 	}
