@@ -52,6 +52,14 @@ type Options struct {
 	Contract storage.Contract `json:"contract,omitzero"`
 }
 
+// calm is the moment from which on the run caused no faults; 0: never.
+func (o *Options) calm() history.Time {
+	if o.Faultless {
+		return 1 // from the beginning
+	}
+	return o.Calm
+}
+
 // Phase is a part of a run.
 type Phase struct {
 	Name     string
@@ -66,14 +74,6 @@ func (o *Options) phaseAt(at history.Time) string {
 		}
 	}
 	return ""
-}
-
-// calm is the moment from which on watches have to be fresh, 0: never.
-func (o *Options) calm() history.Time {
-	if o.Faultless {
-		return 1 // from the beginning
-	}
-	return o.Calm
 }
 
 // Judgement is what a history came to.

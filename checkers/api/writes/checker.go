@@ -28,6 +28,9 @@ type Options struct {
 	Versions *versions.Table
 	Window   *window.Window
 	Floors   Floors
+	// Calm is the moment from which on no faults were caused, so that a server has
+	// no failure of its own to answer an illegal call with. 0: never, or unknown.
+	Calm history.Time
 	// From is a revision up to which the versions were made before any of the
 	// calls, so that none of them declares what it changed. Default: there is none.
 	From int64
@@ -40,6 +43,7 @@ type Checker struct {
 	window      *window.Window
 	floors      Floors
 	from        int64
+	calm        history.Time
 	first, last int64 // the revisions of the table: (first, last]
 
 	acked    map[target]acked
@@ -56,6 +60,7 @@ type Checker struct {
 	open       map[string]int64 // uses that could not: the table does not reach there
 	refusals   map[string]int64 // those of judged that are refusals
 	counts     counts
+	kinds      map[string]int64 // illegal calls that were judged, by what is illegal
 	verdicts   []checkers.Verdict
 }
 
@@ -71,12 +76,19 @@ type counts struct {
 	generated, elsewhere, admission, bare, unread      int64
 	versions, objects, marked, finalized               int64
 	repeated, dryRuns, illegal, oddReasons             int64
+	// Of illegal calls: those that something else was answered to first, and those
+	// that are illegal in a way that is not known here.
+	before, strange int64
+	// Known deviations: answers to a malformed resourceVersion (docs/findings/0002),
+	// and refused deletions that take the last finalizer off (docs/findings/0006).
+	malformed, collector int64
 }
 
 // New returns a Checker.
 func New(opts Options) *Checker {
 	return &Checker{
 		table: opts.Versions, window: opts.Window, floors: opts.Floors.withDefaults(), from: opts.From,
+		calm: opts.Calm, kinds: map[string]int64{},
 		acked: map[target]acked{}, claims: map[claim]*history.APICall{}, pending: map[target][]*pending{},
 		dryUIDs: map[string]*history.APICall{}, removers: map[target][]effect{}, dryGone: map[target][]*history.APICall{},
 		sweep:      sweep{next: map[*versions.Kind]int{}, uids: map[string]life{}, guessed: map[int64]bool{}},

@@ -45,8 +45,8 @@ var guarantees = []guarantee{
 		`with a version that is not lower, and higher if it wrote. ` + concepts + "#resource-versions"},
 	{DryRunInert, `"Kubernetes guarantees that dry-run requests will not be persisted in storage or have any other side effects." ` +
 		concepts + "#dry-run"},
-	{ErrorHonest, `each error has the status code and the reason that are documented for it, and a request with options that exclude ` +
-		`each other is refused with the error documented for that. ` + conventions + "#http-status-codes"},
+	{ErrorHonest, `each error has the status code and the reason that are documented for it, and a request that no server may ` +
+		`carry out is refused with the error documented for that. ` + conventions + "#http-status-codes"},
 }
 
 // Floors are the least amounts of evidence below which a guarantee is Invalid
@@ -62,7 +62,7 @@ type Floors struct {
 	Repeated      int64 // writes of a key that another answered write went before, for RVMonotonic; default 100
 	DryRuns       int64 // answered dry runs; default 10
 	Errors        int64 // judged errors, for ErrorHonest; default 50
-	Illegal       int64 // calls with illegal options, for ErrorHonest; default 10
+	Illegal       int64 // judged calls that no server may carry out, for ErrorHonest; default 10
 }
 
 func (f Floors) withDefaults() Floors {

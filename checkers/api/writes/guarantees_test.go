@@ -205,6 +205,14 @@ func TestPreconditionHonest(t *testing.T) {
 	held := func(by ...string) func(*history.Version) { return func(v *history.Version) { v.Finalizers = by } }
 	conflict := ask("delete", 34, 36, failing(409, "Conflict"), needing("3", ""))
 	expect(t, hand(vs{cm(2, "u"), cm(3, "u", held("orphan"))}, conflict))
+	const known = "1 of them although nothing had changed"
+	if v := hand(vs{cm(2, "u"), cm(3, "u", held("orphan"))}, conflict).judge(noFloors)[PreconditionHonest]; !strings.Contains(v.Checked, known) {
+		t.Errorf("the known deviation is not counted: %s", v.Checked)
+	}
+	if v := hand(vs{cm(2, "u", held("orphan")), cm(3, "u", held("orphan"))}, ask("delete", 27, 36, failing(409, "Conflict"), needing("3", ""))).
+		judge(noFloors)[PreconditionHonest]; v.Outcome != checkers.Pass || strings.Contains(v.Checked, known) {
+		t.Errorf("a conflict with what was there before is none: %s", v)
+	}
 	expect(t, hand(vs{cm(2, "u"), cm(3, "u", held("orphan", "example.com/a"))}, conflict), PreconditionHonest)
 	expect(t, hand(vs{cm(2, "u"), cm(3, "u", held("orphan"))}, ask("delete", 34, 36, failing(409, "Conflict"), needing("", "u"))), PreconditionHonest)
 	// An answer with the object tells which version was deleted.

@@ -83,7 +83,12 @@ func (c *Checker) conflict(call *history.APICall, t target) {
 		return
 	}
 	if call.Verb == "delete" {
-		c.decide(PreconditionHonest, call, t, func(v *history.Version) bool { return n.differs(v) || n.version != 0 && ofCollector(v) },
+		honest := n.differs
+		if w := c.span(call); n.version != 0 && !t.sometimes(w, n.differs) && t.sometimes(w, ofCollector) {
+			c.counts.collector++
+			honest = ofCollector
+		}
+		c.decide(PreconditionHonest, call, t, honest,
 			"a DELETE was refused because of its precondition, but the object fulfilled it all the time")
 		return
 	}

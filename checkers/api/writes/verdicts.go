@@ -2,6 +2,8 @@ package writes
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/planecheck/planecheck/checkers"
@@ -64,7 +66,7 @@ func (c *Checker) amounts(name string) []amount {
 	case DryRunInert:
 		return []amount{answered, {c.counts.dryRuns, f.DryRuns, "dry runs that succeeded"}}
 	case ErrorHonest:
-		return []amount{{c.counts.calls, 0, "calls"}, {c.judged[name], f.Errors, "errors"}, {c.counts.illegal, f.Illegal, "calls with illegal options"}}
+		return []amount{{c.counts.calls, 0, "calls"}, {c.judged[name], f.Errors, "errors"}, {c.counts.illegal, f.Illegal, "illegal calls"}}
 	}
 	return nil
 }
@@ -110,7 +112,15 @@ func (c *Checker) checked(name string, amounts []amount) string {
 		add(c.counts.unknown, "writes of unknown outcome")
 	case IdentityStable, UIDUnique:
 		add(c.counts.unread, "versions that could not be read")
+	case PreconditionHonest:
+		add(c.counts.collector, "of them although nothing had changed, where the last finalizer was the garbage collector's (known: docs/findings/0006)")
 	case ErrorHonest:
+		for _, kind := range slices.Sorted(maps.Keys(c.kinds)) {
+			add(c.kinds[kind], kind)
+		}
+		add(c.counts.malformed, "malformed resourceVersions answered 500 without a reason (known: docs/findings/0002)")
+		add(c.counts.before, "illegal calls that were shed, or failed for another reason first, not judged")
+		add(c.counts.strange, "illegal calls of kinds that are not known here, not judged")
 		add(c.counts.oddReasons, "reasons that are not of Kubernetes, not judged")
 	}
 	if name != IdentityStable && name != UIDUnique && name != ErrorHonest {
