@@ -62,6 +62,10 @@
 //	finalizer-remove       5  PATCH that removes all finalizers
 //	illegal                2  one of 18 other requests that no server may carry out
 //
+// What is illegal of a request is said with it (client.Request.Illegal) where
+// options alone do not show it: its record then holds what it has to be refused
+// for, and package writes below checkers/api knows the documented error.
+//
 // One write in ten is a dry run, except among the illegal. One operation in a
 // few, where that makes sense, is about an object with a generated name. Lists
 // and watches are of one namespace or of all, with label and field selectors or

@@ -14,72 +14,72 @@ import (
 // fault is a request that no server may carry out. Combinations of list and
 // watch options have tables of their own.
 type fault struct {
+	// name is told to the checker, which knows the documented answer: package
+	// writes below checkers/api.
 	name string
-	// status is the HTTP status that is documented for it.
-	status int
-	make   func(*turn) (client.Request, bool)
+	make func(*turn) (client.Request, bool)
 }
 
 // faults are made of requests that would be right but for one thing.
 var faults = []fault{
-	{"force without apply", 422, func(t *turn) (client.Request, bool) {
+	{history.ForceWithoutApply, func(t *turn) (client.Request, bool) {
 		return with(t.marking(mergePatch), "force", "true"), true
 	}},
-	{"apply without a manager", 422, func(t *turn) (client.Request, bool) { return t.bareApply(), true }},
-	{"manager of 129 characters", 422, func(t *turn) (client.Request, bool) {
+	{history.ApplyWithoutManager, func(t *turn) (client.Request, bool) { return t.bareApply(), true }},
+	{history.LongManager, func(t *turn) (client.Request, bool) {
 		return with(t.marking(mergePatch), "fieldManager", strings.Repeat("m", 129)), true
 	}},
-	{"unknown dry run", 422, func(t *turn) (client.Request, bool) {
+	{history.UnknownDryRun, func(t *turn) (client.Request, bool) {
 		return with(t.marking(mergePatch), "dryRun", "Some"), true
 	}},
-	{"unknown field validation", 422, func(t *turn) (client.Request, bool) {
+	{history.UnknownFieldValidation, func(t *turn) (client.Request, bool) {
 		return with(t.marking(mergePatch), "fieldValidation", "Perhaps"), true
 	}},
-	{"patch that is no JSON", 400, func(t *turn) (client.Request, bool) {
+	{history.PatchNoJSON, func(t *turn) (client.Request, bool) {
 		r := t.marking(mergePatch)
 		r.Body = []byte(`{"metadata":`)
 		return r, true
 	}},
-	{"patch of an unknown type", 415, func(t *turn) (client.Request, bool) {
+	{history.UnknownPatch, func(t *turn) (client.Request, bool) {
 		return t.marking("application/x-patch+json"), true
 	}},
-	{"strategic merge of a custom resource", 415, func(t *turn) (client.Request, bool) {
+	{history.StrategicCustom, func(t *turn) (client.Request, bool) {
 		if !t.w.custom() {
 			return client.Request{}, false
 		}
 		t.object.kind = kindNamed("widgets")
 		return t.marking(strategic), true
 	}},
-	{"unknown propagation", 422, func(t *turn) (client.Request, bool) {
+	{history.UnknownPropagation, func(t *turn) (client.Request, bool) {
 		return with(t.about("delete"), "propagationPolicy", "Sideways"), true
 	}},
-	{"propagation told twice", 422, func(t *turn) (client.Request, bool) {
+	{history.PropagationTwice, func(t *turn) (client.Request, bool) {
 		return with(with(t.about("delete"), "propagationPolicy", "Background"), "orphanDependents", "true"), true
 	}},
-	{"collection in all namespaces", 405, func(t *turn) (client.Request, bool) {
+	{history.CollectionEverywhere, func(t *turn) (client.Request, bool) {
 		r := t.about("deletecollection")
 		r.Namespace, r.Name = "", ""
 		return with(r, "labelSelector", partLabel+"="+partValue), true
 	}},
-	{"collection with a match but no version", 422, func(t *turn) (client.Request, bool) {
+	{history.CollectionWithoutVersion, func(t *turn) (client.Request, bool) {
 		r := t.about("deletecollection")
 		r.Name = ""
 		r = with(r, "labelSelector", partLabel+"="+partValue+","+originLabel+"=generated")
 		return with(r, "resourceVersionMatch", exact), true
 	}},
-	{"update under another name", 400, func(t *turn) (client.Request, bool) {
+	{history.OtherName, func(t *turn) (client.Request, bool) {
 		r, ok := t.whole("update", t.object.name)
 		r.Name += "-other"
 		return r, ok
 	}},
-	{"create with a bad name", 422, func(t *turn) (client.Request, bool) { return t.whole("create", "Not_A_Name") }},
-	{"create in a namespace that is not there", 404, func(t *turn) (client.Request, bool) {
+	{history.BadName, func(t *turn) (client.Request, bool) { return t.whole("create", "Not_A_Name") }},
+	{history.MissingNamespace, func(t *turn) (client.Request, bool) {
 		t.object.namespace = "contract-missing"
 		return t.whole("create", t.object.name)
 	}},
-	{"unknown field selector", 400, func(t *turn) (client.Request, bool) { return t.selecting("fieldSelector", "spec.nothing=1"), true }},
-	{"label selector that is none", 400, func(t *turn) (client.Request, bool) { return t.selecting("labelSelector", "a in b"), true }},
-	{"unknown resource", 404, func(t *turn) (client.Request, bool) {
+	{history.UnknownFieldSelector, func(t *turn) (client.Request, bool) { return t.selecting("fieldSelector", "spec.nothing=1"), true }},
+	{history.BadLabelSelector, func(t *turn) (client.Request, bool) { return t.selecting("labelSelector", "a in b"), true }},
+	{history.UnknownResource, func(t *turn) (client.Request, bool) {
 		r := t.about("get")
 		r.Resource.Plural = "gadgets"
 		return r, true
@@ -87,8 +87,9 @@ var faults = []fault{
 }
 
 // illegal sends one of the faults.
-func illegal(ctx context.Context, t *turn) {
-	f := pick(t.rng, faults)
+func illegal(ctx context.Context, t *turn) { sendFault(ctx, t, pick(t.rng, faults)) }
+
+func sendFault(ctx context.Context, t *turn, f fault) {
 	r, ok := f.make(t)
 	if !ok {
 		return
@@ -96,8 +97,8 @@ func illegal(ctx context.Context, t *turn) {
 	if r.Marks == nil {
 		r.Marks = &history.Marks{} // a delete, which touches none, or a read
 	}
-	_, err := t.send(ctx, r)
-	t.w.deps.Log.Debug("Sent an illegal request", "fault", f.name, "documented", f.status, "answer", err)
+	r.Illegal = f.name
+	_, _ = t.send(ctx, r)
 }
 
 func with(r client.Request, name, value string) client.Request {

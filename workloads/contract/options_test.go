@@ -14,6 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/storage"
 
+	"github.com/planecheck/planecheck/apiserver/client/record"
+	"github.com/planecheck/planecheck/checkers/api/writes"
 	"github.com/planecheck/planecheck/checkers/history"
 )
 
@@ -55,6 +57,59 @@ func upstream(t *testing.T, q url.Values, watch bool) int {
 	return 0
 }
 
+// recorded is what the checkers see of a request.
+func recorded(r history.Request) *history.APICall {
+	s := &calls{}
+	record.New(s).Request(&r)
+	return s.last
+}
+
+type calls struct{ last *history.APICall }
+
+func (s *calls) APICall(c *history.APICall) { s.last = c }
+func (s *calls) APIWatch(*history.APIWatch) {}
+
+// wantDocumented fails unless the checker knows from the record of a request with
+// which status it is to be refused; 0: it is not to be refused.
+func wantDocumented(t *testing.T, r history.Request, status int) {
+	t.Helper()
+	c := recorded(r)
+	if got, reason, ok := writes.Documented(c); ok != (status != 0) || int(got) != status {
+		t.Errorf("%s %s %v (%s): to be refused with %d; the checker knows %d %s", r.Verb, r.Resource, r.Query, r.Illegal, status, got, reason)
+	}
+}
+
+// The checker knows the documented answer to each fault, of each kind of object,
+// from nothing but the record.
+func TestEveryFaultIsJudged(t *testing.T) {
+	want := map[string]int{
+		history.ForceWithoutApply: 422, history.ApplyWithoutManager: 422, history.LongManager: 422, history.UnknownDryRun: 422,
+		history.UnknownFieldValidation: 422, history.PatchNoJSON: 400, history.UnknownPatch: 415, history.StrategicCustom: 415,
+		history.UnknownPropagation: 422, history.PropagationTwice: 422, history.CollectionEverywhere: 405,
+		history.CollectionWithoutVersion: 422, history.OtherName: 400, history.BadName: 422, history.MissingNamespace: 404,
+		history.UnknownFieldSelector: 400, history.BadLabelSelector: 400, history.UnknownResource: 404,
+	}
+	if len(want) != len(faults) {
+		t.Errorf("%d faults, the test has %d", len(faults), len(want))
+	}
+	api := newFakeAPI(t)
+	w, seen := api.workload(t, 1, Options{})
+	for _, f := range faults {
+		for i, o := range w.plan.objects() {
+			sendFault(t.Context(), w.turn(0, o, uint64(i)), f)
+			sent := seen.take()
+			if len(sent) != 1 {
+				t.Fatalf("%s: %d requests", f.name, len(sent))
+			}
+			status := want[f.name]
+			if f.name == history.CollectionEverywhere && o.kind.custom {
+				status = 404 // the path is handed on to nobody
+			}
+			wantDocumented(t, sent[0], status)
+		}
+	}
+}
+
 // Every combination is sent, and is legal or not as the real validation has it.
 func TestListCombinations(t *testing.T) {
 	api := newFakeAPI(t)
@@ -67,7 +122,9 @@ func TestListCombinations(t *testing.T) {
 		turn := w.turn(0, w.plan.objects()[0], uint64(i))
 		w.board.tokens[turn.object.kind] = []token{{namespace: "contract-0", query: url.Values{}, value: place}}
 		turn.list(t.Context(), o)
-		q := seen.take()[0].Query
+		sent := seen.take()[0]
+		q := sent.Query
+		wantDocumented(t, sent, o.refusal())
 		if got := upstream(t, q, false); got != o.refusal() {
 			t.Errorf("%+v, sent as %v: classified %d, the API server says %d", o, q, o.refusal(), got)
 		}
@@ -85,6 +142,7 @@ func TestWatchCombinations(t *testing.T) {
 	for i, o := range append(append([]watchOptions(nil), legalWatches...), illegalWatches...) {
 		turn := &turn{actor: &actor{w: &Workload{board: newBoard()}}, rng: rand.New(rand.NewPCG(1, uint64(i)))}
 		q := turn.watchQuery(url.Values{}, o)
+		wantDocumented(t, history.Request{Verb: "watch", Version: "v1", Resource: "pods", Query: q}, o.refusal())
 		if got := upstream(t, q, true); got != o.refusal() {
 			t.Errorf("%+v, sent as %v: classified %d, the API server says %d", o, q, o.refusal(), got)
 		}

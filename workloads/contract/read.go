@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/planecheck/planecheck/apiserver/client"
+	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/history/wire"
 )
 
@@ -120,6 +121,7 @@ func (t *turn) list(ctx context.Context, o listOptions) {
 		r.Query.Set("continue", k.value)
 	case fromJunk:
 		r.Query.Set("continue", "bm90IGEgdG9rZW4")
+		r.Illegal = history.MalformedContinue
 	}
 	setIf(r.Query, "resourceVersion", t.resourceVersion(o.version))
 	setIf(r.Query, "resourceVersionMatch", o.match)
