@@ -51,7 +51,7 @@ func (t *teller) judge(half string, tab *versions.Table) []checkers.Verdict {
 		feed(t.watches, c.Watch)
 		verdicts = c.Finish()
 	case "writes":
-		c := writes.New(writes.Options{Versions: tab, Window: t.b.Window, Floors: writes.Floors{
+		c := writes.New(writes.Options{Versions: tab, Window: t.b.Window, Calm: t.b.Calm, Floors: writes.Floors{
 			Writes: -1, Versions: -1, Conflicts: -1, Exists: -1, NotFound: -1, Preconditions: -1,
 			Marked: -1, Repeated: -1, DryRuns: -1, Errors: -1, Illegal: -1,
 		}})
@@ -95,6 +95,9 @@ func (t *teller) objection(guarantee string) string {
 	for _, c := range t.edited {
 		// An edited call may have been edited again.
 		if why := f.callWrong(t.b.Window, t.calls, f.byID[c.ID]); c.Verb != "watch" && why != "" {
+			return why
+		}
+		if why := flawWrong(t.b.Calm, f.byID[c.ID]); why != "" {
 			return why
 		}
 		// The page behind an edited one may have become the wrong one.

@@ -37,9 +37,11 @@ func Load(dir string) (*Base, error) {
 		return nil, fmt.Errorf("load the history of %s: %w", dir, err)
 	}
 	b := &Base{Name: filepath.Base(dir)}
+	if b.Calm, err = calm(dir); err != nil {
+		return nil, fmt.Errorf("load the record of %s: %w", dir, err)
+	}
 	w := window.New()
 	var failed error
-	b.Calm, failed = calm(dir)
 	for rec, err := range archive.ReadStore(r) {
 		switch {
 		case err != nil:

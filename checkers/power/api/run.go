@@ -155,6 +155,7 @@ func (r *Report) clean(b *Base, tab *versions.Table) {
 		if judged(c) {
 			r.object(b, b.facts.callWrong(b.Window, b.Calls, c))
 		}
+		r.object(b, flawWrong(b.Calm, c))
 		if c.Verb == "watch" && c.Status == 200 && judged(c) && len(b.facts.names[kindOf(c)]) > 0 {
 			r.object(b, b.facts.watchWrong(b.Window, c, b.facts.messages[c.ID]))
 		}

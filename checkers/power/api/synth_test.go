@@ -237,7 +237,20 @@ func (w *world) finish() *Base {
 	return w.b
 }
 
-func tiny() *Base { return script().finish() }
+func tiny() *Base {
+	b := script().finish()
+	b.Calm = 1
+	return b
+}
+
+// flawed is a request with a flaw, and its documented answer.
+func (w *world) flawed(verb, what string, status int32, reason string) {
+	c := w.call(verb, "configmaps", "n", "a")
+	c.Illegal, c.Status, c.Reason = what, status, reason
+	if verb == "patch" {
+		c.ContentType = "application/merge-patch+json"
+	}
+}
 
 // script makes a history in which every lie has a place.
 func script() *world {
@@ -269,7 +282,7 @@ func script() *world {
 			w.get(cm, "n", n, "0")
 			w.get(cm, "n", n, fmt.Sprint(w.rev))
 			w.dry("update", cm, "n", n)
-			w.dry("create", cm, "n", fmt.Sprint("dry-", round, i))
+			w.dry("create", cm, "n", fmt.Sprintf("dry-%d-%d", round, i))
 			w.remove(cm, "n", n, fmt.Sprint(w.rev-1), false)
 		}
 		gone := fmt.Sprint("gone-", round)
@@ -317,6 +330,10 @@ func (w *world) lists(cm string, rev int64) {
 	w.call("list", cm, "n", "").Match = "Exact"
 	c := w.b.Calls[len(w.b.Calls)-1]
 	c.Status, c.Reason = 422, "Invalid"
+	w.flawed("patch", history.UnknownDryRun, 422, "Invalid")
+	w.flawed("patch", history.PatchNoJSON, 400, "BadRequest")
+	w.flawed("delete", history.PropagationTwice, 422, "Invalid")
+	w.flawed("update", history.OtherName, 400, "BadRequest")
 	w.now += step
 	w.store(&history.StoreOp{Method: history.MethodCompact, Revision: rev - 5, Called: w.now, Returned: w.now + tick, Header: w.rev})
 	gone := w.list(cm, "n", fmt.Sprint(rev-9), "Exact", 0, nil)
