@@ -14,6 +14,7 @@ type causes struct {
 	unknown   writes            // whose outcome nobody knows
 	refused   writes            // that failed definitely
 	sightings map[int64][]history.StoreKV
+	searched  bool     // the window of revisions without a known author
 	guesses   []record // unknown writes in the order of their calls
 	guessed   map[*history.StoreOp]bool
 	resolved  int64 // unknown writes that took effect
@@ -166,7 +167,11 @@ func (c *Checker) attribute(e *effect) {
 		return
 	}
 	why := because("nothing caused revision %d", e.rev)
-	if r, ok := c.author(&c.causes.refused, e, changes); ok {
+	r, ok := c.author(&c.causes.refused, e, changes)
+	if !ok {
+		r, ok = c.heedless(&c.causes.refused, e, changes)
+	}
+	if ok {
 		c.fail(DefiniteFailureInert, because("#%d was refused, and yet it is revision %d", r.op.ID, e.rev).op(r.op).
 			event("some member", e.seen, e.rev, changes))
 		why = because("revision %d comes from #%d, which was refused", e.rev, r.op.ID).op(r.op)
@@ -188,21 +193,38 @@ func (c *Checker) author(among *writes, e *effect, changes []timeline.Change) (r
 	return record{}, false
 }
 
+// heedless returns the earliest of some transactions that would have done exactly
+// what a revision did if they had not compared anything.
+func (c *Checker) heedless(among *writes, e *effect, changes []timeline.Change) (record, bool) {
+	for _, r := range among.candidates(changes) {
+		if e.seen != 0 && r.op.Called >= e.seen || r.op.Method == history.MethodLeaseRevoke {
+			continue
+		}
+		c.sweep.MoveTo(e.rev - 1)
+		for _, branch := range [][]history.StoreAction{r.op.Then, r.op.Else} {
+			if !timeline.Refused(branch, c.sweep) && c.does(branch, e, changes) {
+				return r, true
+			}
+		}
+	}
+	return record{}, false
+}
+
 func (c *Checker) couldBe(op *history.StoreOp, e *effect, changes []timeline.Change) bool {
 	if op.Method == history.MethodLeaseRevoke {
 		return e.lease == op.Lease && e.rest == 0
 	}
 	c.sweep.MoveTo(e.rev - 1)
-	for _, branch := range possible(op, c.sweep) {
-		effect := timeline.Effect(branch, c.sweep, e.rev)
-		for i := range effect {
-			timeline.Adopt(&effect[i], changes)
-		}
-		if timeline.Same(effect, timeline.Known(changes, c.sweep)) {
-			return true
-		}
+	return slices.ContainsFunc(possible(op, c.sweep), func(branch []history.StoreAction) bool { return c.does(branch, e, changes) })
+}
+
+// does says that a branch comes to exactly what a revision did.
+func (c *Checker) does(branch []history.StoreAction, e *effect, changes []timeline.Change) bool {
+	effect := timeline.Effect(branch, c.sweep, e.rev)
+	for i := range effect {
+		timeline.Adopt(&effect[i], changes)
 	}
-	return false
+	return timeline.Same(effect, timeline.Known(changes, c.sweep))
 }
 
 // possible returns the branches that a transaction may take in a state.
@@ -236,9 +258,15 @@ func (c *Checker) prepareHoles() {
 func (c *Checker) onHole(rev int64, view timeline.View) []timeline.Change {
 	if c.causes.sightings == nil {
 		c.collectSightings()
-		c.search(rev, view)
 	}
 	seen := c.causes.sightings[rev]
+	if len(seen) == 0 && rev <= c.builder.Passed() {
+		return nil // a watch of everything has gone past it, and no call shows it either
+	}
+	if !c.causes.searched {
+		c.causes.searched = true
+		c.search(rev, view)
+	}
 	found, author := c.foundAuthor(rev, view)
 	differ := false
 	for _, r := range c.causes.guesses {

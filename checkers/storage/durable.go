@@ -96,33 +96,38 @@ func (c *Checker) confirm(op *history.StoreOp, a history.StoreAction, r history.
 	if (len(d.lost) == 0 && d.denied == nil) || timeline.Local(op) || a.CountOnly || a.Sorted || (a.Limit > 0 && r.More) {
 		return
 	}
-	within := func(key string) bool { return timeline.InRange(key, a.Key, a.End) }
+	within := func(key string, _ int64) bool { return timeline.InRange(key, a.Key, a.End) }
 	c.confirmKeys(within, op.Called, rev)
 }
 
 // confirmCompared takes back what a comparison shows not to be lost. One that
-// failed would have failed without the write as well.
+// failed would have failed without the write as well, and one with a later change
+// of the key says nothing of the changes before that.
 func (c *Checker) confirmCompared(op *history.StoreOp, before int64) {
 	if !op.Succeeded || (len(c.durable.lost) == 0 && c.durable.denied == nil) {
 		return
 	}
 	for _, cmp := range op.Compares {
 		if cmp.End == "" && cmp.Target == history.CompareMod && cmp.Op == "=" {
-			c.confirmKeys(func(key string) bool { return key == cmp.Key }, op.Called, before)
+			c.confirmKeys(func(key string, rev int64) bool {
+				return key == cmp.Key && (cmp.Number == rev || cmp.Number == 0)
+			}, op.Called, before)
 		}
 	}
 }
 
 // confirmKeys takes back what is said of some keys, which a call showed as they
-// are at a revision.
-func (c *Checker) confirmKeys(shown func(key string) bool, called history.Time, rev int64) {
+// are at a revision; shown says whether that tells of a key's change at another.
+func (c *Checker) confirmKeys(shown func(key string, rev int64) bool, called history.Time, rev int64) {
 	d := &c.durable
 	for key, l := range d.lost {
-		if rev >= l.rev && called > l.returned && shown(key) {
+		if rev >= l.rev && called > l.returned && shown(key, l.rev) {
 			delete(d.lost, key)
 		}
 	}
-	if n := d.denied; n != nil && rev >= n.write.rev && called > n.until && slices.ContainsFunc(c.written(n), shown) {
+	n := d.denied
+	if n != nil && rev >= n.write.rev && called > n.until &&
+		slices.ContainsFunc(c.written(n), func(key string) bool { return shown(key, n.write.rev) }) {
 		d.denied = nil
 	}
 }

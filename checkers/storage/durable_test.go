@@ -99,6 +99,19 @@ func TestDurableHidden(t *testing.T) {
 	f("between both", checkers.Fail, get("b").at(20, 21).ok(2, found()), get("b").at(12, 13).ok(3, found(vb)))
 }
 
+// TestDurableCovered: that the key is as a later write left it says nothing of one
+// that no watch shows.
+func TestDurableCovered(t *testing.T) {
+	put := func(value uint64) call { return newCall(history.MethodPut, actPut("a", value)) }
+	kept := func() call { return update("a", 5, 4).at(40, 41).ok(6) }
+	s := tell(create("a", 1).at(0, 1).ok(2), put(2).at(2, 3).ok(3), newCall(history.MethodDeleteRange, actDelete("a", "")).at(4, 5).ok(4, deleted(1)),
+		put(3).at(6, 7).ok(5), kept())
+	seen := watched("m1", 8, event(va), gone("a", 4), event(kv("a", 5, 5, 1, 3)), event(kv("a", 5, 6, 2, 4)))
+	bad(t, s.seen(seen), Durable)
+	both := watched("m1", 8, event(va), event(kv("a", 2, 3, 2, 2)), gone("a", 4), event(kv("a", 5, 5, 1, 3)), event(kv("a", 5, 6, 2, 4)))
+	good(t, s.seen(both))
+}
+
 // TestDurablePromisedNothing: what nobody was told of may be gone, and nobody
 // need know of it in time.
 func TestDurablePromisedNothing(t *testing.T) {

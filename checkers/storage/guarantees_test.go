@@ -16,6 +16,13 @@ func TestOrder(t *testing.T) {
 	bad(t, tell(a, create("b", 2).at(2, 3).ok(4)), Order)
 	// A header that nobody wrote.
 	bad(t, tell(a, get("b").at(2, 3).ok(3, found())), Order)
+	// A watch of everything has gone past it, so that no call of unknown outcome made
+	// it either, unless somebody saw that.
+	maybe := func() call { return create("b", 2).at(2, 3).err(history.ErrorUnknown) }
+	past := watched("m1", 9, event(kv("a", 2, 2, 1, 1)), event(kv("c", 4, 4, 1, 3)))
+	bad(t, tell(a, maybe(), create("c", 3).at(4, 5).ok(4)).seen(past), Order)
+	good(t, tell(a, maybe(), create("c", 3).at(4, 5).ok(4), get("b").at(6, 7).ok(4, found(kv("b", 3, 3, 1, 2)))).seen(past))
+	good(t, tell(a, maybe(), create("c", 3).at(4, 5).ok(4)))
 	// With an event that tells which of the two is there.
 	bad(t, tell(a, create("b", 2).at(0, 1).ok(2)).seen(watched("m1", 2, event(kv("a", 2, 2, 1, 1)))), Order, Durable)
 	// kine leaves out revisions.
@@ -219,6 +226,9 @@ func TestDefiniteFailureInert(t *testing.T) {
 		refused := func() call { return create("b", 2).at(2, 3).err(kind) }
 		good(t, tell(a, refused()).seen(watched("m1", 9, event(kv("a", 2, 2, 1, 1)))))
 		bad(t, tell(a, refused()).seen(watched("m1", 9, event(kv("a", 2, 2, 1, 1)), event(kv("b", 3, 3, 1, 2)))), DefiniteFailureInert, NoPhantom)
+		// Even if the state was one in which it would have done nothing.
+		heedless := ifMod("b", 9, actPut("b", 2)).at(2, 3).err(kind)
+		bad(t, tell(a, heedless).seen(watched("m1", 9, event(kv("a", 2, 2, 1, 1)), event(kv("b", 3, 3, 1, 2)))), DefiniteFailureInert, NoPhantom)
 		// A twin that may have taken effect clears it.
 		good(t, tell(a, refused(), create("b", 2).at(2, 3).err(history.ErrorUnknown)).
 			seen(watched("m1", 9, event(kv("a", 2, 2, 1, 1)), event(kv("b", 3, 3, 1, 2)))))

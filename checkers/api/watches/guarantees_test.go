@@ -99,6 +99,11 @@ func TestGuarantees(t *testing.T) {
 	f(InitialEventsEnd, fail, w.watching(4, "", "", w.on("ADDED", 4, 4), w.on("ADDED", 3, 3), w.on("DELETED", 5, 3)))
 	f(InitialEventsEnd, fail, w.watching(3, "3", "", w.on("MODIFIED", 4, 4), w.mark(4, true)))
 
+	// Up to revision 2 it is a state, and what else came is no change after that.
+	f(InitialState, fail, w.watching(7, "0", "", w.on("ADDED", 2, 2), w.on("ADDED", 6, 6), w.mark(6, true)))
+	// An older state would do, had the end not said that it is another one.
+	f(InitialEventsEnd, fail, w.watching(7, "0", "", w.on("ADDED", 2, 2), w.mark(6, true)))
+
 	f(BookmarkNotAhead, pass, w.watching(3, "3", "", w.on("MODIFIED", 4, 4), w.mark(4, false), w.mark(4, false), w.on("DELETED", 5, 3)))
 	f(BookmarkNotAhead, fail, w.watching(3, "3", "", w.mark(4, false), w.on("MODIFIED", 4, 4)))
 	f(BookmarkNotAhead, fail, w.watching(3, "3", "", w.mark(5, false)))

@@ -177,11 +177,27 @@ func (c *Checker) endOfInitial(w *watch, m *history.APIWatch) {
 	}
 	if difference := c.difference(w, rev); difference != nil {
 		c.fail(w, InitialEventsEnd, difference.message(m))
+		if !c.everSo(w, m.At) {
+			c.fail(w, InitialState, c.differs(w, rev, "The initial events are the state of no revision.").message(m))
+		}
 		return // perhaps the state is still coming: InitialState waits for it
 	}
 	c.counts.initial++
 	c.stale(w, rev)
 	c.startWalk(w, rev)
+}
+
+// everSo says that all initial events that came by a time together are the matching
+// state at some revision of before. Additions that come after the state and before
+// the bookmark are among them: with these it is the state of a later revision.
+func (c *Checker) everSo(w *watch, by history.Time) bool {
+	low, until, n := c.together(w, math.MaxInt64)
+	if low > until {
+		return false
+	}
+	top := min(until, c.last, c.hi(by))
+	_, ok := c.countdown(w, low, top, n)
+	return ok && low <= top
 }
 
 // difference returns what distinguishes all initial events from the state at a

@@ -134,6 +134,7 @@ func TestConflictHonest(t *testing.T) {
 	// Successes replace what they named, or change nothing, or create.
 	expect(t, hand(moved, ask("update", 27, 35, answered(200, 3, "u"), needing("2", "u"))))
 	expect(t, hand(moved, ask("update", 34, 36, answered(200, 3, "u"), needing("3", ""))))
+	expect(t, hand(moved, ask("update", 34, 36, answered(200, 3, "u"), needing("2", ""))), ConflictHonest) // it was there
 	expect(t, hand(vs{cm(2, "u"), cm(3, "u"), cm(4, "u")}, ask("update", 37, 45, answered(200, 4, "u"), needing("2", ""))), ConflictHonest)
 	expect(t, hand(moved, ask("patch", 27, 35, answered(200, 3, "u"), needing("", "w"))), ConflictHonest)
 	again := vs{cm(2, "u", leased), cm(3, "", gone, leased), cm(4, "w", leased)}

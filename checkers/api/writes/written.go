@@ -41,7 +41,7 @@ func (c *Checker) written(call *history.APICall, t target) {
 	prev := t.at(rev - 1)
 	c.uid(call, v)
 	c.current(call, t, w, v)
-	c.replaced(call, t, v, prev)
+	c.replaced(call, t, w, v, prev)
 	c.shown(call, t, w, v)
 	c.declared(call, t, w, v, prev)
 }
@@ -154,8 +154,9 @@ func (c *Checker) uid(call *history.APICall, v *history.Version) {
 }
 
 // replaced judges a write that named a version or a uid and succeeded: it
-// replaced exactly that, or changed nothing, or found nothing and created.
-func (c *Checker) replaced(call *history.APICall, t target, v, prev *history.Version) {
+// replaced exactly that, or changed nothing, or found nothing and created. What
+// was there before the call it did not make, so it has found just that.
+func (c *Checker) replaced(call *history.APICall, t target, w span, v, prev *history.Version) {
 	n := needs(call)
 	if call.Verb == "create" || !n.any() || n.bad {
 		return
@@ -166,7 +167,8 @@ func (c *Checker) replaced(call *history.APICall, t target, v, prev *history.Ver
 	}
 	c.judged[ConflictHonest]++
 	created := prev == nil && n.uid == "" && creates(call)
-	version := n.version == 0 || n.version == v.Revision || prev != nil && prev.Revision == n.version || created
+	made := prev != nil && prev.Revision == n.version && v.Revision > w.lo
+	version := n.version == 0 || n.version == v.Revision || made || created
 	uid := n.uid == "" || v.Unread || v.UID == n.uid
 	if version && uid {
 		return
