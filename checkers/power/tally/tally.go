@@ -1,0 +1,132 @@
+// Package tally is what the parts of the proof of power come to, and the table of
+// them in the README. Each part, a test of its own process, leaves a file; the
+// table is made when all are there.
+package tally
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Row is how the lies fared that break one guarantee.
+type Row struct {
+	Area      string `json:"area"` // as the Area constants of package checkers say
+	Guarantee string `json:"guarantee"`
+	Caught    int    `json:"caught"`          // by the guarantee itself
+	Equal     int    `json:"equal,omitempty"` // by one that the lie declares to break as surely
+	Tried     int    `json:"tried"`           // those that count
+}
+
+// Part is what one part of the proof came to. Its lines are sentences without a
+// full stop.
+type Part struct {
+	Rows      []Row    `json:"rows,omitempty"`
+	Equals    []string `json:"equals,omitempty"`    // lies that a declared equal caught alone
+	Survivors []string `json:"survivors,omitempty"` // lies that nobody caught, or only another guarantee
+	Unproven  []string `json:"unproven,omitempty"`  // what no lie put to the test
+	// Clean is how many of what was judged without a lie, and FalseAlarms what it
+	// came to.
+	Clean       int    `json:"clean,omitempty"`
+	CleanOf     string `json:"clean_of,omitempty"`
+	FalseAlarms int    `json:"false_alarms,omitempty"`
+}
+
+// ByEqual is the line of a lie that equals caught.
+func ByEqual(guarantee, lie string, n, tried int, equals []string, because string) string {
+	return fmt.Sprintf("By an equal: %s, %s: %d of %d by %s, because %s", guarantee, lie, n, tried, strings.Join(equals, " or "), because)
+}
+
+// Survivor is the line of a lie that got through; known, if not empty, says why.
+func Survivor(guarantee, lie string, survived, byAnother, tried int, known string) string {
+	line := fmt.Sprintf("Survivor: %s, %s: %d of %d survived, %d were caught by another only", guarantee, lie, survived, tried, byAnother)
+	if known != "" {
+		line += ". Known: " + known
+	}
+	return line
+}
+
+// Live is the part of one live lie: which of the guarantees that it breaks failed.
+func Live(areaOf func(guarantee string) string, breaks, failed []string) Part {
+	var p Part
+	for _, g := range breaks {
+		r := Row{Area: areaOf(g), Guarantee: g, Tried: 1}
+		if slices.Contains(failed, g) {
+			r.Caught = 1
+		}
+		p.Rows = append(p.Rows, r)
+	}
+	return p
+}
+
+// add takes another part in.
+func (p *Part) add(o Part) {
+	for _, r := range o.Rows {
+		i := slices.IndexFunc(p.Rows, func(have Row) bool { return have.Area == r.Area && have.Guarantee == r.Guarantee })
+		if i < 0 {
+			p.Rows = append(p.Rows, r)
+			continue
+		}
+		p.Rows[i].Caught += r.Caught
+		p.Rows[i].Equal += r.Equal
+		p.Rows[i].Tried += r.Tried
+	}
+	p.Equals = append(p.Equals, o.Equals...)
+	p.Survivors = append(p.Survivors, o.Survivors...)
+	p.Unproven = append(p.Unproven, o.Unproven...)
+	p.Clean += o.Clean
+	p.CleanOf = max(p.CleanOf, o.CleanOf)
+	p.FalseAlarms += o.FalseAlarms
+}
+
+// beside is the name of the file of a part, beside that of its table in Markdown.
+func beside(table string) string { return strings.TrimSuffix(table, ".md") + ".json" }
+
+// Save writes the part beside the file of its table.
+func (p Part) Save(table string) error {
+	return p.write(table, os.O_TRUNC)
+}
+
+// Append adds the part to the file beside that of its table.
+func (p Part) Append(table string) error {
+	return p.write(table, os.O_APPEND)
+}
+
+func (p Part) write(table string, how int) error {
+	data, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(beside(table), os.O_WRONLY|os.O_CREATE|how, 0o644)
+	if err != nil {
+		return fmt.Errorf("write a part of the proof of power: %w", err)
+	}
+	_, err = f.Write(append(data, '\n'))
+	return errors.Join(err, f.Close())
+}
+
+// read sums up what is in a file.
+func read(path string) (Part, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Part{}, fmt.Errorf("read a part of the proof of power: %w", err)
+	}
+	defer f.Close()
+	var sum Part
+	for d := json.NewDecoder(f); ; {
+		var p Part
+		switch err := d.Decode(&p); {
+		case errors.Is(err, io.EOF) && len(sum.Rows) == 0:
+			return Part{}, fmt.Errorf("%s holds nothing", path)
+		case errors.Is(err, io.EOF):
+			return sum, nil
+		case err != nil:
+			return Part{}, fmt.Errorf("read %s: %w", path, err)
+		}
+		sum.add(p)
+	}
+}
