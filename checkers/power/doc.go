@@ -14,8 +14,9 @@
 // plain list of changes. Its cost is quadratic, and its histories are small. What
 // it accepts is listed as equivalent.
 //
-// A mutant is caught if the guarantee fails that it breaks. Where a lie breaks
-// two as surely, the catalogue names the other one and says why. Lies that the
+// A mutant is caught if the guarantee fails that it breaks. Where what a lie does
+// breaks another one as surely and may show by that alone, the catalogue names that
+// equal and says why, and what equals catch is counted apart. Lies that the
 // checkers are known to miss are in the catalogue too, marked as such, count as
 // survivors and are printed.
 package power

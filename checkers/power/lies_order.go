@@ -6,7 +6,6 @@ import (
 
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/storage"
-	"github.com/planecheck/planecheck/checkers/storage/watch"
 )
 
 // orderLies are lies about the order of writes and what they were answered.
@@ -27,12 +26,8 @@ func orderLies() []Lie {
 			// nothing can be in the gap.
 			return t.leaveOut(false)
 		}},
-		{
-			Name: "a revision is left out beside leases and calls of unknown fate", Breaks: storage.Order,
-			Also:    []string{string(watch.Reliable), storage.NoPhantom},
-			Because: "such a call or the end of a lease may have made the revision: then every watch lost it, and what the call made in truth has no cause",
-			tell:    func(t *teller) bool { return t.leaveOut(true) },
-		},
+		{Name: "a revision is left out beside leases and calls of unknown fate", Breaks: storage.Order,
+			tell: func(t *teller) bool { return t.leaveOut(true) }},
 		{Name: "a write answers with the revision of another", Breaks: storage.Order, tell: func(t *teller) bool {
 			a, ok := t.op(wrote)
 			b, _ := t.op(func(op *history.StoreOp) bool { return wrote(op) && op != a })
@@ -135,18 +130,6 @@ func replayLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "a transaction does not read what it wrote", Breaks: storage.Replay, Also: []string{storage.Reads},
-			Because: "a range within a write is part of its answer and a read of the state", tell: func(t *teller) bool {
-				r, ok := t.writeResult(func(a history.StoreAction, r history.StoreResult) bool {
-					return a.Kind == history.ActionRange && len(r.KVs) > 0
-				})
-				if ok {
-					i := t.rng.IntN(len(r.KVs))
-					r.KVs[i].Mod--
-					r.KVs[i].Version--
-				}
-				return ok
-			}},
 	}
 }
 

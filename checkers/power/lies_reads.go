@@ -19,6 +19,17 @@ func readLies() []Lie {
 		}}
 	}
 	return []Lie{
+		{Name: "a transaction does not read what it wrote", Breaks: storage.Reads, tell: func(t *teller) bool {
+			r, ok := t.writeResult(func(a history.StoreAction, r history.StoreResult) bool {
+				return a.Kind == history.ActionRange && len(r.KVs) > 0
+			})
+			if ok {
+				i := t.rng.IntN(len(r.KVs))
+				r.KVs[i].Mod--
+				r.KVs[i].Version--
+			}
+			return ok
+		}},
 		list("stale body under a fresh header", 1, func(t *teller, op *history.StoreOp, r *history.StoreResult) {
 			at := op.Then[0].Revision
 			if at == 0 {

@@ -160,7 +160,6 @@ func atomicLies() []Lie {
 			return ok
 		}},
 		{Name: "a transaction is told in part", Breaks: name(watch.Atomic),
-			Also: []string{name(watch.Reliable)}, Because: "the event that is left out is also lost",
 			tell: func(t *teller) bool {
 				_, m, ok := t.message(multi)
 				if ok {

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/power/tally"
 )
 
 // Report is what a run came to.
@@ -19,16 +22,18 @@ type Report struct {
 
 // Count is how the mutants of one guarantee fared.
 type Count struct {
-	Caught, ByAnother, Survived, Equivalent int
+	Caught, Equal, ByAnother, Survived, Equivalent int
 }
 
 // Tried is the number of mutants that count.
-func (c Count) Tried() int { return c.Caught + c.ByAnother + c.Survived }
+func (c Count) Tried() int { return c.Caught + c.Equal + c.ByAnother + c.Survived }
 
 func (c *Count) add(f Fate) {
 	switch f {
 	case Caught:
 		c.Caught++
+	case Equal:
+		c.Equal++
 	case ByAnother:
 		c.ByAnother++
 	case Survived:
@@ -38,17 +43,9 @@ func (c *Count) add(f Fate) {
 	}
 }
 
-// Guarantee counts the mutants of one guarantee.
+// Guarantee counts the mutants of one guarantee, of all for "".
 func (r *Report) Guarantee(name string) Count {
-	return r.count(func(m Mutant) bool { return m.Lie.Breaks == name })
-}
-
-// Neighbour counts the mutants of a guarantee, or of all for "", that count as
-// caught only because the lie declares another guarantee that it breaks too.
-func (r *Report) Neighbour(name string) int {
-	return r.count(func(m Mutant) bool {
-		return (name == "" || m.Lie.Breaks == name) && m.Fate == Caught && !slices.Contains(m.Failed, m.Lie.Breaks)
-	}).Caught
+	return r.count(func(m Mutant) bool { return name == "" || m.Lie.Breaks == name })
 }
 
 // Lie counts the mutants of one lie.
@@ -98,28 +95,42 @@ func (r *Report) Unproven() []string {
 // Table renders the report in Markdown.
 func (r *Report) Table() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "| guarantee | lies | caught / tried | of these by a declared neighbour only | caught by another only | survived | equivalent |\n|---|---|---|---|---|---|---|\n")
-	var all Count
+	fmt.Fprintf(&b, "| guarantee | lies | tried | caught by itself | by a declared equal | by another | survived | equivalent |\n|---|---|---|---|---|---|---|---|\n")
+	row := func(name string, kinds int, c Count) {
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d | %d |\n", name, kinds, c.Tried(), c.Caught, c.Equal, c.ByAnother, c.Survived, c.Equivalent)
+	}
+	kinds := 0
 	for _, g := range Guarantees() {
-		c := r.Guarantee(g)
-		all = Count{all.Caught + c.Caught, all.ByAnother + c.ByAnother, all.Survived + c.Survived, all.Equivalent + c.Equivalent}
-		fmt.Fprintf(&b, "| %s | %d | %d / %d | %d | %d | %d | %d |\n", g, r.Kinds(g), c.Caught, c.Tried(), r.Neighbour(g), c.ByAnother, c.Survived, c.Equivalent)
+		kinds += r.Kinds(g)
+		row(g, r.Kinds(g), r.Guarantee(g))
 	}
-	fmt.Fprintf(&b, "| all | | %d / %d | %d | %d | %d | %d |\n\n", all.Caught, all.Tried(), r.Neighbour(""), all.ByAnother, all.Survived, all.Equivalent)
-	fmt.Fprintf(&b, "False alarms: %d over %d histories without a lie.\n", len(r.FalseAlarms), r.Clean)
-	for _, lie := range Catalogue() {
-		c := r.Lie(lie)
-		if c.Survived+c.ByAnother == 0 {
-			continue
-		}
-		fmt.Fprintf(&b, "\nSurvivor: %s, %s: %d of %d survived, %d caught by another only.", lie.Breaks, lie.Name, c.Survived, c.Tried(), c.ByAnother)
-		if lie.Missed != "" {
-			fmt.Fprintf(&b, " Known: %s.", lie.Missed)
-		}
-		fmt.Fprintln(&b)
-	}
-	for _, name := range r.Unproven() {
-		fmt.Fprintf(&b, "\nUnproven: %s.\n", name)
+	row("all", kinds, r.Guarantee(""))
+	fmt.Fprintf(&b, "\nFalse alarms: %d over %d histories without a lie.\n", len(r.FalseAlarms), r.Clean)
+	t := r.Tally()
+	for _, line := range slices.Concat(t.Equals, t.Survivors, t.Unproven) {
+		fmt.Fprintf(&b, "\n%s.\n", line)
 	}
 	return b.String()
+}
+
+// Tally is what the README tells of the report.
+func (r *Report) Tally() tally.Part {
+	p := tally.Part{Clean: r.Clean, CleanOf: "histories of a generated store", FalseAlarms: len(r.FalseAlarms)}
+	for _, g := range Guarantees() {
+		c := r.Guarantee(g)
+		p.Rows = append(p.Rows, tally.Row{Area: checkers.AreaStore, Guarantee: g, Caught: c.Caught, Equal: c.Equal, Tried: c.Tried()})
+	}
+	for _, lie := range Catalogue() {
+		c := r.Lie(lie)
+		if c.Equal > 0 {
+			p.Equals = append(p.Equals, tally.ByEqual(lie.Breaks, lie.Name, c.Equal, c.Tried(), lie.Also, lie.Because))
+		}
+		if c.Survived+c.ByAnother > 0 {
+			p.Survivors = append(p.Survivors, tally.Survivor(lie.Breaks, lie.Name, c.Survived, c.ByAnother, c.Tried(), lie.Missed))
+		}
+	}
+	for _, name := range r.Unproven() {
+		p.Unproven = append(p.Unproven, "Unproven: "+name)
+	}
+	return p
 }

@@ -85,6 +85,7 @@ type Fate string
 // The fates of mutants.
 const (
 	Caught     Fate = "caught"     // by the guarantee that was broken
+	Equal      Fate = "by equal"   // by one that the lie declares to break as surely
 	ByAnother  Fate = "by another" // by other guarantees only
 	Survived   Fate = "survived"
 	Equivalent Fate = "equivalent" // the model accepts the history
@@ -166,13 +167,13 @@ func tell(lie Lie, base storetest.History, history, seed uint64) (Mutant, bool) 
 	if m.Fate == Equivalent {
 		return m, true
 	}
-	for _, g := range m.Failed {
-		switch {
-		case g == lie.Breaks || slices.Contains(lie.Also, g):
-			m.Fate = Caught
-		case m.Fate == Survived:
-			m.Fate = ByAnother
-		}
+	switch {
+	case slices.Contains(m.Failed, lie.Breaks):
+		m.Fate = Caught
+	case slices.ContainsFunc(m.Failed, func(g string) bool { return slices.Contains(lie.Also, g) }):
+		m.Fate = Equal
+	case len(m.Failed) > 0:
+		m.Fate = ByAnother
 	}
 	return m, true
 }

@@ -19,7 +19,7 @@ func Guarantees() []string {
 }
 
 // half says which checker judges a guarantee: a mutant is shown to that one
-// only, because a kill has to come from the guarantee or from a neighbour.
+// only, because a kill has to come from the guarantee or from an equal.
 func half(guarantee string) string {
 	for _, h := range []struct {
 		name string

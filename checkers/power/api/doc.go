@@ -25,8 +25,9 @@
 // added to its version table, whole and right, before the lie: revisions are
 // doubled to make room for it.
 //
-// A mutant is caught if the guarantee fails that it breaks. Where a lie breaks
-// two as surely, the catalogue names the other one and says why. Each mutant is
+// A mutant is caught if the guarantee fails that it breaks. Where what a lie does
+// breaks another one as surely and may show by that alone, the catalogue names that
+// equal and says why, and what equals catch is counted apart. Each mutant is
 // shown, whole, to the one checker that judges its guarantee. Lies that the
 // checkers are known to miss are marked as such, count as escaped and are
 // printed.

@@ -10,20 +10,17 @@ import (
 // they are refused with reason.
 func initialLies() []Lie {
 	numbered := func(c *history.APICall) bool { _, ok := number(c.ResourceVersion); return ok }
-	ended, unfolded := []string{"InitialEventsEnd"}, "what came before the bookmark does not fold to the state at its revision"
 	return []Lie{
-		{Name: "an object is missing", Breaks: "InitialState", tell: inInitial(dropInitial), Also: ended, Because: unfolded},
-		{Name: "an object is shown as it was before", Breaks: "InitialState", tell: inInitial(ageInitial), Also: ended, Because: unfolded},
-		{Name: "an object has the content of an older version", Breaks: "InitialState", tell: inInitial(mixInitial), Also: ended, Because: unfolded},
-		{Name: "an object that was deleted is shown", Breaks: "InitialState", tell: inInitial(ghostInitial), Also: ended, Because: unfolded},
-		{Name: "the state is older than the newest, with all events since", Breaks: "InitialState", tell: staleInitial,
-			Also: ended, Because: "the bookmark names that older revision"},
+		{Name: "an object is missing", Breaks: "InitialState", tell: inInitial(dropInitial)},
+		{Name: "an object is shown as it was before", Breaks: "InitialState", tell: inInitial(ageInitial)},
+		{Name: "an object has the content of an older version", Breaks: "InitialState", tell: inInitial(mixInitial)},
+		{Name: "an object that was deleted is shown", Breaks: "InitialState", tell: inInitial(ghostInitial)},
+		{Name: "the state is older than the newest, with all events since", Breaks: "InitialState", tell: staleInitial},
 
-		{Name: "the end comes before the last object", Breaks: "InitialEventsEnd", tell: earlyEnd,
-			Also: []string{"InitialState"}, Because: "the state before the bookmark lacks the object"},
+		{Name: "the end comes before the last object", Breaks: "InitialEventsEnd", tell: earlyEnd},
+		{Name: "the end names a later revision than that of the state", Breaks: "InitialEventsEnd", tell: olderState},
 		{Name: "the end names a revision before what was asked for", Breaks: "InitialEventsEnd", tell: lowEnd},
-		{Name: "the end names a revision whose events are still to come", Breaks: "InitialEventsEnd", tell: aheadEnd,
-			Also: []string{"BookmarkNotAhead"}, Because: "it is a bookmark that leads"},
+		{Name: "the end names a revision whose events are still to come", Breaks: "InitialEventsEnd", tell: aheadEnd},
 
 		{Name: "a bookmark has the revision of the next event", Breaks: "BookmarkNotAhead", tell: bookmark(1)},
 		{Name: "a bookmark has the revision of an event some later", Breaks: "BookmarkNotAhead", tell: bookmark(4)},
@@ -36,8 +33,7 @@ func initialLies() []Lie {
 			tell: errs(func(c *history.APICall) bool { return c.ResourceVersion == "0" }, 410, "Expired", false)},
 		{Name: "a watch from the future is too old", Breaks: "WatchExpiredHonest", tell: errs(numbered, 410, "Expired", true)},
 
-		{Name: "initial events of a revision that does not exist come", Breaks: "WatchTooNewHonest", tell: initialFromFuture,
-			Also: []string{"InitialEventsEnd", "InitialState"}, Because: "the state is older than what was asked for"},
+		{Name: "initial events of a revision that does not exist come", Breaks: "WatchTooNewHonest", tell: initialFromFuture},
 		{Name: "a plain watch from the future is refused", Breaks: "WatchTooNewHonest", tell: errs(plain, 504, "Timeout", true)},
 		{Name: "a plain watch from the past is too new", Breaks: "WatchTooNewHonest", tell: errs(plain, 504, "Timeout", false)},
 	}
@@ -56,6 +52,9 @@ func initials(ms []*history.APIWatch) []int {
 	return at
 }
 
+// inInitial tells a lie among the initial events that leaves no state which the
+// watch may begin with. Where what is left is an older state and that is as good,
+// the lie is one of what the end names: see olderState.
 func inInitial(lie func(t *teller, c *history.APICall, ms []*history.APIWatch, i int) []*history.APIWatch) func(*teller) bool {
 	return func(t *teller) bool {
 		c, ms, ok := t.stream(func(c *history.APICall, ms []*history.APIWatch) bool { return !plain(c) && len(initials(ms)) > 0 })
@@ -64,10 +63,10 @@ func inInitial(lie func(t *teller, c *history.APICall, ms []*history.APIWatch, i
 		}
 		at := initials(ms)
 		for _, k := range t.rng.Perm(len(at)) {
-			i := at[k]
-			ms[i] = copyOf(ms[i])
-			if lied := lie(t, c, ms, i); lied != nil {
-				t.restream(c, lied)
+			told := slices.Clone(ms)
+			told[at[k]] = copyOf(told[at[k]])
+			if told = lie(t, c, told, at[k]); told != nil && !t.f.begins(t.b.Window, c, told) {
+				t.restream(c, told)
 				return true
 			}
 		}
@@ -162,6 +161,30 @@ func staleInitial(t *teller) bool {
 		}
 	}
 	t.restream(c, append(lied, ms[end+1:]...))
+	return true
+}
+
+// olderState begins a watch from any state with one that is some changes older
+// than the end of its initial events says.
+func olderState(t *teller) bool {
+	before := func(c *history.APICall, end int64) []event {
+		return slices.DeleteFunc(t.f.owed(c), func(e event) bool { return e.object.Version > end })
+	}
+	c, ms, i, ok := t.ended(func(c *history.APICall, ms []*history.APIWatch, end int) bool {
+		return c.ResourceVersion == "0" && len(initials(ms)) > 0 && len(before(c, ms[end].Object.Version)) > 1
+	})
+	if !ok {
+		return false
+	}
+	since := before(c, ms[i].Object.Version)
+	first := initials(ms)[0]
+	told := slices.Clone(ms[:first])
+	for _, o := range t.f.state(c, since[len(since)-int(t.upTo(min(5, len(since)-1)))].object.Version-1) {
+		m := copyOf(ms[first])
+		m.Object = o
+		told = append(told, m)
+	}
+	t.restream(c, append(told, ms[i:]...))
 	return true
 }
 

@@ -11,14 +11,12 @@ import (
 // writeLies are about what writes were answered.
 func writeLies() []Lie {
 	verb := func(v string) pick { return func(c *history.APICall) bool { return c.Verb == v } }
-	all := func(*history.APICall) bool { return true }
+	changes := func(c *history.APICall) bool { return c.Verb == "update" || c.Verb == "patch" }
 	return []Lie{
 		{Name: "an update of the newest version is refused", Breaks: "ConflictHonest", tell: needless(verb("update"))},
 		{Name: "a patch of the newest version is refused", Breaks: "ConflictHonest", tell: needless(verb("patch"))},
-		{Name: "a deletion of the newest version is refused", Breaks: "ConflictHonest", tell: needless(verb("delete")),
-			Also: []string{"PreconditionHonest"}, Because: "what a deletion needs are preconditions"},
-		{Name: "a dry run of the newest version is refused", Breaks: "ConflictHonest", tell: dryRefused(all, conflict),
-			Also: []string{"PreconditionHonest"}, Because: "what a deletion needs are preconditions"},
+		{Name: "a dry run of the newest version is refused", Breaks: "ConflictHonest", tell: dryRefused(changes, conflict)},
+		{Name: "a write that needs an old version succeeds", Breaks: "ConflictHonest", tell: overwrites},
 
 		{Name: "a name that never was exists already", Breaks: "ExistsHonest", tell: existsElsewhere(false)},
 		{Name: "a name that was deleted exists already", Breaks: "ExistsHonest", tell: existsElsewhere(true)},
@@ -36,6 +34,7 @@ func writeLies() []Lie {
 		{Name: "a deletion with an old version succeeds", Breaks: "PreconditionHonest", tell: preconditioned(oldVersion)},
 		{Name: "a deletion with the uid of an earlier life succeeds", Breaks: "PreconditionHonest", tell: preconditioned(earlierUID)},
 		{Name: "a deletion whose preconditions failed succeeds", Breaks: "PreconditionHonest", tell: unrefused},
+		{Name: "a deletion of the newest version is refused", Breaks: "PreconditionHonest", tell: needless(verb("delete"))},
 
 		{Name: "a create was a dry run", Breaks: "DryRunInert", tell: wasDry(verb("create"))},
 		{Name: "an update was a dry run", Breaks: "DryRunInert", tell: wasDry(verb("update"))},
@@ -48,12 +47,11 @@ func writeLies() []Lie {
 		{Name: "illegal options get a list", Breaks: "ErrorHonest", tell: illegalAs(200, "")},
 
 		{Name: "a write shows the content of the version before", Breaks: "NoLostUpdate", tell: formerContent},
-		{Name: "a write is answered with an older version than one before", Breaks: "RVMonotonic", tell: olderAnswer,
-			Also: []string{"NoLostUpdate"}, Because: "what it set is not in the version that it answers with"},
-		{Name: "a write is answered with the version that it replaced", Breaks: "RVMonotonic", tell: replacedAnswer,
-			Also: []string{"NoLostUpdate"}, Because: "that version does not hold what it set"},
-		{Name: "a new life begins with a version of the old one", Breaks: "RVMonotonic", tell: rebornOld,
-			Also: []string{"NoLostUpdate"}, Because: "the version that it answers with is not the one it made"},
+		{Name: "a write is answered with the version that it replaced", Breaks: "NoLostUpdate", tell: replacedAnswer},
+		{Name: "a write is answered with an older version than one before", Breaks: "RVMonotonic", tell: olderAnswer},
+		{Name: "a new life begins with a version of the old one", Breaks: "RVMonotonic", tell: rebornOld},
+		{Name: "a write is answered with an old version of another object", Breaks: "RVMonotonic", tell: foreignVersion},
+		{Name: "a write is answered with a version from after its return", Breaks: "RVMonotonic", tell: versionToCome},
 	}
 }
 
@@ -371,6 +369,52 @@ func rebornOld(t *teller) bool {
 	if ok {
 		v, _ := draw(t, old(c), func(*history.Version) bool { return true })
 		c.Object.Version = v.Revision
+	}
+	return ok
+}
+
+// overwrites lets a write have needed a version that had been replaced before it
+// was called.
+func overwrites(t *teller) bool {
+	older := func(c *history.APICall) []*history.Version { return t.older(c, t.f.objects[called(c)]) }
+	c, ok := t.answered(func(c *history.APICall) bool { return c.Verb != "create" && !c.Object.Deleting && len(older(c)) > 0 })
+	if ok {
+		v, _ := draw(t, older(c), func(*history.Version) bool { return true })
+		c.NeedVersion = fmt.Sprint(v.Revision)
+	}
+	return ok
+}
+
+// foreignVersion answers a write with a revision at which another object was
+// written, before the call and after the object had come to be.
+func foreignVersion(t *teller) bool {
+	old := func(c *history.APICall) []*history.Version {
+		began := t.f.objects[called(c)]
+		lo := t.b.Window.Lo(c.Called)
+		return slices.DeleteFunc(slices.Clone(t.b.Versions), func(v *history.Version) bool {
+			return len(began) == 0 || v.Revision <= began[0].Revision || v.Revision >= lo || nameMust(v) == called(c)
+		})
+	}
+	c, ok := t.answered(func(c *history.APICall) bool { return !c.Object.Deleting && len(old(c)) > 0 })
+	if ok {
+		v, _ := draw(t, old(c), func(*history.Version) bool { return true })
+		c.Object.Version = v.Revision
+	}
+	return ok
+}
+
+// versionToCome answers a write with a version that was made after its return.
+func versionToCome(t *teller) bool {
+	later := func(c *history.APICall) *history.Version {
+		v := t.f.after(called(c), t.b.Window.Hi(c.Returned))
+		if v == nil || v.Delete || v.UID != c.Object.UID {
+			return nil
+		}
+		return v
+	}
+	c, ok := t.answered(func(c *history.APICall) bool { return !c.Object.Deleting && later(c) != nil })
+	if ok {
+		c.Object = show(later(c))
 	}
 	return ok
 }

@@ -86,6 +86,21 @@ func (f *facts) watchWrong(w *window.Window, c *history.APICall, ms []*history.A
 	return why
 }
 
+// begins says that what comes before the end of initial events is a state that
+// the watch may begin with, or such a state and changes that follow it.
+func (f *facts) begins(w *window.Window, c *history.APICall, ms []*history.APIWatch) bool {
+	owed := f.owed(c)
+	ms = ms[:slices.IndexFunc(ms, func(m *history.APIWatch) bool { return m.InitialEnd })]
+	for _, k := range splits(ms) {
+		for _, rev := range statesThat(owed, ms[:k]) {
+			if rev.to >= required(w, c) && f.follows(w, c, owed, rev.from, ms[k:]) == "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // required is the revision that the initial state must have reached.
 func required(w *window.Window, c *history.APICall) int64 {
 	if n, ok := number(c.ResourceVersion); ok {

@@ -41,7 +41,9 @@ func (f *facts) callWrong(w *window.Window, calls []*history.APICall, c *history
 	}
 	switch n := called(c); {
 	case c.Reason == "Conflict" && c.Cause == "" && (c.Subresource == "" || c.Subresource == "status") && (c.NeedUID != "" || c.NeedVersion != ""):
-		if f.sometimes(w, c, func(v *history.Version) bool { return !meets(c, v) }) {
+		if f.sometimes(w, c, func(v *history.Version) bool {
+			return !meets(c, v) || c.Verb == "delete" && c.NeedVersion != "" && collected(v)
+		}) {
 			return ""
 		}
 		return "what was needed was so all the time"
@@ -60,12 +62,27 @@ func (f *facts) callWrong(w *window.Window, calls []*history.APICall, c *history
 			return ""
 		}
 		return "it was deleted though what was needed was never so"
+	case needing(c) && success(c) && len(f.objects[n]) > 0 && !f.sometimes(w, c, func(v *history.Version) bool { return meets(c, v) }):
+		return "it was done though what was needed was never so"
 	case success(c) && c.DryRun:
 		return f.dryRunWrong(w, calls, c)
 	case success(c) && c.Declared && c.Object.UID != "" && c.Subresource == "" && c.Verb != "delete":
 		return f.answerWrong(w, calls, c)
 	}
 	return ""
+}
+
+// collected says that an object waits for the garbage collector alone. A deletion
+// that names its version is refused then for good (docs/findings/0006).
+func collected(v *history.Version) bool {
+	others := slices.DeleteFunc(slices.Clone(v.Finalizers), func(f string) bool { return f == "orphan" || f == "foregroundDeletion" })
+	return len(v.Finalizers) > 0 && len(others) == 0
+}
+
+// needing says that a write needs a version of the object.
+func needing(c *history.APICall) bool {
+	_, numbered := number(c.NeedVersion)
+	return (c.Verb == "update" || c.Verb == "patch") && (c.Subresource == "" || c.Subresource == "status") && numbered
 }
 
 // sometimes says that a predicate holds at one of the revisions that the store
@@ -137,6 +154,9 @@ func (f *facts) answerWrong(w *window.Window, calls []*history.APICall, c *histo
 			o.Subresource == "" && o.Object.Version > c.Object.Version {
 			return fmt.Sprintf("version %d was answered before %d was called", o.Object.Version, c.Object.Version)
 		}
+	}
+	if hi := w.Hi(c.Returned); c.Object.Version > hi {
+		return fmt.Sprintf("version %d was answered when the store was at %d at most", c.Object.Version, hi)
 	}
 	i := slices.IndexFunc(f.objects[n], func(v *history.Version) bool { return v.Revision == c.Object.Version && !v.Delete })
 	if i < 0 {

@@ -114,7 +114,7 @@ func TestCatalogue(t *testing.T) {
 		}
 		names[lie.Breaks+lie.Name] = true
 		if (len(lie.Also) > 0) != (lie.Because != "") || slices.Contains(lie.Also, lie.Breaks) {
-			t.Errorf("%s, %s: neighbours without a reason, or itself", lie.Breaks, lie.Name)
+			t.Errorf("%s, %s: equals without a reason, or itself", lie.Breaks, lie.Name)
 		}
 	}
 	for g, n := range kinds {

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/power/tally"
 )
 
 // Report is what a run came to.
@@ -19,18 +22,18 @@ type Report struct {
 
 // Count is how mutants fared.
 type Count struct {
-	Caught, Neighbour, ByAnother, Escaped, Acquitted int
+	Caught, Equal, ByAnother, Escaped, Acquitted int
 }
 
 // Tried is the number of mutants that count.
-func (c Count) Tried() int { return c.Caught + c.Neighbour + c.ByAnother + c.Escaped }
+func (c Count) Tried() int { return c.Caught + c.Equal + c.ByAnother + c.Escaped }
 
 func (c *Count) add(f Fate) {
 	switch f {
 	case Caught:
 		c.Caught++
-	case Neighbour:
-		c.Neighbour++
+	case Equal:
+		c.Equal++
 	case ByAnother:
 		c.ByAnother++
 	case Escaped:
@@ -75,9 +78,9 @@ func (r *Report) Kinds(guarantee string) int {
 // Table renders the report in Markdown.
 func (r *Report) Table() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "| guarantee | lies | counted | caught by itself | by a declared neighbour | by another | escaped | acquitted |\n|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(&b, "| guarantee | lies | counted | caught by itself | by a declared equal | by another | escaped | acquitted |\n|---|---|---|---|---|---|---|---|\n")
 	row := func(name string, kinds int, c Count) {
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d | %d |\n", name, kinds, c.Tried(), c.Caught, c.Neighbour, c.ByAnother, c.Escaped, c.Acquitted)
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d | %d |\n", name, kinds, c.Tried(), c.Caught, c.Equal, c.ByAnother, c.Escaped, c.Acquitted)
 	}
 	kinds := 0
 	for _, g := range Guarantees() {
@@ -91,26 +94,41 @@ func (r *Report) Table() string {
 }
 
 // details names the lies that were not always caught by themselves, those that
-// the model acquitted somewhere, and those that were told nowhere.
+// were told nowhere, and those that the model acquitted somewhere.
 func (r *Report) details(b *strings.Builder) {
+	t := r.Tally()
+	for _, line := range slices.Concat(t.Equals, t.Survivors, t.Unproven) {
+		fmt.Fprintf(b, "\n%s.\n", line)
+	}
 	for _, lie := range Catalogue() {
-		c := r.Lie(lie)
-		if c.Escaped+c.ByAnother > 0 {
-			fmt.Fprintf(b, "\nEscaped: %s, %s: %d of %d escaped, %d were caught by another only.", lie.Breaks, lie.Name, c.Escaped, c.Tried(), c.ByAnother)
-			if lie.Missed != "" {
-				fmt.Fprintf(b, " Known: %s.", lie.Missed)
-			}
-			fmt.Fprintln(b)
-		}
-		if c.Neighbour > 0 {
-			fmt.Fprintf(b, "\nBy a neighbour: %s, %s: %d of %d by %s, because %s.\n",
-				lie.Breaks, lie.Name, c.Neighbour, c.Tried(), strings.Join(lie.Also, " or "), lie.Because)
-		}
-		if c.Acquitted > 0 {
+		if c := r.Lie(lie); c.Acquitted > 0 {
 			fmt.Fprintf(b, "\nAcquitted: %s, %s: %d times.\n", lie.Breaks, lie.Name, c.Acquitted)
 		}
+	}
+}
+
+// Tally is what the README tells of the report.
+func (r *Report) Tally() tally.Part {
+	p := tally.Part{Clean: r.Bases, CleanOf: "recorded runs, judged without floors", FalseAlarms: len(r.FalseAlarms)}
+	for _, g := range Guarantees() {
+		c := r.Guarantee(g)
+		area := checkers.AreaAPI
+		if half(g) == "cluster" {
+			area = checkers.AreaCluster
+		}
+		p.Rows = append(p.Rows, tally.Row{Area: area, Guarantee: g, Caught: c.Caught, Equal: c.Equal, Tried: c.Tried()})
+	}
+	for _, lie := range Catalogue() {
+		c := r.Lie(lie)
+		if c.Equal > 0 {
+			p.Equals = append(p.Equals, tally.ByEqual(lie.Breaks, lie.Name, c.Equal, c.Tried(), lie.Also, lie.Because))
+		}
+		if c.Escaped+c.ByAnother > 0 {
+			p.Survivors = append(p.Survivors, tally.Survivor(lie.Breaks, lie.Name, c.Escaped, c.ByAnother, c.Tried(), lie.Missed))
+		}
 		if c.Tried() == 0 {
-			fmt.Fprintf(b, "\nUnproven: %s, %s (acquitted %d times).\n", lie.Breaks, lie.Name, c.Acquitted)
+			p.Unproven = append(p.Unproven, fmt.Sprintf("Unproven: %s, %s (acquitted %d times)", lie.Breaks, lie.Name, c.Acquitted))
 		}
 	}
+	return p
 }

@@ -17,9 +17,9 @@ type Fate string
 
 // The fates of mutants.
 const (
-	Caught    Fate = "caught"       // by the guarantee that was broken
-	Neighbour Fate = "by neighbour" // by a guarantee that the lie declares to break, too
-	ByAnother Fate = "by another"   // by other guarantees only
+	Caught    Fate = "caught"     // by the guarantee that was broken
+	Equal     Fate = "by equal"   // by one that the lie declares to break as surely
+	ByAnother Fate = "by another" // by other guarantees only
 	Escaped   Fate = "escaped"
 	Acquitted Fate = "acquitted" // the model accepts the history
 )
@@ -122,7 +122,7 @@ func tell(lie Lie, b *Base, tab *versions.Table, seed uint64) (Mutant, bool) {
 	case slices.Contains(m.Failed, lie.Breaks):
 		m.Fate = Caught
 	case slices.ContainsFunc(m.Failed, func(g string) bool { return slices.Contains(lie.Also, g) }):
-		m.Fate = Neighbour
+		m.Fate = Equal
 	case len(m.Failed) > 0:
 		m.Fate = ByAnother
 	}

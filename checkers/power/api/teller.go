@@ -12,8 +12,9 @@ import (
 type Lie struct {
 	Name   string
 	Breaks string // the guarantee that it breaks
-	// Also are guarantees that the lie breaks as surely, so that a kill by one
-	// of them counts. Because says why.
+	// Also are guarantees that what the lie does breaks as surely and that may be
+	// all that a history shows of it: a kill by one of them counts, and is told
+	// apart. Because says why.
 	Also    []string
 	Because string
 	// Missed says why the checkers are known not to see the lie: a finding about
