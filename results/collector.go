@@ -41,9 +41,11 @@ func NewCollector(sampler *Sampler, leaseDuration time.Duration) *Collector {
 // is called before the first phase.
 func (c *Collector) WithOperators() { c.Operators = NewOperators(betweenPhases) }
 
-func (c *Collector) startPhase(name string) {
-	c.Recorder.StartPhase(name)
-	c.Pods.StartPhase(name)
+// startPhase moves all parts on. Those that judge windows do so at the same moment,
+// so that they have the same windows.
+func (c *Collector) startPhase(name string, now history.Time) {
+	c.Recorder.startPhase(name, now)
+	c.Pods.startPhase(name, now)
 	c.Leases.StartPhase(name)
 	c.Sampler.StartPhase(name)
 	if c.Operators != nil {
@@ -55,9 +57,13 @@ func (c *Collector) startPhase(name string) {
 // if there are none.
 func (c *Collector) Begin(name string, scrapes map[string]*Scrape) {
 	c.Servers.Begin(scrapes)
-	c.begun = history.Now()
+	c.begin(name, history.Now())
+}
+
+func (c *Collector) begin(name string, now history.Time) {
+	c.begun = now
 	c.phase = &Phase{Name: name, Started: c.begun.Wall(), Begun: c.begun}
-	c.startPhase(name)
+	c.startPhase(name, c.begun)
 }
 
 // Elapsed is how long the current phase has lasted, 0 between phases.
@@ -68,24 +74,27 @@ func (c *Collector) Elapsed() time.Duration {
 	return history.Since(c.begun)
 }
 
-// Mark ends a five-minute window for the servers' histograms.
+// Mark ends a step of the windows for the servers' histograms; it is to be called
+// every MarkInterval.
 func (c *Collector) Mark(scrapes map[string]*Scrape) {
 	c.Servers.Mark(Seconds(c.Elapsed()), scrapes)
 }
 
 // End ends the phase that Begin began and judges it. scrapes are those of its
-// end; nil if there are none, as after a crash: the servers' figures are then
-// missing. The caller adds what only it knows, such as the pace. Without a
+// end; nil if there are none, as after a crash: the servers' figures then end with
+// the last Mark. The caller adds what only it knows, such as the pace. Without a
 // Begin it returns an empty phase.
-func (c *Collector) End(scrapes map[string]*Scrape) Phase {
+func (c *Collector) End(scrapes map[string]*Scrape) Phase { return c.end(history.Now(), scrapes) }
+
+func (c *Collector) end(now history.Time, scrapes map[string]*Scrape) Phase {
 	if c.phase == nil {
 		return Phase{}
 	}
 	p := *c.phase
-	p.Duration = Seconds(c.Elapsed())
-	c.Leases.Overdue(history.Now())
+	p.Duration = Seconds(now.Sub(c.begun))
+	c.Leases.Overdue(now)
 	c.phase = nil
-	c.startPhase(betweenPhases)
+	c.startPhase(betweenPhases, now)
 	p.Pods = c.Pods.Phase(p.Name)
 	p.API = c.Recorder.Phase(p.Name)
 	p.Leases = c.Leases.Phase(p.Name)
@@ -96,5 +105,6 @@ func (c *Collector) End(scrapes map[string]*Scrape) Phase {
 	p.Servers = c.Servers.End(p.Duration, scrapes)
 	p.ChurnPerSecond = p.churn()
 	p.SLOs = EvaluateSLOs(&p)
+	p.Windows = c.windows(&p)
 	return p
 }

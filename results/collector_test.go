@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/planecheck/planecheck/checkers/history"
 )
 
@@ -46,8 +48,11 @@ func TestCollectorMovesEverythingTogether(t *testing.T) {
 	if got := p.Usage[HarnessName].CPUSeconds; got != 4 {
 		t.Errorf("CPU = %v s, want 4", got)
 	}
-	if got := p.Servers.Calls[0]; got.Full.Count != 20 || got.Windows != 2 || got.Violations != 1 {
+	if got := p.Servers.Calls[0]; got.Full.Count != 20 || got.Windows != 1 || got.Violations != 1 {
 		t.Errorf("servers = %+v", got)
+	}
+	if diff := cmp.Diff([]SLOWindow{{Length: p.Duration, Running: 1, Missed: []string{"mutating calls (everybody's, bucketed)"}}}, p.Windows); diff != "" {
+		t.Errorf("windows (-want +got):\n%s", diff)
 	}
 	if p.ChurnPerSecond <= 0 || SLOsMet(p.SLOs) != Fail {
 		t.Errorf("churn %v, SLOs %+v", p.ChurnPerSecond, p.SLOs)

@@ -7,9 +7,8 @@ import (
 )
 
 // Delta returns what happened between two scrapes of the same servers, summed
-// over them. A server that started in between counts from zero; what a server
-// did that is missing in after, because it died, is lost. Gauges are those of
-// after.
+// over them. A server that is not in before, or that started in between, counts
+// from zero; one that is missing in after is left out. Gauges are those of after.
 func Delta(before, after map[string]*Scrape) *Scrape {
 	sum := newScrape()
 	for name, b := range after {

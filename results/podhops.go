@@ -142,6 +142,8 @@ func (p *PodLife) count(was, now pod, e podEvent) {
 	}
 	if was.running == 0 && now.running != 0 {
 		p.running.Add(1)
+		for !p.current.Load().ran(now.running) {
+		}
 	}
 	if was.seen == 0 && now.seen != 0 {
 		p.seen.Add(1)

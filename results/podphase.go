@@ -1,6 +1,7 @@
 package results
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -42,14 +43,16 @@ type podPhase struct {
 	ended   bool
 	hops    [hopCount]*histogram
 	startup sloWindows
+	running []int64    // pods that became Running, by step of the windows
 	figures PodFigures // once ended
 }
 
 // StartPhase ends the current phase and begins the next.
-func (p *PodLife) StartPhase(name string) {
+func (p *PodLife) StartPhase(name string) { p.startPhase(name, history.Now()) }
+
+func (p *PodLife) startPhase(name string, now history.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := history.Now()
 	counts := p.Counts()
 	next := &podPhase{name: name, before: counts}
 	next.startup = sloWindows{threshold: StartupThreshold, start: now}
@@ -67,19 +70,50 @@ func (p *PodLife) StartPhase(name string) {
 // Phase returns the figures of the last ended phase of that name. An unknown
 // name gives empty figures.
 func (p *PodLife) Phase(name string) PodFigures {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i := len(p.phases) - 1; i >= 0; i-- {
-		x := p.phases[i]
-		x.mu.Lock()
-		found := x.ended && x.name == name
-		figures := x.figures
-		x.mu.Unlock()
-		if found {
-			return figures
-		}
+	if x := p.ended(name); x != nil {
+		return x.figures
 	}
 	return PodFigures{}
+}
+
+// ended is the last ended phase of that name, which does not change any more; nil:
+// there is none.
+func (p *PodLife) ended(name string) *podPhase {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, x := range slices.Backward(p.phases) {
+		x.mu.Lock()
+		found := x.ended && x.name == name
+		x.mu.Unlock()
+		if found {
+			return x
+		}
+	}
+	return nil
+}
+
+// windows are, for the last ended phase of that name, the pods that became Running
+// in each step and the windows in which they did so too slowly.
+func (p *PodLife) windows(name string) (running []int64, missed []steps) {
+	if x := p.ended(name); x != nil {
+		return x.running, x.startup.missed
+	}
+	return nil, nil
+}
+
+// ran counts a pod that became Running; it returns false if the phase is over.
+func (x *podPhase) ran(at history.Time) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.ended {
+		return false
+	}
+	step := max(0, int(at.Sub(x.startup.start)/sloWindowStep))
+	for len(x.running) <= step {
+		x.running = append(x.running, 0)
+	}
+	x.running[step]++
+	return true
 }
 
 // record adds a completed hop; it returns false if the phase is over.
@@ -106,7 +140,7 @@ func (x *podPhase) finish(at history.Time, counts PodCounts, writes []WriteFigur
 		Writes: writes,
 		Startup: StartupFigures{
 			Latency: x.hops[hopStartup].latency(),
-			Windows: x.startup.judged, Violations: x.startup.missed, Worst: x.startup.worst,
+			Windows: x.startup.judged, Violations: len(x.startup.missed), Worst: x.startup.worst,
 		},
 	}
 	for h, hist := range x.hops {

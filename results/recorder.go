@@ -41,10 +41,11 @@ func NewRecorder(phase string) *Recorder {
 
 // StartPhase ends the current phase and begins the next. Requests count in the
 // phase in which they return.
-func (r *Recorder) StartPhase(name string) {
+func (r *Recorder) StartPhase(name string) { r.startPhase(name, history.Now()) }
+
+func (r *Recorder) startPhase(name string, now history.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := history.Now()
 	next := newAPIPhase(name, now)
 	r.phases = append(r.phases, next)
 	if old := r.current.Swap(next); old != nil {

@@ -2,6 +2,7 @@ package results
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/planecheck/planecheck/checkers/history"
@@ -77,6 +78,31 @@ func (r *Recorder) Phase(name string) APIFigures {
 	return APIFigures{}
 }
 
+// missed returns the windows of the last phase of that name in which calls of ours
+// were too slow, by the SLO; final once the next phase has begun.
+func (r *Recorder) missed(name string) map[string][]steps {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	missed := map[string][]steps{}
+	for _, p := range slices.Backward(r.phases) {
+		if p.name != name {
+			continue
+		}
+		p.mu.RLock()
+		defer p.mu.RUnlock()
+		for call, s := range p.slis {
+			s.mu.Lock()
+			if len(s.windows.missed) > 0 {
+				slo := sloOf(call).title(SourceOurs)
+				missed[slo] = append(missed[slo], s.windows.missed...)
+			}
+			s.mu.Unlock()
+		}
+		break
+	}
+	return missed
+}
+
 // Total returns the latency of each kind of request over all phases.
 func (r *Recorder) Total() []CallFigures {
 	r.mu.Lock()
@@ -144,7 +170,7 @@ func (s *sliSeries) figures() CallFigures {
 	defer s.mu.Unlock()
 	return CallFigures{
 		Call: s.call, Latency: s.hist.latency(), Threshold: Seconds(s.windows.threshold),
-		Windows: s.windows.judged, Violations: s.windows.missed, Worst: s.windows.worst,
+		Windows: s.windows.judged, Violations: len(s.windows.missed), Worst: s.windows.worst,
 	}
 }
 

@@ -83,14 +83,18 @@ type Phase struct {
 	// their commit until a client of ours had read their events; nil: not judged.
 	Delivered *Delivery `json:"delivered,omitempty"`
 	SLOs      []SLO     `json:"slos,omitempty"`
+	// Windows are those by which the SLOs were judged; older records have none.
+	Windows []SLOWindow `json:"slo_windows,omitempty"`
 }
 
 // Pace sums up what the pacer did in a phase; each change is an event in the
 // time series.
 type Pace struct {
 	Mode string `json:"mode"` // auto, max, or pods per second
-	// Sustained is the fastest start of pods that was kept for half a minute
-	// while all SLOs were met; 0 if there was no such half minute.
+	// Sustained is the fastest start of pods that was kept for half a minute in
+	// which the pacer saw nothing wrong: start-up and our own calls, over the last
+	// five seconds each, were within their SLOs. No SLO is judged like that, so the
+	// phase may have missed some all the same. 0: there was no such half minute.
 	Sustained float64 `json:"sustained_pods_per_second"`
 	Last      float64 `json:"last_pods_per_second"`
 	Highest   float64 `json:"highest_pods_per_second"`
@@ -203,29 +207,25 @@ func (p *Phase) churn() float64 {
 	return rate
 }
 
-// Throughput is the figure that counts: the pods per second that were started
-// with all SLOs met. In a paced phase that is the sustained pace, otherwise
-// the rate of a whole phase; where says which. If there is none, reason says
-// what stood in the way.
+// Throughput is the figure that counts: the most pods per second that were started,
+// as the mean over a whole window of the SLOs (a phase, or five minutes of it), while
+// every official SLO held in that window; where says which it was. If there is none,
+// reason says what stood in the way. What the pacer reached for half a minute is
+// Pace.Sustained.
 func (r *Run) Throughput() (podsPerSecond float64, where, reason string) {
 	reason = "no phase created pods"
 	for i := range r.Phases {
 		p := &r.Phases[i]
-		rate, ok := p.perSecond(p.Pods.Counts.Running)
-		if !ok || p.Pods.Counts.Running == 0 || p.Pods.Counts.Created == 0 {
+		if p.Pods.Counts.Running == 0 || p.Pods.Counts.Created == 0 || p.Duration <= 0 {
 			continue
 		}
-		met := SLOsMet(p.SLOs)
-		switch {
-		case p.Pace != nil && p.Pace.Sustained > 0:
-			return p.Pace.Sustained, "kept for half a minute in " + p.Name, ""
-		case met == Pass:
-			return rate, "whole of " + p.Name, ""
-		case met == Fail:
-			reason = p.Name + " missed an SLO"
-		default:
-			reason = p.Name + " was not judged"
+		best, why := p.met()
+		switch rate := best.podsPerSecond(); {
+		case rate > podsPerSecond:
+			podsPerSecond, where, reason = rate, best.text(p), ""
+		case podsPerSecond == 0:
+			reason = why
 		}
 	}
-	return 0, "", reason
+	return podsPerSecond, where, reason
 }

@@ -3,6 +3,7 @@ package results
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -72,6 +73,26 @@ type Scrape struct {
 
 func newScrape() *Scrape {
 	return &Scrape{values: map[metricKey]float64{}, histograms: map[metricKey]*buckets{}}
+}
+
+// withoutGauges leaves out what was only true when it was read. What both have is
+// shared: nobody changes a scrape.
+func (s *Scrape) withoutGauges() *Scrape {
+	kept := &Scrape{values: maps.Clone(s.values), histograms: s.histograms, start: s.start}
+	maps.DeleteFunc(kept.values, func(k metricKey, _ float64) bool { return gauges[k.family] })
+	return kept
+}
+
+// slis is the part of the scrape that the SLOs judge.
+func (s *Scrape) slis() *Scrape {
+	kept := newScrape()
+	kept.start = s.start
+	for k, h := range s.histograms {
+		if k.family == sliFamily {
+			kept.histograms[k] = h
+		}
+	}
+	return kept
 }
 
 // buckets is a histogram as Prometheus exposes it.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // ServerFigures are what the API servers and schedulers say of a phase, about
@@ -59,15 +60,31 @@ type Step struct {
 }
 
 // Servers follows the scrapes of a run by phase: one at the beginning of each
-// phase, one every five minutes within it (Mark), one at its end. Without
-// marks the whole phase is the window that the SLOs judge.
+// phase, one every MarkInterval within it (Mark), one at its end. A server that is
+// missing in one of them stands where it was last seen: it may have died, or not
+// have answered in time, and what it did is then counted with the next scrape that
+// has it, and never from when its process started.
 type Servers struct {
 	mu     sync.Mutex
 	first  map[string]*Scrape
-	last   map[string]*Scrape
+	last   map[string]*Scrape // the last good one of each server, of earlier phases too
 	begun  bool
+	began  time.Time
+	marks  []mark // the beginnings of windows that have not ended yet, oldest first
 	worst  map[Call]*windowTally
-	passed Seconds
+	judged []serverWindow
+}
+
+// mark is a scrape between two windows; of it only what the SLOs judge is kept.
+type mark struct {
+	at   Seconds // since the beginning of the phase
+	slis map[string]*Scrape
+}
+
+// serverWindow is a window that was judged, with the SLOs that it missed.
+type serverWindow struct {
+	from, to Seconds
+	missed   []string
 }
 
 type windowTally struct {
@@ -79,42 +96,89 @@ type windowTally struct {
 func (s *Servers) Begin(scrapes map[string]*Scrape) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.first, s.last, s.begun = scrapes, scrapes, true
-	s.worst = map[Call]*windowTally{}
-	s.passed = 0
+	s.began, s.marks = time.Now(), nil
+	s.first = s.keep(scrapes)
+	s.begun = true
+	s.worst, s.judged = map[Call]*windowTally{}, nil
+	s.marks = []mark{{0, slisOf(s.first)}}
 }
 
-// Mark ends a window; at is the time since the beginning of the phase.
-func (s *Servers) Mark(at Seconds, scrapes map[string]*Scrape) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.begun {
-		s.judge(at, scrapes)
+// keep completes the scrapes with the last good ones and returns them all.
+func (s *Servers) keep(scrapes map[string]*Scrape) map[string]*Scrape {
+	all := map[string]*Scrape{}
+	for name, old := range s.last {
+		all[name] = old.withoutGauges()
+	}
+	for name, now := range scrapes {
+		if now == nil {
+			continue
+		}
+		if all[name] == nil && s.begun && now.start < float64(s.began.UnixMilli())/1000 {
+			s.discover(name, now)
+		}
+		all[name] = now
+	}
+	s.last = all
+	return all
+}
+
+// discover has a server that was there before the phase, but could not be read
+// until now, count from now on: nobody knows what it had done by then.
+func (s *Servers) discover(name string, now *Scrape) {
+	s.first[name] = now
+	for _, m := range s.marks {
+		m.slis[name] = now.slis()
 	}
 }
 
-// judge takes the time since the last scrape as one window.
-func (s *Servers) judge(at Seconds, scrapes map[string]*Scrape) {
-	d := Delta(s.last, scrapes)
+func slisOf(scrapes map[string]*Scrape) map[string]*Scrape {
+	slis := map[string]*Scrape{}
+	for name, s := range scrapes {
+		slis[name] = s.slis()
+	}
+	return slis
+}
+
+// Mark ends a step; at is the time since the beginning of the phase. The window of
+// sloSteps that ends with it is judged, if the phase has had so many.
+func (s *Servers) Mark(at Seconds, scrapes map[string]*Scrape) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.begun {
+		return
+	}
+	now := mark{at, slisOf(s.keep(scrapes))}
+	s.marks = append(s.marks, now)
+	if int64(len(s.marks)) <= sloSteps {
+		return
+	}
+	s.marks = s.marks[int64(len(s.marks))-1-sloSteps:]
+	s.judge(s.marks[0], now)
+}
+
+// judge takes the time between two scrapes as one window.
+func (s *Servers) judge(from, to mark) {
+	window := serverWindow{from: from.at, to: to.at}
+	d := Delta(from.slis, to.slis)
 	for k, h := range d.histograms {
-		if k.family != sliFamily {
-			continue
-		}
 		call := serverCall(k)
 		threshold, ok := Threshold(call)
 		if !ok || h.count() < 1 {
 			continue
 		}
 		w := Window{
-			Start: s.passed, Count: int64(h.count()),
+			Start: from.at, Count: int64(h.count()),
 			Slow: h.above(threshold.Seconds()), P99: h.latency().P99,
 		}
 		if s.worst[call] == nil {
 			s.worst[call] = &windowTally{}
 		}
 		s.worst[call].add(w)
+		if w.Violates() {
+			window.missed = append(window.missed, sloOf(call).title(SourceServers))
+		}
 	}
-	s.last, s.passed = scrapes, at
+	s.judged = append(s.judged, window)
 }
 
 func (t *windowTally) add(w Window) {
@@ -127,16 +191,20 @@ func (t *windowTally) add(w Window) {
 	}
 }
 
-// End ends the phase and returns its figures; at is the phase's length.
+// End ends the phase and returns its figures; at is the phase's length. Its last
+// window is the phase, or in a long one what has passed since the step that ended
+// sloWindow ago: the started step is never a window of its own.
 func (s *Servers) End(at Seconds, scrapes map[string]*Scrape) ServerFigures {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.begun {
 		return ServerFigures{}
 	}
-	s.judge(at, scrapes)
+	last := s.keep(scrapes)
+	s.judge(s.marks[0], mark{at, slisOf(last)})
 	s.begun = false
-	f := figuresOf(Delta(s.first, scrapes))
+	f := figuresOf(Delta(s.first, last))
+	s.first, s.marks = nil, nil
 	for i := range f.Calls {
 		c := &f.Calls[i]
 		if t := s.worst[c.Call]; t != nil {
@@ -144,6 +212,13 @@ func (s *Servers) End(at Seconds, scrapes map[string]*Scrape) ServerFigures {
 		}
 	}
 	return f
+}
+
+// windows are those of the last phase that has ended.
+func (s *Servers) windows() []serverWindow {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.judged
 }
 
 const (

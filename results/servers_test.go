@@ -120,16 +120,29 @@ func TestDeltaOfServersWithOtherBuckets(t *testing.T) {
 	}
 }
 
+// server is a scrape of the only API server.
+func server(t *testing.T, fast, good, all int) map[string]*Scrape {
+	return map[string]*Scrape{"kube-apiserver-0": callScrape(t, 1, fast, good, all)}
+}
+
+func minutes(n int) Seconds { return Seconds(n) * Seconds(time.Minute) }
+
 func TestServersJudgeWindows(t *testing.T) {
-	one := func(fast, good, all int) map[string]*Scrape {
-		return map[string]*Scrape{"kube-apiserver-0": callScrape(t, 1, fast, good, all)}
-	}
+	one := func(fast, good, all int) map[string]*Scrape { return server(t, fast, good, all) }
 	var s Servers
 	s.Mark(0, one(1, 1, 1)) // no phase: nobody's window
 	s.Begin(one(0, 0, 0))
-	s.Mark(Seconds(300*time.Second), one(1000, 1000, 1000))
-	s.Mark(Seconds(600*time.Second), one(1900, 1950, 2000)) // 50 of 1,000 above a second
-	f := s.End(Seconds(700*time.Second), one(9000, 9050, 9100))
+	for i := 1; i <= 5; i++ {
+		s.Mark(minutes(i), one(200*i, 200*i, 200*i))
+	}
+	for i := 6; i <= 11; i++ {
+		slow := 0
+		if i >= 7 { // 50 in the seventh minute took more than a second
+			slow = 50
+		}
+		s.Mark(minutes(i), one(200*i-slow, 200*i-slow, 200*i))
+	}
+	f := s.End(minutes(11)+Seconds(40*time.Second), one(9050, 9050, 9100))
 	if len(f.Calls) != 1 {
 		t.Fatalf("calls = %+v", f.Calls)
 	}
@@ -137,12 +150,85 @@ func TestServersJudgeWindows(t *testing.T) {
 	if c.Call != podStatus || c.Full.Count != 9100 || c.SLI.Count != 9100 {
 		t.Errorf("call = %+v", c)
 	}
-	want := Window{Start: Seconds(300 * time.Second), Count: 1000, Slow: 50, P99: Seconds(1800 * time.Millisecond)}
-	if diff := cmp.Diff(want, c.Worst); diff != "" || c.Windows != 3 || c.Violations != 1 {
+	// It is in the windows that end with the minutes 7 to 11, and in none alone;
+	// in the last one, of 5 min 40 s, there are too many others.
+	want := Window{Start: minutes(2), Count: 1000, Slow: 50, P99: Seconds(1800 * time.Millisecond)}
+	if diff := cmp.Diff(want, c.Worst); diff != "" || c.Windows != 8 || c.Violations != 5 {
 		t.Errorf("%d windows, %d violations, worst (-want +got):\n%s", c.Windows, c.Violations, diff)
 	}
 	if diff := cmp.Diff(ServerFigures{}, s.End(0, nil)); diff != "" {
 		t.Errorf("end without a beginning: %s", diff)
+	}
+}
+
+// Two slow calls in the few seconds after a window are no window of their own.
+func TestTheRestOfAPhaseIsNoWindow(t *testing.T) {
+	var s Servers
+	s.Begin(server(t, 0, 0, 0))
+	for i := 1; i <= 5; i++ {
+		s.Mark(minutes(i), server(t, 200*i, 200*i, 200*i))
+	}
+	f := s.End(minutes(5)+Seconds(4*time.Second), server(t, 1003, 1003, 1005))
+	if c := f.Calls[0]; c.Violations != 0 || c.Windows != 2 {
+		t.Errorf("%d violations in %d windows, the worst of which is %+v", c.Violations, c.Windows, c.Worst)
+	}
+}
+
+// A server that one scrape could not read goes on from where it was, whether that
+// was at the beginning of the phase, within it, or at its end.
+func TestAServerThatIsMissingInAScrape(t *testing.T) {
+	f := func(what string, want int64, violations int, scrapes ...map[string]*Scrape) {
+		t.Helper()
+		var s Servers
+		// A phase before, with 100 slow calls, that nobody asks about any more.
+		s.Begin(server(t, 0, 0, 0))
+		s.End(minutes(1), server(t, 1000, 1000, 1100))
+		s.Begin(scrapes[0])
+		for i, scrape := range scrapes[1 : len(scrapes)-1] {
+			s.Mark(minutes(i+1), scrape)
+		}
+		figures := s.End(minutes(len(scrapes)-1), scrapes[len(scrapes)-1])
+		var c ServerCall
+		if len(figures.Calls) > 0 {
+			c = figures.Calls[0]
+		}
+		if c.SLI.Count != want || c.Violations != violations || figures.Codes["200"] != want {
+			t.Errorf("%s: %d calls, %d violations, codes %v; want %d calls, %d violations",
+				what, c.SLI.Count, c.Violations, figures.Codes, want, violations)
+		}
+	}
+	before, half, all := server(t, 1000, 1000, 1100), server(t, 1500, 1500, 1600), server(t, 2000, 2000, 2100)
+	f("in none", 1000, 0, before, half, all)
+	f("at the beginning", 1000, 0, nil, half, all)
+	f("within", 1000, 0, before, nil, all)
+	f("at the end", 500, 0, before, half, nil)
+	f("always", 0, 0, nil, nil, nil)
+	f("in one that could read others", 1000, 0, map[string]*Scrape{"kube-scheduler-0": newScrape()}, half, all)
+	f("as it was started again", 700, 1, before, nil, map[string]*Scrape{"kube-apiserver-0": callScrape(t, 2, 600, 600, 700)})
+
+	// One that was never read before, though it was there, begins with its first scrape.
+	var s Servers
+	s.Begin(nil)
+	s.Mark(minutes(1), before)
+	if c := s.End(minutes(2), all).Calls[0]; c.SLI.Count != 1000 || c.Violations != 0 {
+		t.Errorf("read for the first time in the phase: %d calls, %d violations", c.SLI.Count, c.Violations)
+	}
+	// One that was started in the phase counts from its start.
+	s = Servers{}
+	s.Begin(nil)
+	young := callScrape(t, int(time.Now().Add(time.Hour).Unix()), 50, 50, 50)
+	if c := s.End(minutes(2), map[string]*Scrape{"kube-apiserver-0": young}).Calls[0]; c.SLI.Count != 50 {
+		t.Errorf("started in the phase: %d calls", c.SLI.Count)
+	}
+}
+
+// What a server had open when it was last read is not open any more when it is gone.
+func TestGaugesOfAServerThatIsGone(t *testing.T) {
+	var s Servers
+	s.Begin(server(t, 0, 0, 0))
+	s.Mark(minutes(1), server(t, 5, 5, 5))
+	if f := s.End(minutes(2), nil); f.OpenWatches != nil || f.Codes["200"] != 5 {
+		t.Errorf("open watches %v, codes %v", f.OpenWatches, f.Codes)
 	}
 }
 

@@ -2,6 +2,7 @@ package results
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/planecheck/planecheck/checkers"
@@ -112,6 +113,16 @@ var sloKinds = []sloKind{
 	{"reads, many objects", listThreshold, func(c Call) bool { return isRead(c) && c.Scope != "resource" }},
 }
 
+// sloOf is the SLO that covers a call which has a Threshold.
+func sloOf(c Call) sloKind {
+	return sloKinds[slices.IndexFunc(sloKinds, func(k sloKind) bool { return k.covers(c) })]
+}
+
+// title names the SLO as judged on these requests.
+func (k sloKind) title(source Source) string { return sloTitle(k.name, source) }
+
+func sloTitle(name string, source Source) string { return name + " (" + string(source) + ")" }
+
 func isRead(c Call) bool { return c.Verb == "get" || c.Verb == "list" }
 
 // callVerdict is what the windows of one call gave.
@@ -170,10 +181,12 @@ func (s *SLO) judgeWindow(worst Window) {
 	}
 }
 
+const startupName = "pod start-up"
+
 func judgeStartup(p *Phase) SLO {
 	f := p.Pods.Startup
 	s := SLO{
-		Name: "pod start-up", Source: SourcePods, Threshold: Seconds(StartupThreshold),
+		Name: startupName, Source: SourcePods, Threshold: Seconds(StartupThreshold),
 		Windows: f.Windows, Violations: f.Violations,
 	}
 	s.judgeWindow(f.Worst)

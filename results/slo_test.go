@@ -122,7 +122,7 @@ func TestEvaluateStartupAndAvailability(t *testing.T) {
 	}
 }
 
-func TestChurnAndThroughput(t *testing.T) {
+func TestChurn(t *testing.T) {
 	p := Phase{Name: "fill", Duration: Seconds(10 * time.Second)}
 	p.Pods.Counts = PodCounts{Created: 100, Running: 90, Deleted: 50}
 	p.API.Requests = []RequestFigures{
@@ -137,25 +137,57 @@ func TestChurnAndThroughput(t *testing.T) {
 	if !p.OutsidePrecondition() {
 		t.Error("20.1/s is not outside the precondition")
 	}
+}
 
-	f := func(slo Outcome, pace *Pace, want float64, wantReason string) {
-		t.Helper()
-		x := p
-		x.Pace = pace
-		if slo != "" {
-			x.SLOs = []SLO{{Outcome: slo}}
+// The pace that counts is a mean over a whole window of the SLOs in which all held;
+// the pacer's best half minute is none.
+func TestThroughput(t *testing.T) {
+	slos := func(o Outcome) []SLO {
+		if o == "" {
+			return nil
 		}
-		r := &Run{Phases: []Phase{{Name: "register", Duration: Seconds(time.Second)}, x}}
-		rate, _, reason := r.Throughput()
-		if rate != want || reason != wantReason {
-			t.Errorf("throughput = %v, %q, want %v, %q", rate, reason, want, wantReason)
+		return []SLO{{Outcome: o}}
+	}
+	fill := func(o Outcome, windows ...SLOWindow) Phase {
+		p := Phase{Name: "fill", Duration: Seconds(10 * time.Second), SLOs: slos(o), Pace: &Pace{Sustained: 700}, Windows: windows}
+		p.Pods.Counts = PodCounts{Created: 100, Running: 90}
+		for _, w := range windows {
+			p.Duration = max(p.Duration, w.Start+w.Length)
+		}
+		return p
+	}
+	window := func(from, length int, running int64, missed ...string) SLOWindow {
+		return SLOWindow{Start: minutes(from), Length: minutes(length), Running: running, Missed: missed}
+	}
+	f := func(what string, want float64, wantWhere, wantReason string, phases ...Phase) {
+		t.Helper()
+		r := &Run{Phases: append([]Phase{{Name: "register", Duration: Seconds(time.Second)}}, phases...)}
+		rate, where, reason := r.Throughput()
+		if rate != want || where != wantWhere || reason != wantReason {
+			t.Errorf("%s: throughput = %v, %q, %q, want %v, %q, %q", what, rate, where, reason, want, wantWhere, wantReason)
 		}
 	}
-	f(Pass, nil, 9, "")
-	f(Fail, nil, 0, "fill missed an SLO")
-	f("", nil, 0, "fill was not judged")
-	f(Fail, &Pace{Sustained: 7}, 7, "") // half a minute in which all were met
-	f(Pass, &Pace{}, 9, "")
+	f("no load", 0, "", "no phase created pods")
+	f("a short phase", 30, "mean over fill", "", fill(Pass, window(0, 1, 1800)))
+	f("a short phase that missed", 0, "", "fill missed an SLO", fill(Fail, window(0, 1, 1800, "mutating calls")))
+	f("the best of its windows that missed nothing", 40, "mean over minutes 2 to 7 of fill", "", fill(Fail,
+		window(0, 5, 30*300), window(1, 5, 90*300, "pod start-up"), window(2, 5, 40*300), window(3, 5, 20*300)))
+	f("all missed", 0, "", "no window of fill in which pods started met all SLOs",
+		fill(Fail, window(0, 5, 900, "a"), window(1, 5, 900, "b"), window(2, 5, 0)))
+	f("not judged", 0, "", "fill was not judged", fill("", window(0, 1, 60)))
+	churn := fill(Pass, window(0, 1, 1200))
+	churn.Name = "churn"
+	f("the best phase", 20, "mean over churn", "", fill(Fail, window(0, 1, 1800, "a")), churn)
+	slow := fill(Pass, window(0, 1, 600))
+	f("the best phase, last", 20, "mean over churn", "", slow, churn)
+	f("the best phase, first", 30, "mean over fill", "", fill(Pass, window(0, 1, 1800)), churn)
+	cut := func(p Phase) Phase { p.Incomplete = "interrupted"; return p }
+	f("cut short within its first window", 0, "", "fill was cut short", cut(fill(Pass, window(0, 1, 1800))))
+	f("cut short later", 3, "mean over minutes 0 to 5 of fill", "", cut(fill(Pass, window(0, 5, 900), window(1, 5, 300))))
+	// Records from before there were windows.
+	f("an older record", 9, "mean over fill", "", fill(Pass))
+	f("an older record that missed", 0, "", "fill missed an SLO", fill(Fail))
+	f("an older record without a verdict", 0, "", "fill was not judged", fill(""))
 }
 
 func TestRunSLOsMet(t *testing.T) {

@@ -120,7 +120,11 @@ func renderStatement(statement string) string {
 func renderThroughput(r *Run) string {
 	rate, where, reason := r.Throughput()
 	if reason != "" {
-		return "  pace with all SLOs met: " + missing + " (" + reason + ")\n"
+		figure := missing
+		if r.SLOsMet() == Fail {
+			figure = "none"
+		}
+		return "  pace with all SLOs met: " + figure + " (" + reason + ")\n"
 	}
 	return fmt.Sprintf("  pace with all SLOs met: %s pods/s (%s)\n", digits3(rate), where)
 }
@@ -130,7 +134,7 @@ func renderPhases(r *Run) string {
 		return ""
 	}
 	t := table{align: "lr"}
-	t.row("phase", "time", "created", "/s", "bound", "/s", "Running", "/s", "deleted", "/s", "pace kept", "SLOs")
+	t.row("phase", "time", "created", "/s", "bound", "/s", "Running", "/s", "deleted", "/s", "best 30s", "SLOs")
 	for i := range r.Phases {
 		p := &r.Phases[i]
 		c := p.Pods.Counts
@@ -152,6 +156,9 @@ func renderPhases(r *Run) string {
 		t.row(append(cells, sustained, dash(string(SLOsMet(p.SLOs))))...)
 	}
 	text := t.String()
+	if slices.ContainsFunc(r.Phases, func(p Phase) bool { return p.Pace != nil && p.Pace.Sustained > 0 }) {
+		text += "  best 30s: while the pacer saw no start-up and no call of ours above its SLO; no SLO is judged by it\n"
+	}
 	for _, p := range r.Phases {
 		if p.Incomplete != "" {
 			text += "  " + p.Name + " is incomplete: " + p.Incomplete + "\n"

@@ -93,6 +93,11 @@ func exampleRun() *Run {
 	}
 	fill.ChurnPerSecond = fill.churn()
 	fill.SLOs = EvaluateSLOs(&fill)
+	fill.Windows = []SLOWindow{
+		{Length: minutes(5), Running: 57_000, Missed: []string{"mutating calls (everybody's, bucketed)"}},
+		{Start: minutes(1), Length: minutes(5), Running: 60_300},
+		{Start: minutes(2), Length: minutes(5), Running: 59_000},
+	}
 	// A phase that was cut short, in which next to nothing was measured.
 	hold := Phase{Name: "hold", Started: fill.Started.Add(700 * time.Second), Duration: Seconds(3 * time.Second), Incomplete: "interrupted"}
 	hold.SLOs = EvaluateSLOs(&hold)

@@ -20,6 +20,10 @@ const (
 	slowCallsAllowed = 1
 )
 
+// MarkInterval is how often the servers' histograms are to be read in a phase, so
+// that their windows move in the same steps as ours.
+const MarkInterval = sloWindowStep
+
 // Window is the worst window of a phase.
 type Window struct {
 	Start Seconds `json:"start_seconds"` // since the beginning of the phase
@@ -56,8 +60,24 @@ type sloWindows struct {
 	slots  [sloSteps + 1]windowSlot
 	worst  Window
 	judged int
-	missed int
+	missed []steps // the windows that violate
 }
+
+// steps are those from the first up to and with the last.
+type steps struct{ first, last int64 }
+
+// windowsOf are the windows by which a phase of that length is judged.
+func windowsOf(length time.Duration) (all []steps) {
+	started := int64(length / sloWindowStep)
+	for last := sloSteps - 1; last < started; last++ {
+		all = append(all, steps{last - sloSteps + 1, last})
+	}
+	return append(all, lastSteps(started))
+}
+
+// lastSteps is the window that ends with the phase: the started step and, in a long
+// phase, the five before it.
+func lastSteps(started int64) steps { return steps{max(0, started-sloSteps), started} }
 
 type windowSlot struct {
 	hist *histogram
@@ -95,7 +115,7 @@ func (s *sloWindows) advance(step int64) {
 // turn ends the current step and empties the slot of the next one.
 func (s *sloWindows) turn() {
 	if s.step >= sloSteps-1 {
-		s.judge(s.step-sloSteps+1, s.step)
+		s.judge(steps{s.step - sloSteps + 1, s.step})
 	}
 	s.step++
 	next := &s.slots[s.step%int64(len(s.slots))]
@@ -105,19 +125,18 @@ func (s *sloWindows) turn() {
 	}
 }
 
-// finish judges the last window, which ends with the phase: the started step
-// and, in a long phase, the five before it.
+// finish judges the last window.
 func (s *sloWindows) finish(at history.Time) {
 	s.advance(int64(at.Sub(s.start) / sloWindowStep))
-	s.judge(max(0, s.step-sloSteps), s.step)
+	s.judge(lastSteps(s.step))
 	s.slots = [sloSteps + 1]windowSlot{}
 }
 
-// judge takes the steps from..to as one window.
-func (s *sloWindows) judge(from, to int64) {
+// judge takes the steps as one window.
+func (s *sloWindows) judge(of steps) {
 	all := newHistogram()
-	w := Window{Start: Seconds(from) * Seconds(sloWindowStep)}
-	for i := from; i <= to; i++ {
+	w := Window{Start: Seconds(of.first) * Seconds(sloWindowStep)}
+	for i := of.first; i <= of.last; i++ {
 		slot := s.slots[i%int64(len(s.slots))]
 		if slot.hist != nil {
 			all.merge(slot.hist)
@@ -130,7 +149,7 @@ func (s *sloWindows) judge(from, to int64) {
 	}
 	s.judged++
 	if w.Violates() {
-		s.missed++
+		s.missed = append(s.missed, of)
 	}
 	if w.worse(s.worst) {
 		s.worst = w

@@ -10,13 +10,8 @@ import (
 	"github.com/planecheck/planecheck/workloads"
 )
 
-const (
-	// sloWindow is the window of the official SLOs: phases that are longer
-	// are judged in pieces of this length.
-	sloWindow = 5 * time.Minute
-	// scrapeBound is how long the metrics of all components may take.
-	scrapeBound = 30 * time.Second
-)
+// scrapeBound is how long the metrics of all components may take.
+const scrapeBound = 30 * time.Second
 
 // phase runs one phase of the plan, measures it, and saves what is known so
 // far, whether it went well or not.
@@ -64,9 +59,9 @@ func (x *execution) scrape(ctx context.Context) map[string]*results.Scrape {
 	return x.m.scrape(ctx)
 }
 
-// markWindows ends a window of the servers' histograms every five minutes.
+// markWindows reads the servers' histograms in the steps of the SLOs' windows.
 func (x *execution) markWindows(ctx context.Context) {
-	ticker := time.NewTicker(sloWindow)
+	ticker := time.NewTicker(results.MarkInterval)
 	defer ticker.Stop()
 	for {
 		select {

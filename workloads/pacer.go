@@ -156,5 +156,5 @@ func (p *Pacer) Samples() []Sample {
 	return append([]Sample(nil), p.samples...)
 }
 
-// Sustained returns the throughput that counts, so far.
+// Sustained returns the fastest half minute so far in which nothing was wrong.
 func (p *Pacer) Sustained() Sustained { return BestSustained(p.Samples(), SustainedWindow) }

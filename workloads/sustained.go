@@ -6,18 +6,20 @@ import (
 	"github.com/planecheck/planecheck/checkers/history"
 )
 
-// SustainedWindow is how long a pace must be kept for it to count.
+// SustainedWindow is how long a pace must be kept to be called sustained.
 const SustainedWindow = 30 * time.Second
 
 // Sample is one second of a phase.
 type Sample struct {
 	At      history.Time `json:"at"`
 	Running int64        `json:"running"` // pods that had become Running by then
-	Met     bool         `json:"met"`     // all SLOs were met
+	Met     bool         `json:"met"`     // the pacer saw nothing above its SLO
 }
 
-// Sustained is the throughput that counts: the fastest that was kept over a
-// whole window while all SLOs were met.
+// Sustained is the fastest throughput that was kept over a whole window in which
+// the pacer saw nothing wrong. It looks at start-up and at our own calls over five
+// seconds, which is how it steers and not how an SLO is judged: package results
+// says at what pace the SLOs held.
 type Sustained struct {
 	PodsPerSecond float64      `json:"podsPerSecond"` // 0: there was no such window
 	From          history.Time `json:"from"`
@@ -25,12 +27,12 @@ type Sustained struct {
 }
 
 // BestSustained finds the fastest stretch of samples that is at least window
-// long and in which every sample has met its SLOs. The samples are in order of
+// long and in which every sample is Met. The samples are in order of
 // time. From each sample on, the shortest stretch that is long enough counts,
 // so gaps between samples lengthen a window and never shorten it.
 func BestSustained(samples []Sample, window time.Duration) Sustained {
 	var best Sustained
-	end, missed := 0, -1 // missed: the last sample up to end that has not met its SLOs
+	end, missed := 0, -1 // missed: the last sample up to end that is not Met
 	for start := range samples {
 		for ; end < len(samples) && (end == 0 || samples[end-1].At.Sub(samples[start].At) < window); end++ {
 			if !samples[end].Met {
