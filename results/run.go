@@ -68,8 +68,9 @@ type Phase struct {
 	Begun history.Time `json:"begun_monotonic_ns,omitempty"`
 	// Incomplete says why the phase did not end as planned, if it did not.
 	Incomplete string `json:"incomplete,omitempty"`
-	// ChurnPerSecond is pod creations and deletions and requests of the class
-	// workload, as the precondition of the SLOs counts it.
+	// ChurnPerSecond is pod creations and deletions and requests of the classes
+	// workload and contract, as the precondition of the SLOs counts it. Records from
+	// before 23 November 2026 leave contract traffic out.
 	ChurnPerSecond float64          `json:"churn_per_second"`
 	Pace           *Pace            `json:"pace,omitempty"`
 	Pods           PodFigures       `json:"pods"`
@@ -195,11 +196,12 @@ func (p *Phase) perSecond(n int64) (rate float64, ok bool) {
 
 // churn computes ChurnPerSecond. The official wording counts "pod spec
 // creations, updates and deletions" and "user originated requests"; pods are
-// only created and deleted here, never updated in their spec.
+// only created and deleted here, never updated in their spec. Users are the
+// workload and contract traffic: nodes and controllers are part of the cluster.
 func (p *Phase) churn() float64 {
 	n := p.Pods.Counts.Created + p.Pods.Counts.Deleted
 	for _, q := range p.API.Requests {
-		if q.Class == history.ClassWorkload {
+		if q.Class == history.ClassWorkload || q.Class == history.ClassContract {
 			n += q.Requests
 		}
 	}

@@ -128,14 +128,16 @@ func TestChurn(t *testing.T) {
 	p.API.Requests = []RequestFigures{
 		{Class: history.ClassWorkload, Requests: 30},
 		{Class: history.ClassKubelet, Requests: 5000},
+		{Class: history.ClassController, Requests: 500},
 	}
 	p.ChurnPerSecond = p.churn()
 	if p.ChurnPerSecond != 18 || p.OutsidePrecondition() {
 		t.Errorf("churn = %v, outside %v, want 18 and inside", p.ChurnPerSecond, p.OutsidePrecondition())
 	}
-	p.ChurnPerSecond = 20.1
-	if !p.OutsidePrecondition() {
-		t.Error("20.1/s is not outside the precondition")
+	// Contract traffic asks as users do.
+	p.API.Requests = append(p.API.Requests, RequestFigures{Class: history.ClassContract, Requests: 21})
+	if p.ChurnPerSecond = p.churn(); p.ChurnPerSecond != 20.1 || !p.OutsidePrecondition() {
+		t.Errorf("churn = %v, outside %v, want 20.1 and outside", p.ChurnPerSecond, p.OutsidePrecondition())
 	}
 }
 
