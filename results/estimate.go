@@ -13,8 +13,18 @@ type Demand struct {
 	WatchesPerNode int // by the profile of the simulation: lean 1, kubelet 4
 	ChangesPerPod  int // writes of a pod's object over its life: lean 3, kubelet 8
 	OwnConnections bool
+	// ClientsPerNode is how many identities of a node have a connection of their own
+	// with OwnConnections: lean 1 (the kubelet), kubelet 2 (and the kube-proxy).
+	ClientsPerNode int
 	Servers        int // kube-apiservers
-	Members        int // of etcd
+	Schedulers     int
+	// ControllerManagers is how many there are, of which one leads, or all with
+	// Leaderless.
+	ControllerManagers int
+	Leaderless         bool
+	// Informers is how many replicas of simulated controllers watch all pods.
+	Informers int
+	Members   int // of etcd
 	// GC is by kind of component; "harness" is this process with etcd.
 	GC map[string]GC
 }
@@ -81,6 +91,11 @@ var costs = struct{ apiserver, scheduler, controllerManager, harness, member cos
 	member:            cost{base: 10 * mib},
 }
 
+// informer is what a replica of a simulated controller keeps in the harness: 265
+// bytes a pod, by client-go's indexer with 100,000 of what it keeps of one (23 November
+// 2026), and room for its client and its queues.
+var informer = cost{base: 256 * kib, perPod: 265}
+
 func (c cost) of(d Demand, watches int64) int64 {
 	return c.base + c.perNode*int64(d.Nodes) + c.perPod*int64(d.Pods) + c.perWatch*watches +
 		c.perChange*int64(min(d.Pods*d.ChangesPerPod, recentChanges))
@@ -96,8 +111,8 @@ const (
 	runDiskBase       = 128 * mib
 )
 
-// File descriptors of the harness. A connection of a simulated node costs
-// three: its own end, and both ends of the balancer's two halves.
+// File descriptors of the harness. A connection of a simulated node costs three: its
+// own end, and both that the balancer has of it.
 const (
 	fdsAtRest           = 300
 	fdsPerConnection    = 3
@@ -107,26 +122,41 @@ const (
 
 // EstimateRun says what a run with the load is going to need.
 func EstimateRun(d Demand) Estimate {
-	d.Servers, d.Members = max(d.Servers, 1), max(d.Members, 1)
-	watches := int64(d.Nodes) * int64(d.WatchesPerNode)
+	for _, n := range []*int{&d.Servers, &d.Schedulers, &d.ControllerManagers, &d.Members, &d.ClientsPerNode} {
+		*n = max(*n, 1)
+	}
+	watches := int64(d.Nodes)*int64(d.WatchesPerNode) + int64(d.Informers)
 	e := Estimate{MemoryBytes: map[string]int64{}}
 	for i := range d.Servers {
 		// Watches are spread over the servers; each caches all objects.
 		live := costs.apiserver.of(d, watches/int64(d.Servers))
 		e.MemoryBytes[fmt.Sprintf("kube-apiserver-%d", i)] = d.GC["kube-apiserver"].peak(live)
 	}
-	e.MemoryBytes["kube-scheduler-0"] = d.GC["kube-scheduler"].peak(costs.scheduler.of(d, 0))
-	e.MemoryBytes["kube-controller-manager-0"] = d.GC["kube-controller-manager"].peak(costs.controllerManager.of(d, 0))
-	e.MemoryBytes[HarnessName] = d.GC["harness"].peak(costs.harness.of(d, watches) + int64(d.Members)*costs.member.of(d, 0))
-
-	connections := watches/streamsOnConnection + 1
-	if d.OwnConnections {
-		connections = int64(d.Nodes)
+	for i := range d.Schedulers { // a standby fills its caches as well
+		e.MemoryBytes[fmt.Sprintf("kube-scheduler-%d", i)] = d.GC["kube-scheduler"].peak(costs.scheduler.of(d, 0))
 	}
-	e.FDs = fdsAtRest + fdsPerConnection*connections + fdsPerServer*int64(d.Servers)
+	for i := range d.ControllerManagers {
+		live := costs.controllerManager.of(d, 0)
+		if i > 0 && !d.Leaderless { // it starts its informers when it leads
+			live = costs.controllerManager.base
+		}
+		e.MemoryBytes[fmt.Sprintf("kube-controller-manager-%d", i)] = d.GC["kube-controller-manager"].peak(live)
+	}
+	e.MemoryBytes[HarnessName] = d.GC["harness"].peak(costs.harness.of(d, watches) +
+		int64(d.Members)*costs.member.of(d, 0) + int64(d.Informers)*informer.of(d, 0))
+	e.FDs = fdsAtRest + fdsPerConnection*d.connections(watches) + fdsPerServer*int64(d.Servers)
 	e.DiskBytes = runDiskBase + int64(d.Members)*
 		(memberDiskBase+memberDiskPerPod*int64(d.Pods)+memberDiskPerNode*int64(d.Nodes))
 	return e
+}
+
+// connections is how many the harness opens to the API servers. Simulated
+// controllers always share theirs.
+func (d Demand) connections(watches int64) int64 {
+	if d.OwnConnections {
+		return int64(d.Nodes)*int64(d.ClientsPerNode) + int64(d.Informers)/streamsOnConnection + 1
+	}
+	return watches/streamsOnConnection + 1
 }
 
 // Fits reports what the host lacks for the estimate, nil if nothing. The error

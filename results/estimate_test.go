@@ -60,11 +60,39 @@ func TestEstimateGrows(t *testing.T) {
 	f("more watches", func(d *Demand) { d.WatchesPerNode = 4 }, memory)
 	f("two servers", func(d *Demand) { d.Servers = 2 }, memory)
 	f("five members", func(d *Demand) { d.Members = 5 }, memory)
-	f("own connections", func(d *Demand) { d.OwnConnections = true }, func(e Estimate) bool { return e.FDs >= 15_000 })
+	f("a second scheduler", func(d *Demand) { d.Schedulers = 2 }, memory)
+	f("a second controller manager", func(d *Demand) { d.ControllerManagers = 2 }, memory)
+	f("simulated controllers", func(d *Demand) { d.Informers = 2 }, memory)
+	f("simulated controllers", func(d *Demand) { d.Informers = 200 }, func(e Estimate) bool { return e.FDs > base.FDs })
+	f("own connections", func(d *Demand) { d.OwnConnections = true }, func(e Estimate) bool { return e.FDs >= 15_000 && e.FDs < 17_000 })
+	f("own connections of kubelet and kube-proxy", func(d *Demand) { d.OwnConnections, d.ClientsPerNode = true, 2 },
+		func(e Estimate) bool { return e.FDs >= 30_000 })
 	f("more pods", func(d *Demand) { d.Pods *= 2 }, func(e Estimate) bool { return e.DiskBytes > base.DiskBytes })
 	if e := EstimateRun(Demand{Nodes: 1}); len(e.MemoryBytes) != 4 {
 		t.Errorf("a demand without servers has components %v, want one of each", e.MemoryBytes)
 	}
+}
+
+// Each process has a line of its own. A standby costs what it keeps: a scheduler
+// fills its caches, a controller manager waits for the lead.
+func TestEstimateOfStandbys(t *testing.T) {
+	d := measured
+	d.Schedulers, d.ControllerManagers = 2, 2
+	e := EstimateRun(d)
+	if len(e.MemoryBytes) != 6 {
+		t.Errorf("components %v, want six", e.MemoryBytes)
+	}
+	f := func(e Estimate, component string, want int64) {
+		t.Helper()
+		if got := e.MemoryBytes[component]; got != want || got == 0 {
+			t.Errorf("%s: %d, want %d", component, got, want)
+		}
+	}
+	f(e, "kube-scheduler-1", e.MemoryBytes["kube-scheduler-0"])
+	f(e, "kube-controller-manager-1", costs.controllerManager.base)
+	d.Leaderless = true
+	e = EstimateRun(d)
+	f(e, "kube-controller-manager-1", e.MemoryBytes["kube-controller-manager-0"])
 }
 
 func TestFits(t *testing.T) {

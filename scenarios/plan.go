@@ -13,6 +13,7 @@ import (
 	"github.com/planecheck/planecheck/checkers/storage"
 	"github.com/planecheck/planecheck/results"
 	"github.com/planecheck/planecheck/scenarios/faults"
+	"github.com/planecheck/planecheck/sim/controllers"
 	"github.com/planecheck/planecheck/workloads"
 	"github.com/planecheck/planecheck/workloads/contract"
 )
@@ -336,14 +337,17 @@ func (p *Plan) turns() bool { return p.Density != nil && len(p.Density.Turnover)
 func (p *Plan) demand() results.Demand {
 	watches := map[string]int{"lean": 1, "kubelet": 4}
 	changes := map[string]int{"lean": 3, "kubelet": 8}
+	clients := map[string]int{"lean": 1, "kubelet": 2}
 	collectors := map[string]results.GC{}
 	for name, g := range p.World.GC {
 		collectors[name] = results.GC{Percent: g.Percent, Limit: g.MemoryLimit}
 	}
 	return results.Demand{
 		Nodes: p.World.Nodes, Pods: p.pods(), WatchesPerNode: watches[p.World.Profile], ChangesPerPod: changes[p.World.Profile],
-		OwnConnections: p.World.Connections == ownConnections,
-		Servers:        p.World.APIServers, Members: p.members, GC: collectors,
+		OwnConnections: p.World.Connections == ownConnections, ClientsPerNode: clients[p.World.Profile],
+		Servers: p.World.APIServers, Schedulers: p.World.Schedulers,
+		ControllerManagers: p.World.ControllerManagers, Leaderless: p.World.Leaderless,
+		Informers: p.World.Controllers * controllers.DefaultReplicas, Members: p.members, GC: collectors,
 	}
 }
 

@@ -38,7 +38,7 @@ import (
 // Config describes the simulated controllers.
 type Config struct {
 	Operators int // at least 1
-	Replicas  int // of each operator. Default 2
+	Replicas  int // of each operator. Default DefaultReplicas
 	Layer     *client.Layer
 	Seed      uint64 // of the tokens, as given to Identities
 
@@ -53,6 +53,9 @@ type Config struct {
 
 	Log *slog.Logger // default: discard
 }
+
+// DefaultReplicas is how many processes an operator usually runs as.
+const DefaultReplicas = 2
 
 // Stats is the state of the operators at one moment.
 type Stats struct {
@@ -105,7 +108,7 @@ const stopTimeout = 10 * time.Second
 // New returns controllers that are not started yet.
 func New(cfg Config) *Controllers {
 	if cfg.Replicas == 0 {
-		cfg.Replicas = 2
+		cfg.Replicas = DefaultReplicas
 	}
 	if cfg.ReadyTimeout == 0 {
 		cfg.ReadyTimeout = time.Minute
