@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,8 @@ type execution struct {
 	m       *measurement
 	log     *slog.Logger
 	logFile io.Closer
+	// say tells the person at once why the run ends early.
+	say func(cause error)
 
 	cluster  *cluster
 	density  *workloads.Density
@@ -91,6 +94,8 @@ func newExecution(plan *Plan, dir *results.Dir, run *results.Run) (*execution, e
 // first error ends it; what was measured until then is kept.
 func (x *execution) execute(parent context.Context) (err error) {
 	ctx, cancel := context.WithCancelCause(parent)
+	var watching sync.WaitGroup
+	defer watching.Wait() // nothing is said any more when the summary is printed
 	defer cancel(nil)
 	sampling, stopSampling := context.WithCancel(context.WithoutCancel(parent))
 	defer stopSampling()
@@ -103,7 +108,7 @@ func (x *execution) execute(parent context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, x.stop(parent)) }()
 	x.backend = x.cluster.backend
-	go watchStore(ctx, x.backend, cancel)
+	watching.Go(func() { watchStore(ctx, x.backend, announced(cancel, x.say)) })
 	if err := x.testStore(ctx); err != nil || x.plan.alone() {
 		return err
 	}
@@ -115,7 +120,7 @@ func (x *execution) execute(parent context.Context) (err error) {
 	if err := x.recordSettings(); err != nil {
 		return err
 	}
-	go watchPlane(ctx, x.cluster.plane, cancel)
+	watching.Go(func() { watchPlane(ctx, x.cluster.plane.Died(), announced(cancel, x.say)) })
 	if err := x.failFast(cancel); err != nil {
 		return err
 	}
@@ -153,12 +158,27 @@ func (x *execution) hooks() hooks {
 }
 
 // watchPlane cancels everything when a component dies that nobody stopped.
-func watchPlane(ctx context.Context, plane *apiserver.ControlPlane, cancel context.CancelCauseFunc) {
+func watchPlane(ctx context.Context, deaths <-chan *apiserver.ComponentError, cancel context.CancelCauseFunc) {
 	select {
-	case died := <-plane.Died():
+	case died := <-deaths:
 		cancel(died)
 	case <-ctx.Done():
 	}
+}
+
+// announced cancels, and says why at once: to tear the world down and to judge
+// what it did may take a minute. It cancels first, since a terminal may take its time.
+func announced(cancel context.CancelCauseFunc, say func(cause error)) context.CancelCauseFunc {
+	return func(cause error) {
+		cancel(cause)
+		say(cause)
+	}
+}
+
+// componentDied says whether everything was cancelled because a component died.
+func componentDied(ctx context.Context) bool {
+	var died *apiserver.ComponentError
+	return errors.As(context.Cause(ctx), &died)
 }
 
 // startFailed sorts why the control plane did not come up. A component that

@@ -32,7 +32,7 @@ func (x *execution) phase(ctx context.Context, name string) error {
 
 	stopMarking()
 	<-marked
-	p := x.m.collector.End(x.scrape(context.WithoutCancel(ctx)))
+	p := x.m.collector.End(lastScrape(ctx, x.scrape))
 	if o := p.Operators; o != nil {
 		now := x.cluster.operatorStats()
 		o.Writes, o.Conflicts, o.Errors = now.Writes-operators.Writes, now.Conflicts-operators.Conflicts, now.Errors-operators.Errors
@@ -57,6 +57,23 @@ func (x *execution) scrape(ctx context.Context) map[string]*results.Scrape {
 	ctx, cancel := context.WithTimeout(ctx, scrapeBound)
 	defer cancel()
 	return x.m.scrape(ctx)
+}
+
+// lastScrape is the scrape at the end of a phase, which may have been cut short. A
+// plane of which a component died is not asked any more, and no longer: it may take
+// as long as scrapeBound to answer, and the person waits for the summary.
+func lastScrape(ctx context.Context, scrape func(context.Context) map[string]*results.Scrape) map[string]*results.Scrape {
+	if componentDied(ctx) {
+		return nil
+	}
+	scraping, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer context.AfterFunc(ctx, func() {
+		if componentDied(ctx) {
+			end()
+		}
+	})()
+	return scrape(scraping)
 }
 
 // markWindows reads the servers' histograms in the steps of the SLOs' windows.

@@ -155,6 +155,10 @@ func Admit(ctx context.Context, s Scenario, o Options) error {
 // execute runs the plan, with the display, and writes and prints the result.
 func (r *Runner) execute(ctx context.Context, x *execution, o Options) error {
 	stop := live.Start(r.Out, r.Terminal, func() live.Snapshot { return x.m.snapshot(x.plan) })
+	x.say = func(cause error) {
+		stop() // what follows is no progress
+		fmt.Fprintf(r.Out, "\n%v\n", cause)
+	}
 	err := x.execute(ctx)
 	stop()
 	x.judge(ctx, err)

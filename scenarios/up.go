@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 
 	"github.com/planecheck/planecheck/results"
 )
@@ -27,35 +28,47 @@ func (r *Runner) Up(ctx context.Context, o Options) (err error) {
 			err = os.RemoveAll(dir.Path)
 		}
 	}()
-	err = r.up(ctx, p.plan, dir)
-	if errors.Is(context.Cause(ctx), ErrInterrupted) {
+	err = endOfUp(r.up(ctx, p.plan, dir))
+	if err == nil {
 		fmt.Fprintln(r.Out, "stopped")
-		return nil
 	}
 	return err
 }
 
-func (r *Runner) up(ctx context.Context, plan *Plan, dir *results.Dir) (err error) {
+// endOfUp is what is wrong with the end of a cluster: why it ended, unless a person
+// wanted it, and that something of it could not be stopped.
+func endOfUp(ended, stopped error) error {
+	if errors.Is(ended, ErrInterrupted) {
+		ended = nil
+	}
+	return errors.Join(ended, stopped)
+}
+
+// up returns why the cluster ended, and how stopping it did.
+func (r *Runner) up(ctx context.Context, plan *Plan, dir *results.Dir) (ended, stopped error) {
 	log, file, err := newLog(dir)
 	if err != nil {
-		return err
+		return err, nil
 	}
 	defer file.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	defer cancel(nil)
+	say := func(cause error) { fmt.Fprintf(r.Out, "\n%v\n", cause) }
 	fmt.Fprintf(r.Out, "starting %d kube-apiserver on %s, %d nodes...\n", plan.World.APIServers, plan.World.Backend, plan.World.Nodes)
 	c, err := startControlPlane(ctx, plan.World, plan.Seed, dir.Path, hooks{}, log)
 	if err != nil {
-		return errors.Join(context.Cause(ctx), err)
+		return errors.Join(context.Cause(ctx), err), nil
 	}
-	defer func() { err = errors.Join(err, c.stop()) }()
-	go watchStore(ctx, c.backend, cancel)
-	go watchPlane(ctx, c.plane, cancel)
+	defer func() { stopped = c.stop() }()
+	watching.Go(func() { watchStore(ctx, c.backend, announced(cancel, say)) })
+	watching.Go(func() { watchPlane(ctx, c.plane.Died(), announced(cancel, say)) })
 	if err := c.startNodes(ctx); err != nil {
-		return errors.Join(context.Cause(ctx), err)
+		return errors.Join(context.Cause(ctx), err), nil
 	}
 	fmt.Fprintf(r.Out, "\n  export KUBECONFIG=%s\n  kubectl get nodes\n\nCtrl-C tears it down; logs are in %s\n",
 		c.plane.Kubeconfig(), dir.File("logs"))
 	<-ctx.Done()
-	return context.Cause(ctx)
+	return context.Cause(ctx), nil
 }
