@@ -20,11 +20,11 @@ var _ = Describe("Scenario", func() {
 			continue // see faults_test.go and storagecontract_test.go
 		}
 		It(s.Name+" passes and leaves its figures behind", append(labels(s), func(ctx SpecContext) {
-			run := runSmall(ctx, s, func(*scenarios.Options) {})
+			run, dir := runJudged(ctx, s, func(*scenarios.Options) {})
 			Expect(run.Verdict.Outcome).To(BeEquivalentTo(checkers.Pass), run.Verdict.Reason)
 			expectComplete(run)
 			if check := checks[s.Name]; check != nil {
-				check(run)
+				check(run, dir)
 			}
 		})...)
 	}
@@ -38,12 +38,12 @@ func labels(s scenarios.Scenario) []any {
 	return labels
 }
 
-// checks are what a scenario's record must show, beyond its Pass.
-var checks = map[string]func(*results.Run){
-	"scale/density": func(run *results.Run) {
+// checks are what a scenario's record, and its directory, must show, beyond its Pass.
+var checks = map[string]func(run *results.Run, dir string){
+	"scale/density": func(run *results.Run, _ string) {
 		Expect(phase(run, "drain").Pods.Counts.Deleted).To(BeEquivalentTo(smallPods))
 	},
-	"scale/two-apiservers": func(run *results.Run) {
+	"scale/two-apiservers": func(run *results.Run, _ string) {
 		Expect(run.Peak.Components).To(HaveKey("kube-apiserver-1"))
 		By("serving from both")
 		Expect(run.Peak.Components["kube-apiserver-1"].CPUSeconds).To(BeNumerically(">", 1))
@@ -51,16 +51,19 @@ var checks = map[string]func(*results.Run){
 	},
 	"contract/api":    expectContract,
 	"contract/faults": expectContract,
-	"scale/frozen-scheduler": func(run *results.Run) {
+	"scale/frozen-scheduler": func(run *results.Run, dir string) {
 		fill := phase(run, "fill")
 		Expect(fill.Pace.Backoffs).To(BeNumerically(">=", 1), "the pace never backed off")
+		change, err := paceThatYielded(readSeries(dir), "scheduler-freeze")
+		Expect(err).NotTo(HaveOccurred())
+		GinkgoWriter.Printf("gave way %.1f s into the run: %s\n", change.Time.Duration().Seconds(), change.Reason)
 		By("the freeze being felt: a pod that was created in it waited for its node")
 		Expect(hop(fill, "created", "bound").Max.Duration().Seconds()).To(BeNumerically(">", 5))
 	},
 }
 
 // expectContract holds that contract traffic put to the test what it is for.
-func expectContract(run *results.Run) {
+func expectContract(run *results.Run, _ string) {
 	GinkgoHelper()
 	Expect(run.Contract.Sent()).To(BeNumerically(">", 4000))
 	Expect(run.Contract.WatchesResumed).To(BeNumerically(">", 20))
@@ -84,12 +87,19 @@ const (
 // runSmall runs a scenario with 50 nodes and 500 pods, which has to pass.
 func runSmall(ctx SpecContext, s scenarios.Scenario, adjust func(*scenarios.Options)) *results.Run {
 	GinkgoHelper()
-	run, dir := runOnce(ctx, s, adjust)
+	run, _ := runJudged(ctx, s, adjust)
+	return run
+}
+
+// runJudged is runSmall that also says where the run's directory is.
+func runJudged(ctx SpecContext, s scenarios.Scenario, adjust func(*scenarios.Options)) (run *results.Run, dir string) {
+	GinkgoHelper()
+	run, dir = runOnce(ctx, s, adjust)
 	By("judging the history again, from the directory alone")
 	outcome, err := (&scenarios.Runner{Out: GinkgoWriter, Planecheck: "test"}).Check(ctx, dir)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(outcome).To(BeEquivalentTo(checkers.Pass))
-	return run
+	return run, dir
 }
 
 // runOnce runs a scenario, however it ends.
