@@ -42,6 +42,9 @@ type execution struct {
 	// not compare them, or has not come to it.
 	shapes  []store.Verdict
 	applied manifest.Result
+	// refused is what is wrong with the person's manifest, as the server found; nil:
+	// nothing.
+	refused *manifest.InputError
 	// backend outlives the cluster, for the size of its data.
 	backend storage.Backend
 

@@ -21,7 +21,7 @@ const (
 
 // UsageError is something that the person asked for and cannot have: a bad
 // value, a file that is not there, a run that does not fit the machine.
-// Nothing was started.
+// Nothing was started, unless it took a server to find it in a manifest.
 type UsageError struct{ msg string }
 
 func (e *UsageError) Error() string { return e.msg }

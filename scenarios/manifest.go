@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,9 +20,13 @@ type ManifestPlan struct {
 }
 
 // planManifest reads the file, so that a broken one is refused before
-// anything starts.
-func planManifest(file string, copies int) (*ManifestPlan, error) {
+// anything starts. A kube-apiserver of a person's own may know other kinds and
+// fields than ours: it is asked when it runs.
+func planManifest(file string, copies int, foreign bool) (*ManifestPlan, error) {
 	parsed, err := manifest.Read(file)
+	if err == nil && !foreign {
+		err = parsed.Check()
+	}
 	if err != nil {
 		return nil, Usagef("--manifest: %v", err)
 	}
@@ -44,6 +49,10 @@ func (x *execution) prepareManifest(m *ManifestPlan) error {
 func (x *execution) applyManifest(ctx context.Context) error {
 	result, err := x.manifest.Apply(ctx)
 	x.applied = result
+	var input *manifest.InputError
+	if errors.As(err, &input) {
+		x.refused = input
+	}
 	return err
 }
 
@@ -66,6 +75,8 @@ func (x *execution) judgeManifest() checkers.Verdict {
 	}
 	switch {
 	case x.phaseDone(phaseManifest):
+	case x.refused != nil:
+		v.Outcome, v.Detail = checkers.Invalid, x.refused.Error()
 	case x.interrupted:
 		v.Outcome, v.Detail = checkers.Invalid, "the load was never complete"
 	default:

@@ -3,6 +3,7 @@ package scenarios_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -33,4 +34,21 @@ var _ = Describe("A person's manifest", func() {
 		Expect(status).To(Equal(scenarios.ExitUsage), out)
 		Expect(out).To(MatchRegexp(`broken\.yaml:[5-6]: `))
 	}, Label("quick"))
+
+	DescribeTable("that no server would take is refused with its file and line",
+		func(manifest, want string, dirs int) {
+			dir := GinkgoT().TempDir()
+			file := filepath.Join(dir, "app.yaml")
+			Expect(os.WriteFile(file, []byte(manifest), 0o600)).To(Succeed())
+			out, status := planecheck("scale", "--nodes", "1", "--manifest", file, "--runs", filepath.Join(dir, "runs"))
+			Expect(status).To(Equal(scenarios.ExitUsage), out)
+			lines := strings.Split(strings.TrimSpace(out), "\n")
+			Expect(lines[len(lines)-1]).To(HavePrefix("planecheck: --manifest: " + file + want))
+			Expect(started(dir)).To(HaveLen(dirs))
+		},
+		Entry("an unknown field, before anything starts", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndatta: {}\n",
+			`:1: ConfigMap a: strict decoding error: unknown field "datta"`, 0),
+		Entry("an unknown kind, before anything starts", "\napiVersion: v1\nkind: ConfigMp\nmetadata: {name: a}\n", `:2: kind "ConfigMp" in "v1"`, 0),
+		Entry("what only the server can tell, when it says so", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: No_Name}\n", `:1: apply ConfigMap No_Name: `, 1),
+		Label("quick"))
 })

@@ -221,7 +221,7 @@ func (p *Plan) addLoad(o Options) error {
 	}
 	if o.Manifest != "" {
 		var err error
-		if p.Manifest, err = planManifest(o.Manifest, o.Copies); err != nil {
+		if p.Manifest, err = planManifest(o.Manifest, o.Copies, o.World.foreign()); err != nil {
 			return err
 		}
 		p.Phases = append(p.Phases, phaseManifest)
@@ -240,6 +240,10 @@ func (p *Plan) addLoad(o Options) error {
 	}
 	return p.beginContract(o.ContractFrom)
 }
+
+// foreign says whether the API servers, or what their store holds, may be of another
+// version than what is linked here.
+func (w *World) foreign() bool { return w.KubeAPIServer != "" || w.Backend == externalBackend }
 
 // beginContract has the contract traffic begin with a phase of the plan.
 func (p *Plan) beginContract(phase string) error {

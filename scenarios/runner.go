@@ -173,6 +173,8 @@ func (r *Runner) execute(ctx context.Context, x *execution, o Options) error {
 	switch {
 	case errors.Is(err, ErrInterrupted), errors.Is(context.Cause(ctx), ErrInterrupted):
 		return ErrInterrupted
+	case x.refused != nil:
+		return errors.Join(Usagef("--manifest: %v", x.refused), saveErr)
 	case x.violation != nil, errors.As(err, &seen): // it is in the verdict
 		return saveErr
 	case err != nil:

@@ -176,7 +176,7 @@ func (c *copyMaker) make(m *Manifest, objects []scopedObject) ([]Object, error) 
 		}
 		c.references(made)
 		if err := checkLength(made, isNS); err != nil {
-			return nil, m.at(o.Line, err)
+			return nil, m.at(o.Line, refusal{err})
 		}
 		if isNS {
 			namespaces = append(namespaces, made)

@@ -82,10 +82,11 @@ func New(cfg Config) (*Workload, error) {
 
 // Apply applies the definitions and all copies, and returns when every object
 // is ready by the rules of kstatus. Kinds that the server does not know are an
-// error before anything is applied.
+// error before anything is applied. What is wrong with the manifest itself is an
+// InputError.
 func (w *Workload) Apply(ctx context.Context) (Result, error) {
 	w.result = Result{Started: history.Now()}
-	err := w.apply(ctx)
+	err := blame(w.apply(ctx))
 	w.result.Ended = history.Now()
 	return w.result, err
 }
@@ -145,7 +146,7 @@ func (w *Workload) applyGroup(ctx context.Context, group int, objects []Object, 
 	for _, o := range objects {
 		stored, ours, err := w.server.put(ctx, o.Unstructured)
 		if err != nil {
-			return w.cfg.Manifest.at(o.Line, fmt.Errorf("apply %s: %w", o, err))
+			return w.cfg.Manifest.at(o.Line, refused(fmt.Errorf("apply %s: %w", o, err)))
 		}
 		w.note(group, o, ours)
 		if err := ready.expect(Object{Unstructured: stored, Line: o.Line}); err != nil {

@@ -76,7 +76,7 @@ func (s *server) scope(m *Manifest) Scope {
 		}
 		mapping, err := s.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
 		if meta.IsNoMatchError(err) {
-			return false, fmt.Errorf("the server knows no kind %q in %q, nor does the manifest define it", gvk.Kind, gvk.GroupVersion())
+			return false, refusal{fmt.Errorf("the server knows no kind %q in %q, nor does the manifest define it", gvk.Kind, gvk.GroupVersion())}
 		}
 		if err != nil {
 			return false, fmt.Errorf("look up kind %q in %q: %w", gvk.Kind, gvk.GroupVersion(), err)
