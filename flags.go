@@ -66,12 +66,12 @@ func externalFlags(fs *pflag.FlagSet, e *storage.External) {
 
 // loadFlags are the settings of what is asked of the cluster.
 func loadFlags(fs *pflag.FlagSet, o *scenarios.Options) {
-	fs.Var((*positive)(&o.Pods), "pods", "pods of the density load (scale: sized to the machine, none with --manifest; run: 100 in faults/..., else 500)")
+	fs.Var(pods{o}, "pods", "pods of the density load (scale: sized to the machine, none with --manifest; run: 100 in faults/..., else 500); 0: none, nodes and their heartbeats only")
 	fs.IntVar(&o.Namespaces, "namespaces", 0, "namespaces of the load (0: by pods)")
 	fs.IntVar(&o.PodsPerDeployment, "pods-per-deployment", o.PodsPerDeployment, "replicas of each Deployment")
 	fs.IntVar(&o.Services, "services", o.Services, "Deployments that get a Service, by which EndpointSlices are judged")
 	fs.StringVar(&o.Rate, "rate", o.Rate, "pace of the fill: pods per second, max, or auto (as fast as the start-up objective allows)")
-	fs.DurationVar((*time.Duration)(&o.Hold), "hold", time.Duration(o.Hold), "how long the full cluster is watched at rest")
+	fs.DurationVar((*time.Duration)(&o.Hold), "hold", time.Duration(o.Hold), "how long the full cluster is watched at rest (with --pods 0 at least 25s: two renewals of every lease)")
 	fs.DurationVar((*time.Duration)(&o.Patience), "patience", time.Duration(o.Patience), "how long the fill, the churn and the drain may stand still before they are given up (0s: 2m)")
 	fs.IntVar(&o.Churn.Pods, "churn-pods", o.Churn.Pods, "pods that the churn replaces; 0: no churn")
 	fs.Float64Var(&o.Churn.Rate, "churn-rate", o.Churn.Rate, "pace of the churn in pods per second")
@@ -84,6 +84,32 @@ func loadFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 	fs.IntVar(&o.Copies, "copies", o.Copies, "copies of the manifest, each in its own namespace")
 	fs.BoolVar(&o.FailFast, "fail-fast", false, "judge the histories during the run and end it at the first violation")
 	fs.BoolVar(&o.SLOFail, "slo-fail", false, "exit with status 5 when an objective is missed")
+}
+
+// pods is a number of pods of at least 0, which is something else than none given.
+type pods struct{ o *scenarios.Options }
+
+func (p pods) Type() string { return "number" }
+
+func (p pods) String() string {
+	switch {
+	case p.o == nil || p.o.Pods == 0 && !p.o.NoPods:
+		return ""
+	default:
+		return strconv.Itoa(p.o.Pods)
+	}
+}
+
+func (p pods) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return fmt.Errorf("%q is no number", s)
+	}
+	if n < 0 {
+		return fmt.Errorf("%d: must be at least 0", n)
+	}
+	p.o.Pods, p.o.NoPods = n, n == 0
+	return nil
 }
 
 // positive is a number of at least 1. Its zero value stands for "not given".

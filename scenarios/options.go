@@ -18,7 +18,10 @@ type Options struct {
 	Small bool
 	// Pods is the number of pods of the density load; 0 with a Manifest means
 	// no density load.
-	Pods              int
+	Pods int
+	// NoPods plans no density load although nothing takes its place: nodes that
+	// register and renew their leases.
+	NoPods            bool
 	Namespaces        int // 0: one per 3,000 pods, at least 4
 	PodsPerDeployment int
 	// Services is the number of Deployments that get a Service, at most one each.
@@ -194,7 +197,7 @@ func (o *Options) Validate() error {
 		return nil
 	}
 	leastPods := 1
-	if o.Manifest != "" || o.Idle {
+	if o.Manifest != "" || o.Idle || o.NoPods {
 		leastPods = 0
 	}
 	for _, err := range []error{

@@ -78,6 +78,9 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	if s.Fix != nil {
 		s.Fix(&o)
 	}
+	if o.NoPods && (o.Pods > 0 || s.Interventions != nil && o.Manifest == "") {
+		return nil, Usagef("%s is about a cluster with pods: --pods 0 is not for it", s.Name)
+	}
 	nodes, pods := sizeFor(host)
 	if o.Small {
 		nodes, pods = smallNodes, smallPods
@@ -85,7 +88,7 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	if o.World.Nodes == 0 {
 		o.World.Nodes = nodes
 	}
-	if o.Pods == 0 && o.Manifest == "" && !o.Idle {
+	if o.Pods == 0 && o.Manifest == "" && !o.Idle && !o.NoPods {
 		o.Pods = min(pods, o.World.Nodes*o.World.room())
 	}
 	if _, ok := storeLie(o.World.Lie); ok { // it is told behind the proxy
@@ -231,11 +234,14 @@ func (p *Plan) addLoad(o Options) error {
 			return err
 		}
 	}
+	bare := o.Pods == 0 && o.Manifest == ""
 	if o.Hold > 0 && o.Pods == 0 {
-		p.Hold = o.Hold
+		if p.Hold = o.Hold; bare {
+			p.Hold = max(p.Hold, heartbeatHold)
+		}
 		p.Phases = append(p.Phases, phaseHold)
 	}
-	if o.Drain {
+	if o.Drain && !bare {
 		p.Phases = append(p.Phases, phaseDrain)
 	}
 	return p.beginContract(o.ContractFrom)
@@ -284,6 +290,10 @@ func (p *Plan) addDensity(o Options) error {
 	}
 	return nil
 }
+
+// heartbeatHold is the least hold of a run that is about heartbeats alone: every node
+// renews its lease twice, and no window of that is shorter than 20.8 s.
+const heartbeatHold = Duration(25 * time.Second)
 
 // fewPods is a load whose history falls short of the floors of evidence, and
 // largePods one whose key space is not read whole at the end.
@@ -380,6 +390,9 @@ func (p *Plan) String() string {
 			fmt.Fprintf(&b, "; %g pods/s replaced until the faults are over", d.Config.TurnoverRate)
 		}
 		b.WriteByte('\n')
+	}
+	if p.Density == nil && p.Manifest == nil && p.Hold > 0 {
+		fmt.Fprintf(&b, "  no pods: every node renews its lease for %s\n", p.Hold)
 	}
 	p.describeStorage(&b)
 	if c := p.Contract; c != nil {
