@@ -75,7 +75,7 @@ func (v LinkedVersions) Check() error {
 	for _, reported := range []string{v.Kubernetes, v.Client} {
 		switch {
 		case strings.HasPrefix(reported, "v0.0.0"):
-			return fmt.Errorf("the linked Kubernetes reports version %s: it was built without the -X linker flags, use make", reported)
+			return fmt.Errorf("the linked Kubernetes reports version %s: it was built without the -X linker flags, use `make build`", reported)
 		case want != "" && reported != want:
 			return fmt.Errorf("the linked Kubernetes reports version %s but is module version %s: correct the -X linker flags", reported, want)
 		}
