@@ -6,45 +6,6 @@ import (
 	"strings"
 )
 
-// renderRanking puts the ranked variants into an order by throughput; two of
-// which no difference can be shown are joined by ≈.
-func (c *Comparison) renderRanking() string {
-	type entry struct {
-		name   string
-		values []float64
-		median float64
-	}
-	var ranked []entry
-	var out []string
-	for _, v := range c.Variants {
-		values := inOrder(c.values(v.Name, throughput))
-		switch {
-		case len(values) > 0 && c.ranked(v.Name):
-			median, _ := medianOf(values)
-			ranked = append(ranked, entry{v.Name, values, median})
-		default:
-			out = append(out, v.Name)
-		}
-	}
-	var b strings.Builder
-	if len(ranked) > 1 {
-		slices.SortStableFunc(ranked, func(a, b entry) int { return -compareFloats(a.median, b.median) })
-		words := []string{"by " + throughput + ": " + c.withLosses(ranked[0].name)}
-		for i, e := range ranked[1:] {
-			sign := "≈ "
-			if _, significant := differ(ranked[i].values, e.values); significant {
-				sign = "> "
-			}
-			words = append(words, sign+c.withLosses(e.name))
-		}
-		b.WriteString(wrap(words))
-	}
-	if len(out) > 0 {
-		b.WriteString(wrap(append([]string{"not ranked:"}, commas(out)...)))
-	}
-	return b.String()
-}
-
 // withLosses is the name of a variant, and how many trials of it were done if not
 // all were that have had their turn: what it did in the others nobody knows.
 func (c *Comparison) withLosses(variant string) string {
@@ -58,10 +19,15 @@ func (c *Comparison) withLosses(variant string) string {
 func (c *Comparison) renderLegend() string {
 	first := c.Variants[0].Name
 	lines := []string{
-		"±: the farther end of the median's 95 % interval",
-		fmt.Sprintf("ratio: to %s, the median of paired rounds; *: the difference is significant", first),
-		"  (Mann-Whitney U, p < 0.05; fewer than 4 trials cannot show it; each row is tested by itself, so of equal",
-		"  variants one row in twenty has a star); ≈: no difference shown",
+		"±: the farther end of the median's 95 % interval; [low, high]: that interval, where the median is shown as",
+		"  0, or an end is farther from it than 0 is",
+		fmt.Sprintf("ratio: to %s, the median of paired rounds", first),
+		"  (of n: only n gave one; the others were not done, or had 0 to divide by); none where both medians are",
+		"  shown as 0; *: the difference is significant (Mann-Whitney U of all trials, not of the pairs, p < 0.05;",
+		"  fewer than 4 trials cannot show it; each row is tested by itself, so of equal variants one row in twenty",
+		"  has a star)",
+		"told apart, >: the same test of each two variants that are ranked, not corrected for how many there are;",
+		"  a ≈ b ≈ c: no two of these are told apart, which does not make them equal",
 		"(in brackets): a trial did not pass, so the variant is not ranked; Pass is of this workload: planecheck run",
 		"  contract/storage --backend X asks more of a store",
 		"register: the nodes join; fill: the pods are created; hold: the time after it, without new pods; with",
@@ -73,7 +39,8 @@ func (c *Comparison) renderLegend() string {
 		"watch delivery: from the commit until a client has read the event, of the changes made in that phase",
 		"CPU, store: its processes, or its share of the harness by CPU profile; recording: the harness's own, of the",
 		"  histories; peak RSS: what is mapped counts (etcd's database), and what the processes of one server share",
-		"  counts once (Pss); a store in the harness has none of its own, etcd-process gives etcd's",
+		"  counts once (Pss); a store in the harness shares its heap and its garbage collector, and is in the",
+		"  harness's row, which is then not compared to one without a store; etcd-process gives etcd's own",
 		"store on disk: of all members at the end, with the space that logs take in advance (etcd: 64 MiB a file);",
 		"  -: it keeps no files, or they are not ours to measure",
 		"consistent lists from cache: how much of the lists of the most recent state API servers answered themselves,",

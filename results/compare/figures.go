@@ -125,6 +125,12 @@ func (f *collection) contract(c *results.Contract) {
 // storeName is the row of a store's processes, or of its part of the harness.
 const storeName = "store"
 
+// The rows of components are named by what they say of them, and by the component.
+const (
+	cpuOf    = "CPU per 1,000 pods, "
+	memoryOf = "peak RSS, "
+)
+
 // recordingName is the row of what records the store, which is of the harness.
 const recordingName = "recording"
 
@@ -162,7 +168,7 @@ func (f *collection) cpu(run *results.Run) {
 		return
 	}
 	for _, name := range components(seconds) {
-		f.add("CPU per 1,000 pods, "+name, CPU, seconds[name]*1000/float64(pods))
+		f.add(cpuOf+name, CPU, seconds[name]*1000/float64(pods))
 	}
 }
 
@@ -182,7 +188,7 @@ func (f *collection) memory(run *results.Run) {
 		}
 	}
 	for _, name := range components(rss) {
-		f.add("peak RSS, "+name+often[name], Bytes, float64(rss[name]))
+		f.add(memoryOf+name+often[name], Bytes, float64(rss[name]))
 	}
 }
 
@@ -240,6 +246,9 @@ func (f *collection) store(run *results.Run) {
 	}
 	f.add("lists asked of the store", Count, float64(lists))
 }
+
+// nothing says whether the table shows a value as it shows 0.
+func (u Unit) nothing(v float64) bool { return u.format(v) == u.format(0) }
 
 // format prints a value in its unit.
 func (u Unit) format(v float64) string {

@@ -145,31 +145,46 @@ func (c *Comparison) renderMetrics(metrics []Metric, shown []int) string {
 	return t.String()
 }
 
+// inHarness is printed for the memory of a store that lives in the harness.
+const inHarness = "in the harness"
+
 // cellText is "151 ±4%", and "(151 ±4%)" for a variant that is not ranked.
 func (c *Comparison) cellText(m Metric, i int) string {
 	cell := m.Cells[i]
-	if len(cell.Values) == 0 {
+	variant := c.Variants[i].Name
+	text := missing
+	switch {
+	case len(cell.Values) > 0:
+		text = m.Unit.format(cell.Median) + m.Unit.spread(cell)
+	case strings.HasPrefix(m.Name, memoryOf+storeName) && c.storeInHarness(variant):
+		text = inHarness
+	default:
 		return missing
 	}
-	text := m.Unit.format(cell.Median)
-	if cell.Interval != nil {
-		text += fmt.Sprintf(" ±%.0f%%", 100*cell.Interval.spread(cell.Median))
-	}
-	if !c.ranked(c.Variants[i].Name) {
+	if !c.ranked(variant) {
 		return "(" + text + ")"
 	}
 	return text
 }
 
-// spread is how far the farther end is from the median, as a share of it.
-func (n *Interval) spread(median float64) float64 {
-	if median == 0 {
-		return 0
+// spread is " ±4%", how far the farther end of the interval is from the median; or
+// the interval itself, where a share of the median says nothing: that is shown as 0,
+// or an end is farther away from it than 0 is.
+func (u Unit) spread(cell Cell) string {
+	n, median := cell.Interval, cell.Median
+	if n == nil {
+		return ""
 	}
-	return max(n.High/median-1, 1-n.Low/median)
+	if !u.nothing(median) {
+		if s := max(n.High/median-1, 1-n.Low/median); s <= 1 {
+			return fmt.Sprintf(" ±%.0f%%", 100*s)
+		}
+	}
+	return fmt.Sprintf(" [%s, %s]", u.format(n.Low), u.format(n.High))
 }
 
-// ratioText is "1.12×", with a star where the difference is significant.
+// ratioText is "1.12×", with a star where the difference is significant, and of how
+// many pairs it is where it is not of all: "1.12×* of 5".
 func ratioText(r *Ratio) string {
 	if r == nil {
 		return missing
@@ -178,7 +193,14 @@ func ratioText(r *Ratio) string {
 	if r.Significant {
 		mark = "*"
 	}
-	return results.Digits3(r.Median) + "×" + mark
+	if r.Pairs == 0 {
+		return missing + mark
+	}
+	text := results.Digits3(r.Median) + "×" + mark
+	if r.Pairs < r.Rounds {
+		text = fmt.Sprintf("%s of %d", strings.TrimSpace(text), r.Pairs)
+	}
+	return text
 }
 
 // commas puts one behind every name but the last.

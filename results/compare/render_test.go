@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +109,71 @@ func TestRenderIsNeverTooWide(t *testing.T) {
 	_, tables, _ := strings.Cut(text, "\nFigures")
 	if n := widest(tables); n > width {
 		t.Errorf("%d columns:\n%s", n, tables)
+	}
+}
+
+// Where a share of the median says nothing, the interval is printed.
+func TestSpread(t *testing.T) {
+	f := func(u Unit, median, low, high float64, want string) {
+		t.Helper()
+		if got := u.spread(Cell{Median: median, Interval: &Interval{low, high}}); got != want {
+			t.Errorf("%s of %v, [%v, %v]: %q, want %q", u, median, low, high, got, want)
+		}
+	}
+	f(Rate, 100, 96, 103, " ±4%")
+	f(Rate, 100, 90, 200, " ±100%")
+	f(Seconds, .335, .1, 2.34, " [100ms, 2.34s]")
+	f(Share, 0, 0, .003, " [0.0 %, 0.3 %]")
+	f(Share, .0001, 0, .003, " [0.0 %, 0.3 %]") // shown as 0.0 %
+	f(Share, .0001, .00005, .00015, " [0.0 %, 0.0 %]")
+	f(Share, 0, 0, 0, " [0.0 %, 0.0 %]")
+	f(Count, 0, 0, 7, " [0, 7]")
+	if got := Rate.spread(Cell{Median: 100}); got != "" {
+		t.Errorf("without an interval: %q", got)
+	}
+}
+
+// The table says where the memory of a store without processes is, and compares no
+// harness with a store in it to one without.
+func TestMemoryOfAStoreInTheHarness(t *testing.T) {
+	trial := func(variant string, outcome checkers.Outcome, names ...string) []Trial {
+		tr := Trial{Round: 1, Variant: variant, Outcome: outcome}
+		for _, n := range names {
+			tr.Figures = append(tr.Figures, Figure{n, Bytes, 1 << 30})
+		}
+		return []Trial{tr}
+	}
+	inside := []string{"CPU per 1,000 pods, store", "peak RSS, harness"}
+	c := comparison(
+		trial("etcd", checkers.Pass, inside...), trial("memory", checkers.Pass, inside...), trial("lossy", checkers.Fail, inside...),
+		trial("kine", checkers.Pass, "CPU per 1,000 pods, store", "peak RSS, store, what is shared many times", "peak RSS, harness", "store on disk"),
+		trial("external", checkers.Pass, "peak RSS, harness"))
+	metrics := c.metrics()
+	row := func(name string) Metric {
+		t.Helper()
+		i := slices.IndexFunc(metrics, func(m Metric) bool { return m.Name == name })
+		if i < 0 {
+			t.Fatalf("no row %q", name)
+		}
+		return metrics[i]
+	}
+	store, harness := row("peak RSS, store, what is shared many times"), row("peak RSS, harness")
+	var memory, ratios []string
+	for i := range c.Variants {
+		memory = append(memory, c.cellText(store, i))
+		ratios = append(ratios, ratioText(harness.Cells[i].Ratio))
+	}
+	if diff := cmp.Diff([]string{"in the harness", "in the harness", "(in the harness)", "1.0 GiB", "-"}, memory); diff != "" {
+		t.Errorf("memory of the stores (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"-", "1.00× ", "-", "-", "-"}, ratios); diff != "" {
+		t.Errorf("ratios of the harnesses (-want +got):\n%s", diff)
+	}
+	if got := c.cellText(row("store on disk"), 0); got != "-" {
+		t.Errorf("disk of a store that has no files: %q", got)
+	}
+	if got := c.cellText(row("CPU per 1,000 pods, store"), 4); got != "-" {
+		t.Errorf("CPU time of a store that has none here: %q", got)
 	}
 }
 

@@ -27,6 +27,20 @@ func (c *Comparison) standing(variant string) checkers.Outcome {
 
 func (c *Comparison) ranked(variant string) bool { return c.standing(variant) == checkers.Pass }
 
+// storeInHarness says whether the store of a variant lives in the harness: then it
+// has its share of the harness's CPU time (collection.cpu), but no process of which
+// there would be a memory.
+func (c *Comparison) storeInHarness(variant string) bool {
+	return slices.ContainsFunc(c.of(variant), func(t Trial) bool {
+		return t.has(cpuOf+storeName) && t.has(memoryOf+harnessName) && !t.has(memoryOf+storeName)
+	})
+}
+
+// has says whether a figure's name begins so.
+func (t *Trial) has(name string) bool {
+	return slices.ContainsFunc(t.Figures, func(f Figure) bool { return strings.HasPrefix(f.Name, name) })
+}
+
 // guarantee is one row of verdicts.
 type guarantee struct{ area, name string }
 

@@ -29,7 +29,8 @@ type Cell struct {
 	// Interval is that of the median; nil: too few trials.
 	Interval *Interval `json:"interval,omitempty"`
 	// Ratio is that to the first variant, from the rounds in which both were done;
-	// nil: there is none, or one of the two is not to be ranked.
+	// nil: there is none, one of the two is not to be ranked, or the two are not of
+	// the same thing, or of nothing that the row can show.
 	Ratio *Ratio `json:"ratio,omitempty"`
 }
 
@@ -41,9 +42,13 @@ type Interval struct {
 
 // Ratio is what a variant's figures are to those of the first.
 type Ratio struct {
-	Median   float64   `json:"median"` // of the ratios of paired rounds
+	Median   float64   `json:"median"` // of the ratios of paired rounds; 0 without Pairs
 	Interval *Interval `json:"interval,omitempty"`
-	Pairs    int       `json:"pairs"`
+	// Pairs are the rounds that gave a ratio, of those in which both variants had
+	// their turn. A round gives none where one of them was not done or lacks the
+	// figure, or where that of the first is 0.
+	Pairs  int `json:"pairs"`
+	Rounds int `json:"rounds"`
 	// P is the probability of a difference as large as that of the two variants'
 	// figures, if there were none (Mann-Whitney U test, two-sided).
 	P           float64 `json:"p"`
@@ -71,21 +76,39 @@ func (c *Comparison) metrics() []Metric {
 		}
 	}
 	for i := range all {
-		all[i].Cells = c.cells(all[i].Name)
+		all[i].Cells = c.cells(all[i].Name, all[i].Unit)
 	}
 	return all
 }
 
-func (c *Comparison) cells(name string) []Cell {
+func (c *Comparison) cells(name string, unit Unit) []Cell {
 	cells := make([]Cell, len(c.Variants))
+	first := c.Variants[0].Name
 	for i, v := range c.Variants {
 		values := c.values(v.Name, name)
 		cells[i] = summarize(values)
-		if i > 0 && c.ranked(c.Variants[0].Name) && c.ranked(v.Name) {
-			cells[i].Ratio = compareTo(c.values(c.Variants[0].Name, name), values)
+		switch {
+		case i == 0 || !c.ranked(first) || !c.ranked(v.Name):
+		case unit.nothing(cells[0].Median) && unit.nothing(cells[i].Median):
+		case name == memoryOf+harnessName && c.storeInHarness(first) != c.storeInHarness(v.Name):
+		default:
+			cells[i].Ratio = compareTo(c.values(first, name), values)
+			if r := cells[i].Ratio; r != nil {
+				r.Rounds = c.roundsOf(first, v.Name)
+			}
 		}
 	}
 	return cells
+}
+
+// roundsOf counts the rounds in which both variants have had their turn.
+func (c *Comparison) roundsOf(a, b string) (n int) {
+	for _, t := range c.of(a) {
+		if slices.ContainsFunc(c.of(b), func(other Trial) bool { return other.Round == t.Round }) {
+			n++
+		}
+	}
+	return n
 }
 
 // values are the figures of that name, by round.
@@ -139,19 +162,24 @@ func sample(list []float64) *benchmath.Sample {
 
 // compareTo compares figures with those of the first variant. A difference is
 // looked for in all figures; the ratio is from rounds that have both, because a
-// machine has its hours.
+// machine has its hours. Nothing is a multiple of 0: such rounds give no ratio.
 func compareTo(first, values map[int]float64) *Ratio {
 	ratios := map[int]float64{}
+	both := false
 	for round, v := range values {
-		if f, ok := first[round]; ok && f != 0 {
+		f, ok := first[round]
+		both = both || ok
+		if ok && f != 0 {
 			ratios[round] = v / f
 		}
 	}
-	if len(ratios) == 0 {
+	if !both {
 		return nil
 	}
 	r := &Ratio{Pairs: len(ratios)}
-	r.Median, r.Interval = medianOf(inOrder(ratios))
+	if r.Pairs > 0 {
+		r.Median, r.Interval = medianOf(inOrder(ratios))
+	}
 	r.P, r.Significant = differ(inOrder(first), inOrder(values))
 	return r
 }
@@ -159,4 +187,16 @@ func compareTo(first, values map[int]float64) *Ratio {
 func differ(a, b []float64) (p float64, significant bool) {
 	c := benchmath.AssumeNothing.Compare(sample(a), sample(b))
 	return c.P, c.P < c.Alpha
+}
+
+// exceeds says whether a value of a is larger than one of b more often than it is
+// smaller: the direction of the difference that differ tests.
+func exceeds(a, b []float64) bool {
+	more := 0
+	for _, x := range a {
+		for _, y := range b {
+			more += compareFloats(x, y)
+		}
+	}
+	return more > 0
 }

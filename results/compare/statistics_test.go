@@ -67,11 +67,44 @@ func TestRatioIsPaired(t *testing.T) {
 	if r.Pairs != 2 || math.Abs(r.Median-1.2) > 1e-9 {
 		t.Errorf("ratio %+v, want 1.2 from 2 pairs", r)
 	}
-	if r := compareTo(map[int]float64{1: 0}, map[int]float64{1: 5}); r != nil {
+	if r := compareTo(map[int]float64{1: 0}, map[int]float64{1: 5}); r == nil || r.Pairs != 0 || ratioText(r) != "- " {
 		t.Errorf("ratio to nothing: %+v", r)
 	}
 	if r := compareTo(map[int]float64{1: 3}, map[int]float64{2: 5}); r != nil {
 		t.Errorf("ratio of rounds that do not pair: %+v", r)
+	}
+}
+
+// A ratio says of how many pairs it is, where it is not of all, and there is none
+// of what the row shows as 0 on both sides; that two differ is seen all the same.
+func TestRatioSaysOfWhatItIs(t *testing.T) {
+	const name = "contract operations begun late"
+	f := func(want string, first, other []float64) {
+		t.Helper()
+		c := comparison(rounds("a", name, first...), rounds("b", name, other...))
+		for i := range c.Trials {
+			c.Trials[i].Figures[0].Unit = Share
+		}
+		if got := ratioText(c.metrics()[0].Cells[1].Ratio); got != want {
+			t.Errorf("%v to %v: %q, want %q", other, first, got, want)
+		}
+	}
+	f("2.00× ", []float64{.1, .2, .4}, []float64{.2, .4, .8})
+	f("2.00× of 2", []float64{0, .2, .4}, []float64{.2, .4, .8})
+	f("2.00×* of 4", []float64{0, .01, .01, .01, .01}, []float64{.02, .02, .02, .02, .02})
+	f("-", []float64{0, 0, 0, 0, 0, .001}, []float64{.0004, .0004, .0004, 0, 0, 0}) // both medians are shown as 0.0 %
+	f("- ", []float64{0, 0, 0}, []float64{.02, .03, .04})
+	f("-*", []float64{0, 0, 0, 0}, []float64{.02, .03, .04, .05})
+	f("0.00×*", []float64{.02, .03, .04, .05}, []float64{0, 0, 0, 0})
+}
+
+// A round that one of the two lost is one of which there is no pair; one that has
+// not come yet is none at all.
+func TestLostRoundsAreNoPairs(t *testing.T) {
+	c := comparison(rounds("a", throughput, 1, 2, 3, 4), rounds("b", throughput, 2, 4, 6))
+	c.Trials[5].Cause, c.Trials[5].Figures = "killed", nil
+	if r := c.metrics()[0].Cells[1].Ratio; r.Pairs != 2 || r.Rounds != 3 || ratioText(r) != "2.00× of 2" {
+		t.Errorf("%+v, %q", r, ratioText(r))
 	}
 }
 
