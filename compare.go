@@ -63,7 +63,10 @@ run", for every trial. Without any the workload is scale/density: 200 nodes, 2,0
 as fast as they go, then 20 s at rest with 150 requests/s of contract traffic, which begins
 only then: beside a fill of no fixed pace its latencies would be those of a queue. API servers
 compact the store every 10 s and not every 5 min, so that it is asked for what is compacted. In
-other workloads the traffic runs all along (--contract-from).`,
+other workloads the traffic runs all along (--contract-from).
+
+Where a proxy stands before a store, its cost is measured before the first round, in some five
+seconds: a store in memory, reached directly and through a proxy.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error

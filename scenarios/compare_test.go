@@ -79,6 +79,10 @@ var _ = Describe("planecheck compare", func() {
 			Expect(rows[name].Cells[1].Interval).To(BeNil(), "of one trial")
 		}
 
+		By("having measured what the proxies before both stores cost")
+		Expect(saved.Proxy).NotTo(BeNil(), c.output())
+		Expect(saved.Proxy.Through.Measures).To(HaveLen(len(saved.Proxy.Direct.Measures)))
+
 		By("printing it again")
 		text, err := os.ReadFile(filepath.Join(c.comparisonDir(), "compare.txt"))
 		Expect(err).NotTo(HaveOccurred())

@@ -38,6 +38,8 @@ type Comparison struct {
 	// Planecheck is the version of the program that started the trials.
 	Planecheck string       `json:"planecheck"`
 	Host       results.Host `json:"host"`
+	// Proxy is what a proxy costs on this machine; nil: it was not measured.
+	Proxy *ProxyCost `json:"proxy,omitempty"`
 	// Variants are the columns of the table. The others are compared to the first.
 	Variants []Variant `json:"variants"`
 	// Trials are in the order in which they were made.

@@ -100,7 +100,6 @@ func (c *Comparison) renderNotes() string {
 	if b.Len() == 0 {
 		return ""
 	}
-	b.WriteString("  What recording costs is in every figure; a proxy costs each call some hops more than an interceptor.\n" +
-		"  What the proxy costs is measured by --backends etcd:proxy=off,etcd:proxy=on, here and with bench-storage.\n")
+	b.WriteString("  What recording costs is in every figure; a proxy costs each call some hops more than an interceptor.\n" + c.Proxy.render())
 	return "\nThe stores, as their runs recorded them\n" + b.String()
 }

@@ -177,6 +177,38 @@ func TestMemoryOfAStoreInTheHarness(t *testing.T) {
 	}
 }
 
+func TestRenderProxyCost(t *testing.T) {
+	measure := func(operation string, clients int, answered int64, p50, cpu float64) results.StoreMeasure {
+		return results.StoreMeasure{
+			Operation: operation, Clients: clients, Window: seconds(.8), Answered: answered, CPU: seconds(cpu),
+			Latency: results.Latency{Count: answered, P50: seconds(p50)},
+		}
+	}
+	p := &ProxyCost{
+		Took:    seconds(6.2),
+		Direct:  results.StoreFigures{Measures: []results.StoreMeasure{measure("update", 1, 4000, 2e-4, 1), measure("watch", 8, 80000, 1e-3, 1.6)}},
+		Through: results.StoreFigures{Measures: []results.StoreMeasure{measure("update", 1, 2000, 4e-4, .8), measure("watch", 8, 40000, 2.1e-3, 1.6)}},
+	}
+	want := `  What a proxy adds to a call where it records nothing, measured before round 1, in 6.20s, with our store in
+    memory, reached directly and through a proxy, all in one process (in the trials its CPU time is in the row
+    recording):
+                                   p50   proxy  CPU each  proxy      /s  proxy
+    write            1 client    200µs   400µs     250µs  400µs    5000   2500
+    event delivered  8 clients  1.00ms  2.10ms      20µs   40µs  100000  50000
+`
+	if diff := cmp.Diff(want, p.render()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	p.Through.Measures[1].Others = .07
+	if text := p.render(); !strings.Contains(text, "others used up to 7 % of the CPUs") {
+		t.Errorf("on a busy machine:\n%s", text)
+	}
+	p = nil
+	if text := p.render(); !strings.Contains(text, "was not measured;") {
+		t.Errorf("not measured:\n%s", text)
+	}
+}
+
 func TestShorten(t *testing.T) {
 	f := func(s, want string) {
 		t.Helper()
@@ -196,6 +228,7 @@ func TestSaveAndLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := example(6)
+	c.Proxy = &ProxyCost{Took: seconds(6), Direct: results.StoreFigures{Measures: []results.StoreMeasure{{Operation: "get", Clients: 1, Answered: 9}}}}
 	if err := c.Save(dir); err != nil {
 		t.Fatal(err)
 	}

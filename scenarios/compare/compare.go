@@ -18,6 +18,7 @@ import (
 	"github.com/planecheck/planecheck/results"
 	"github.com/planecheck/planecheck/results/compare"
 	"github.com/planecheck/planecheck/scenarios"
+	"github.com/planecheck/planecheck/scenarios/bench"
 )
 
 // Config is what is compared, and how.
@@ -65,6 +66,7 @@ func Run(ctx context.Context, cfg Config) (checkers.Outcome, error) {
 	fmt.Fprintf(c.Out, "%s, %d variants, %d rounds; at most %s a trial\n  comparison directory: %s\n\n",
 		cfg.Workload, len(cfg.Variants), cfg.Rounds, cfg.TrialTimeout, dir.Path)
 	c.prepare(ctx)
+	c.measureProxy(ctx)
 	possible := slices.DeleteFunc(slices.Clone(cfg.Variants), func(v compare.Variant) bool { return v.Refused != "" })
 	for round := 1; round <= cfg.Rounds; round++ {
 		for turn, v := range order(possible, round) {
@@ -98,6 +100,23 @@ func (c *comparison) prepare(ctx context.Context) {
 		}
 		fmt.Fprintf(c.Out, "before round 1: %s is there, after %s, which count for no trial\n", spec, results.Seconds(time.Since(began)))
 	}
+}
+
+// measureProxy measures what the proxy costs that stands before stores of this
+// comparison, on this machine and now. Where that cannot be told, the table says so.
+func (c *comparison) measureProxy(ctx context.Context) {
+	if ctx.Err() != nil || !slices.ContainsFunc(c.Backends, bench.BehindProxy) {
+		return
+	}
+	fmt.Fprintf(c.Out, "before round 1: measuring what a proxy before a store costs, for %s at most\n", bench.ProxyCostBound)
+	cost := compare.ProxyCost{Started: time.Now()}
+	var err error
+	if cost.Direct, cost.Through, err = bench.ProxyCost(ctx, c.dir.Path); err != nil {
+		fmt.Fprintf(c.Out, "before round 1: %v\n", err)
+		return
+	}
+	cost.Took = results.Seconds(time.Since(cost.Started))
+	c.record.Proxy = &cost
 }
 
 // done tells of a trial and saves what there is. A comparison that cannot be
