@@ -17,6 +17,7 @@ import (
 	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/results"
+	"github.com/planecheck/planecheck/sim"
 	"github.com/planecheck/planecheck/workloads"
 	"github.com/planecheck/planecheck/workloads/contract/store"
 	"github.com/planecheck/planecheck/workloads/manifest"
@@ -221,7 +222,17 @@ func (x *execution) reason(ctx context.Context, phase string, err error) error {
 		x.interrupted = true
 		return cause
 	}
-	return fmt.Errorf("phase %s: %w", phase, err)
+	err = fmt.Errorf("phase %s: %w", phase, err)
+	if stalled(err) && x.acts.calm() {
+		x.violation = err
+	}
+	return err
+}
+
+// stalled says that the control plane did not carry the plan in the time it had.
+func stalled(err error) bool {
+	var stall *workloads.StallError
+	return errors.As(err, &stall) || errors.Is(err, sim.ErrNotReady)
 }
 
 // prepareLoad starts the measuring watch and makes the workloads.

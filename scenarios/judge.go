@@ -56,7 +56,9 @@ const planComplete = "PlanComplete"
 
 // judgePlan says whether everything was done that was planned. A plan that was
 // cut short by a person or by a fault of ours proves nothing; one that the
-// control plane did not carry out within generous bounds is a failure of it.
+// control plane did not carry out within generous bounds, with no fault of the plan
+// upon it, is a failure of it. A person's own manifest may have objects that nobody
+// lets go, so what is left of it is no failure.
 func (x *execution) judgePlan(runErr error) checkers.Verdict {
 	v := checkers.Verdict{
 		Guarantee: planComplete, Statement: "every phase of the plan ended as planned",

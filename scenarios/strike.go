@@ -3,6 +3,7 @@ package scenarios
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,6 +94,14 @@ func (a *interventions) close(s *strike) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s.closed = true
+}
+
+// calm says that every fault so far has been healed: what goes wrong otherwise may be
+// its doing, or ours.
+func (a *interventions) calm() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.failed) == 0 && !slices.ContainsFunc(a.strikes, func(s *strike) bool { return !s.closed })
 }
 
 // acting names the faults that have not ended.

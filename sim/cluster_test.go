@@ -315,7 +315,7 @@ func TestNodesNotReadyAreNamed(t *testing.T) {
 		c := New(Config{Nodes: 3, Layer: f.layer, RegisterPerSecond: 1000, ReadyTimeout: timeout})
 		err, want = c.Start(t.Context()), fmt.Sprintf("nodes not ready after %v: 1 of 3", timeout)
 	}
-	if err == nil || !strings.Contains(err.Error(), want) {
+	if !errors.Is(err, ErrNotReady) || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want %q", err, want)
 	}
 	eventually(t, "nothing is left running", func() bool { return goroutines() == 0 })

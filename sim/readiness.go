@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -82,6 +83,10 @@ func (r *readiness) set(i int, ready bool) {
 	}
 }
 
+// ErrNotReady is why Start fails when the control plane has not made all nodes ready
+// within Config.ReadyTimeout.
+var ErrNotReady = errors.New("nodes not ready")
+
 // wait returns when all nodes are ready, or when they cannot become so.
 func (r *readiness) wait(ctx context.Context, limit time.Duration) error {
 	timeout := time.NewTimer(limit)
@@ -97,8 +102,8 @@ func (r *readiness) wait(ctx context.Context, limit time.Duration) error {
 		case err := <-r.cluster.failed:
 			return err
 		case <-timeout.C:
-			return fmt.Errorf("nodes not ready after %v: %d of %d (%d registered)",
-				limit, missing, len(r.ready), s.NodesRegistered)
+			return fmt.Errorf("%w after %v: %d of %d (%d registered)",
+				ErrNotReady, limit, missing, len(r.ready), s.NodesRegistered)
 		case <-ctx.Done():
 			return fmt.Errorf("wait for nodes to be ready: %d of %d missing: %w", missing, len(r.ready), ctx.Err())
 		}

@@ -174,9 +174,9 @@ func slowestOf(rate Rate) float64 {
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
-// bounded returns a context that ends after limit with a cause that says so.
+// bounded returns a context that ends after limit with a StallError as its cause.
 func bounded(ctx context.Context, what string, limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s has not ended within its bound of %v", what, limit.Round(time.Millisecond)))
+	return context.WithTimeoutCause(ctx, limit, stalled("%s has not ended within its bound of %v", what, limit.Round(time.Millisecond)))
 }
 
 // reason is why a phase under ctx failed: the cause of the context if it has

@@ -119,7 +119,7 @@ func (w *PodWatcher) Counts() Counts {
 }
 
 // await waits until ok says so of the counts. It fails when ctx ends, or when
-// progress, a figure that ok works towards, has not changed for patience.
+// progress, a figure that ok works towards, has not changed for patience: a StallError.
 func (w *PodWatcher) await(ctx context.Context, patience time.Duration, progress func(Counts) int64, ok func(Counts) bool) error {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -142,7 +142,7 @@ func (w *PodWatcher) await(ctx context.Context, patience time.Duration, progress
 		select {
 		case <-changed:
 		case <-timer.C:
-			return fmt.Errorf("no progress for %v", patience)
+			return stalled("no progress for %v", patience)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

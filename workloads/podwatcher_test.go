@@ -3,6 +3,7 @@ package workloads
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -222,15 +223,21 @@ func TestLostPods(t *testing.T) {
 func TestAwaitGivesUp(t *testing.T) {
 	w := NewPodWatcher(PodWatcherConfig{})
 	never := func(Counts) bool { return false }
+	var stall *StallError
 	err := w.await(t.Context(), time.Millisecond, func(Counts) int64 { return 7 }, never)
-	if err == nil || err.Error() != "no progress for 1ms" {
+	if !errors.As(err, &stall) || err.Error() != "no progress for 1ms" {
 		t.Errorf("%v", err)
 	}
 	ctx, cancel := bounded(t.Context(), "the test", time.Millisecond)
 	defer cancel()
 	err = w.await(ctx, time.Hour, func(Counts) int64 { return 7 }, never)
-	if err == nil || err.Error() != "the test has not ended within its bound of 1ms" {
+	if !errors.As(err, &stall) || err.Error() != "the test has not ended within its bound of 1ms" {
 		t.Errorf("%v", err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.await(ended, time.Hour, func(Counts) int64 { return 7 }, never); errors.As(err, &stall) {
+		t.Errorf("ended by its caller: %v", err)
 	}
 }
 

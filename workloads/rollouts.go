@@ -144,7 +144,7 @@ func (r *rollouts) await(ctx context.Context, patience time.Duration) error {
 		select {
 		case <-changed:
 		case <-time.After(patience):
-			return fmt.Errorf("no deployment has converged for %v; %d have not, among them %s", patience, left, example)
+			return stalled("no deployment has converged for %v; %d have not, among them %s", patience, left, example)
 		case <-ctx.Done():
 			return fmt.Errorf("%d deployments have not converged, among them %s: %w", left, example, context.Cause(ctx))
 		}

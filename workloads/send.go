@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -45,7 +46,7 @@ func (s *sender) reset() {
 	s.attempts, s.failed = 0, map[string]int{}
 }
 
-// send sends r until it is answered for good. settled says whether an error
+// send sends r until it is answered for good, or fails with a StallError. settled says whether an error
 // means that an earlier attempt, whose answer was lost, has done the work; it
 // is asked only about retries, and the response is then nil.
 func (s *sender) send(ctx context.Context, r client.Request, settled func(error) bool) (*client.Response, error) {
@@ -60,7 +61,7 @@ func (s *sender) send(ctx context.Context, r client.Request, settled func(error)
 		case attempt > 1 && settled(err):
 			return nil, nil
 		case ctx.Err() != nil || !retryable(err) || history.Since(began) > retryLimit:
-			return nil, fmt.Errorf("%s %s %s/%s, attempt %d: %w", r.Verb, r.Resource.Plural, r.Namespace, r.Name, attempt, err)
+			return nil, gaveUp(ctx, &r, attempt, err)
 		}
 		var status *client.StatusError
 		wait := pause
@@ -78,6 +79,22 @@ func (s *sender) send(ctx context.Context, r client.Request, settled func(error)
 		case <-ctx.Done():
 		}
 	}
+}
+
+// gaveUp is the error of a request that is not sent again. One that might have been
+// was refused, or got no answer, for retryLimit; that is a stall, unless what was
+// missing is this process's own.
+func gaveUp(ctx context.Context, r *client.Request, attempt int, err error) error {
+	failed := fmt.Errorf("%s %s %s/%s, attempt %d: %w", r.Verb, r.Resource.Plural, r.Namespace, r.Name, attempt, err)
+	for _, own := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOMEM} {
+		if errors.Is(err, own) {
+			return failed
+		}
+	}
+	if ctx.Err() != nil || !retryable(err) {
+		return failed
+	}
+	return &StallError{failed}
 }
 
 // retryable says whether another attempt may succeed: after 429, after 5xx,

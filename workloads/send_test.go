@@ -3,7 +3,10 @@ package workloads
 import (
 	"context"
 	"errors"
+	"net"
+	"os"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -82,6 +85,25 @@ func TestRetryable(t *testing.T) {
 	f(&client.StatusError{Code: 403, Reason: "Forbidden"}, false, "Forbidden")
 	f(&client.StatusError{Code: 409, Reason: "AlreadyExists"}, false, "AlreadyExists")
 	f(errors.New("connection reset"), true, "no answer")
+}
+
+// Only what the control plane refuses, or leaves without an answer, is a stall.
+func TestGaveUp(t *testing.T) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	f := func(ctx context.Context, err error, want bool) {
+		t.Helper()
+		var stall *StallError
+		got := gaveUp(ctx, &client.Request{Verb: "create"}, 9, err)
+		if errors.As(got, &stall) != want || !errors.Is(got, err) {
+			t.Errorf("%v: stall %v, want %v", got, !want, want)
+		}
+	}
+	f(t.Context(), &client.StatusError{Code: 503}, true)
+	f(t.Context(), errors.New("connection refused"), true)
+	f(t.Context(), &client.StatusError{Code: 403, Reason: "Forbidden"}, false)
+	f(t.Context(), &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}, false)
+	f(ended, errors.New("connection refused"), false)
 }
 
 func TestQuantiles(t *testing.T) {
