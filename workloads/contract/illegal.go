@@ -137,7 +137,7 @@ func (t *turn) whole(verb, name string) (client.Request, bool) {
 	value := t.value()
 	set(o, t.mark, value)
 	r, ok := t.with(verb, o)
-	r.Marks = new(sets(t.mark, value))
+	r.Name, r.Marks = name, new(sets(t.mark, value))
 	return r, ok
 }
 

@@ -106,6 +106,9 @@ func TestEveryFaultIsJudged(t *testing.T) {
 				status = 404 // the path is handed on to nobody
 			}
 			wantDocumented(t, sent[0], status)
+			if f.name == history.BadName && recorded(sent[0]).Name != "Not_A_Name" {
+				t.Errorf("%s is recorded under %s", f.name, sent[0].Name)
+			}
 		}
 	}
 }
