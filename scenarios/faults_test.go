@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/power/tally"
 	"github.com/planecheck/planecheck/results"
 	"github.com/planecheck/planecheck/scenarios"
 )
@@ -80,5 +81,20 @@ func failed(run *results.Run) []string {
 // tallyBroken adds a line to the table of make power.
 func tallyBroken(s scenarios.Scenario, run *results.Run) {
 	GinkgoHelper()
-	addLine("PLANECHECK_BROKEN_TABLE", fmt.Sprintf("| %s | %s | %s |", s.Name, strings.Join(s.Breaks, ", "), strings.Join(failed(run), ", ")))
+	addLine("PLANECHECK_BROKEN_TABLE", fmt.Sprintf("| %s | %s | %s |", s.Name, strings.Join(s.Breaks, ", "), strings.Join(failed(run), ", ")),
+		tally.Live(func(guarantee string) string { return areaOf(run, guarantee) }, s.Breaks, failed(run)))
+}
+
+// areaOf is that of a guarantee in the verdicts of a run, which may have two of a
+// name: the one that failed counts.
+func areaOf(run *results.Run, guarantee string) (area string) {
+	for _, v := range run.Verdict.Guarantees {
+		if v.Guarantee != guarantee {
+			continue
+		}
+		if area = v.Area; v.Outcome == checkers.Fail {
+			break
+		}
+	}
+	return area
 }

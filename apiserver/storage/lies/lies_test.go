@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/power/tally"
 	checker "github.com/planecheck/planecheck/checkers/storage"
 	"github.com/planecheck/planecheck/checkers/storage/watch"
 )
@@ -71,7 +72,7 @@ func TestCatalogue(t *testing.T) {
 	}
 	var table strings.Builder
 	fmt.Fprintf(&table, "%-28s %5s %6s %6s %6s  %s\n", "lie", "told", "ops", "watch", "caught", "failed guarantees")
-	alarms, tally := 0, map[string]*[2]int{}
+	alarms, counts := 0, map[string]*[2]int{}
 	for i, o := range all(t, runs) {
 		r := runs[i]
 		if o.err != nil {
@@ -87,36 +88,38 @@ func TestCatalogue(t *testing.T) {
 				caught = "NO"
 				t.Errorf("%s, seed %d: %v", r.name, r.seed, err)
 			}
-			count(tally, r, o)
+			count(counts, r, o)
 		}
 		fmt.Fprintf(&table, "%-28s %5d %6d %6d %6s  %s (%.1fs)\n", r.name, o.told, o.operations, o.messages, caught,
 			strings.Join(o.named(checkers.Fail), " "), o.took.Seconds())
 	}
 	var summary strings.Builder
 	fmt.Fprintf(&summary, "| guarantee | runs with a lie that breaks it | caught |\n|---|---|---|\n")
-	for _, g := range slices.Sorted(maps.Keys(tally)) {
-		fmt.Fprintf(&summary, "| %s | %d | %d |\n", g, tally[g][1], tally[g][0])
+	part := tally.Part{Clean: 4 * seeds(t), CleanOf: "live runs of a store", FalseAlarms: alarms}
+	for _, g := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Fprintf(&summary, "| %s | %d | %d |\n", g, counts[g][1], counts[g][0])
+		part.Rows = append(part.Rows, tally.Row{Area: checkers.AreaStore, Guarantee: g, Caught: counts[g][0], Tried: counts[g][1]})
 	}
 	fmt.Fprintf(&summary, "\n%d runs with a lie. False alarms: %d in %d runs without one. Unproven, because no lie breaks them: %s.\n",
 		len(runs)-4*seeds(t), alarms, 4*seeds(t), strings.Join(unproven(), ", "))
 	t.Logf("\n%s\n%s", table.String(), summary.String())
 	if path := os.Getenv("PLANECHECK_POWER_TABLE"); path != "" {
-		if err := os.WriteFile(path, []byte(summary.String()), 0o644); err != nil {
+		if err := errors.Join(os.WriteFile(path, []byte(summary.String()), 0o644), part.Save(path)); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
 // count notes for each guarantee that a lie breaks whether it was caught.
-func count(tally map[string]*[2]int, r run, o *outcome) {
+func count(counts map[string]*[2]int, r run, o *outcome) {
 	for _, g := range r.lie.Breaks {
-		if tally[g] == nil {
-			tally[g] = &[2]int{}
+		if counts[g] == nil {
+			counts[g] = &[2]int{}
 		}
 		if slices.Contains(o.named(checkers.Fail), g) {
-			tally[g][0]++
+			counts[g][0]++
 		}
-		tally[g][1]++
+		counts[g][1]++
 	}
 }
 
