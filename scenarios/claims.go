@@ -90,15 +90,20 @@ func (p *Plan) tests(list []string) []string {
 }
 
 // contractClaims are what contract traffic at its full rate puts to the test.
+// Resumable is none of them: only an API server that starts anew, or loses a member
+// of the store, resumes watches, and that brings little more than the floor.
 func contractClaims() []string {
-	claims := []string{storage.CompactionHonest, string(watch.CompactedCancel)}
+	claims := []string{
+		storage.Replay, storage.CompactionHonest, storage.LeaseHonest, storage.Durable,
+		string(watch.Bookmarkable), string(watch.CompactedCancel), string(watch.Fresh),
+	}
 	add := func(guarantee string) { claims = append(claims, judge.Claim(checkers.AreaAPI, guarantee)) }
 	for _, g := range reads.Guarantees() {
 		add(string(g))
 	}
 	for _, g := range []string{
 		watches.InitialState, watches.InitialEventsEnd, watches.BookmarkNotAhead, watches.Ordered, watches.Unique,
-		watches.Transitions, watches.Delivered, watches.TooNewHonest,
+		watches.Transitions, watches.Delivered, watches.ExpiredHonest, watches.TooNewHonest,
 		writes.ConflictHonest, writes.ExistsHonest, writes.NotFoundHonest, writes.PreconditionHonest, writes.NoLostUpdate,
 		writes.IdentityStable, writes.UIDUnique, writes.RVMonotonic, writes.DryRunInert, writes.ErrorHonest,
 	} {

@@ -97,9 +97,13 @@ func Registry() []Scenario {
 		{
 			Name: "contract/faults",
 			Proves: "the same while an API server is killed and started anew, the store's leader moves, " +
-				"and the other API server stands still for 5 s, so that its watches fall behind",
-			Labels:        []string{"quick", string(faults.APIServer), string(faults.Etcd)},
-			Fix:           func(o *Options) { contractOptions(o); o.Without = append(o.Without, bind) },
+				"the watches of the other API server are read too slowly until it gives them up, and it stands still for 5 s",
+			Labels: []string{"quick", string(faults.APIServer), string(faults.Etcd), string(faults.Clients)},
+			Fix: func(o *Options) {
+				contractOptions(o)
+				o.World.ClientLinks = true // the way to slow readers
+				o.Without = append(o.Without, bind)
+			},
 			Interventions: contractFaults,
 		},
 		{
@@ -146,6 +150,7 @@ func contractFaults(o Options, _ Ground) []Intervention {
 	return []Intervention{
 		{Fault: "apiserver-kill", Target: "kube-apiserver-1", AfterRunning: full},
 		{Fault: "etcd-leader-move", Target: "leader", AfterRunning: full, AfterWrites: 400},
+		{Fault: "slow-readers", Target: "kube-apiserver-0", AfterRunning: full, AfterWrites: 400, For: seconds(3)},
 		{Fault: "apiserver-freeze", Target: "kube-apiserver-0", AfterRunning: full, AfterWrites: 400, For: seconds(5)},
 	}
 }

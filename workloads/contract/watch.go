@@ -42,8 +42,18 @@ func newLeg(rng *rand.Rand) leg {
 	return l
 }
 
-func watch(ctx context.Context, t *turn)        { t.watch(pick(t.rng, legalWatches)) }
-func watchIllegal(ctx context.Context, t *turn) { t.watch(pick(t.rng, illegalWatches)) }
+// watch opens one in twenty watches from a version that is most probably too old:
+// among all combinations there are too few of these to say that each minute of
+// traffic has some that are refused.
+func watch(_ context.Context, t *turn) {
+	o := pick(t.rng, legalWatches)
+	if t.chance(20) {
+		o = watchOptions{version: compacted, bookmarks: t.chance(2)}
+	}
+	t.watch(o)
+}
+
+func watchIllegal(_ context.Context, t *turn) { t.watch(pick(t.rng, illegalWatches)) }
 
 // watch opens a watch and leaves it to itself. One past the bound cuts the
 // oldest of the client.
