@@ -169,6 +169,29 @@ func TestModelAcquits(t *testing.T) {
 	}
 }
 
+// The model acquits a refusal of a deletion that Kubernetes refuses for good, and
+// only where nothing but the garbage collector holds the object.
+func TestModelAcquitsRefusedForGood(t *testing.T) {
+	f := func(want bool, verb string, finalizers ...string) {
+		t.Helper()
+		w := newWorld()
+		w.create("configmaps", "n", "a", "a")
+		w.b.Versions[0].Finalizers = finalizers
+		c := w.call(verb, "configmaps", "n", "a")
+		conflict(c)
+		c.NeedVersion = "2"
+		b := w.finish()
+		if why := b.facts.callWrong(b.Window, b.Calls, c); (why == "") != want {
+			t.Errorf("%s with %q: %q", verb, finalizers, why)
+		}
+	}
+	f(true, "delete", "foregroundDeletion")
+	f(true, "delete", "orphan", "foregroundDeletion")
+	f(false, "delete", "orphan", "example.com/hold")
+	f(false, "delete")
+	f(false, "update", "orphan")
+}
+
 // A run with little to tell still reaches every guarantee, reports equally
 // twice, and ends with its context.
 func TestRun(t *testing.T) {
