@@ -84,8 +84,9 @@ func TestEtcdIsNotAsKine(t *testing.T) {
 	busily(t, e, 4, func(c *kubernetes.Client) {
 		for what, happens := range map[string]func(try int) string{
 			"a create is told another revision": func(int) string { return recreation(t, c) },
-			"a page is torn":                    func(int) string { return torn(t, c, "/busy/", 2) },
-			"a list is torn":                    func(int) string { return torn(t, c, "/busy/", 0) },
+			"a page is torn":                    func(int) string { return torn(t, c, streamed, "/busy/", 2) },
+			"a list is torn":                    func(int) string { return torn(t, c, streamed, "/busy/", 0) },
+			"a page in one answer is torn":      func(int) string { return torn(t, c, ranged, "/busy/", 2) },
 			"a put is lost":                     func(try int) string { return lost(t, two, fmt.Sprintf("/put/%d", try)) },
 			"two compactors win":                func(try int) string { return bothWin(t, two, int64(try)) },
 			"progress goes back":                back(t, c),
@@ -98,6 +99,9 @@ func TestEtcdIsNotAsKine(t *testing.T) {
 		resp, err := c.OptimisticDelete(bounded(t), "/registry/none", 7, kubernetes.DeleteOptions{GetOnFailure: true})
 		if err != nil || resp.Succeeded {
 			t.Errorf("delete of a key that never was: %+v, %v", resp, err)
+		}
+		if there, none := uncompared(t, c); there != "succeeded, and it is gone" || none != "succeeded, 0 deleted" {
+			t.Errorf("deletes without a comparison: of a key that is there: %s; of one that never was: %s", there, none)
 		}
 	})
 	for what, happens := range map[string]func(try int) string{
@@ -154,86 +158,93 @@ func recreation(t *testing.T, c *kubernetes.Client) string {
 	return fmt.Sprintf("created at revision %d, told %d", is, told)
 }
 
-// docs/findings/0010: what kine's transactions say is not what they did.
-func TestKineDeletesWhatIsNotThere(t *testing.T) {
-	for _, version := range versions() {
-		k := startKine(t, kineSQLiteName+version, Options{})
-		resp, err := dial(t, k.Endpoints()...).OptimisticDelete(bounded(t), "/registry/none", 7, kubernetes.DeleteOptions{GetOnFailure: true})
-		if err != nil || !resp.Succeeded {
-			t.Errorf("%s: delete of a key that never was, at revision 7: %+v, %v; it used to succeed", version, resp, err)
-		}
-	}
-}
-
-// Of two API servers that compact at one time, one is to be told that the other
-// has been there.
-func TestKineLetsTwoCompactorsWin(t *testing.T) {
-	for _, version := range versions() {
-		k := startKine(t, kineSQLiteName+version, Options{})
-		clients := []*kubernetes.Client{dial(t, k.Endpoints()...), dial(t, k.Endpoints()...)}
-		if !tries(t, 2000, func(try int) string { return bothWin(t, clients, int64(try)) }) {
-			t.Errorf("%s: of two compactors one lost each time", version)
-		}
-	}
-}
-
-// bothWin has clients change compact_rev_key from one version at one time, and
-// says whether more than one was told that it did.
-func bothWin(t *testing.T, clients []*kubernetes.Client, version int64) string {
-	t.Helper()
-	ctx := bounded(t)
-	const key = "compact_rev_key"
-	won := make([]bool, len(clients))
-	var both sync.WaitGroup
-	for i, c := range clients {
-		both.Go(func() {
-			resp, err := c.Client.Txn(ctx).If(clientv3.Compare(clientv3.Version(key), "=", version)).
-				Then(clientv3.OpPut(key, fmt.Sprint(version))).Else(clientv3.OpGet(key)).Commit()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			won[i] = resp.Succeeded
+// docs/findings/0011: the first page of a list says a revision that is later than
+// what it holds, of one that is streamed in v0.17.5, and of one in one answer before
+// that, which streams none. The API server reads the following pages at it.
+func TestKinePageIsOlderThanItSays(t *testing.T) {
+	f := func(name, version string, list lister, most int, want bool) {
+		t.Run(name, func(t *testing.T) {
+			k := startKine(t, kineSQLiteName+version, Options{})
+			busily(t, k, 4, func(c *kubernetes.Client) {
+				if got := tries(t, most, func(int) string { return torn(t, c, list, "/busy/", 2) }); got != want {
+					t.Errorf("in up to %d tries a page was not of its revision: %v", most, got)
+				}
+			})
 		})
 	}
-	both.Wait()
-	if slices.Contains(won, false) {
-		return ""
+	f("v0.17.5, streamed", v0175, streamed, 2000, true)
+	f("v0.17.5, in one answer", v0175, ranged, 300, false)
+	if bothVersions() {
+		f("v0.16.4, in one answer", v0164, ranged, 2000, true)
 	}
-	return fmt.Sprintf("both changed compact_rev_key from version %d", version)
 }
 
-// docs/findings/0011: the first page of a streamed list says a revision that is
-// later than what it holds. The API server reads the following pages at it.
-func TestKinePageIsOlderThanItSays(t *testing.T) {
+// docs/findings/0022: where the limit of a stream is as many keys as its first batches
+// hold, it shows one more and says that those are all.
+func TestKineStreamsMoreThanTheLimit(t *testing.T) {
 	k := startKine(t, kineSQLiteName+v0175, Options{})
-	busily(t, k, 4, func(c *kubernetes.Client) {
-		if !tries(t, 2000, func(int) string { return torn(t, c, "/busy/", 2) }) {
-			t.Error("each page was what the store held at its revision")
+	e := start(t, "etcd:members=1", Options{})
+	for b, want := range map[Backend]string{
+		k: "9 of 40, more: true; 11 of 40, more: false; 11 of 40, more: true; 31 of 40, more: false",
+		e: "9 of 40, more: true; 10 of 40, more: true; 11 of 40, more: true; 30 of 40, more: true",
+	} {
+		c := dial(t, b.Endpoints()...)
+		for i := range 40 {
+			mustPut(t, c, fmt.Sprintf("/paged/%02d", i), "", 0)
 		}
+		var got []string
+		for _, limit := range []int64{9, 10, 11, 30} {
+			got = append(got, page(t, c, "/paged/", limit))
+		}
+		if got := strings.Join(got, "; "); got != want {
+			t.Errorf("%s: with limits of 9, 10, 11 and 30: %s, want %s", b.Name(), got, want)
+		}
+	}
+}
+
+// page streams a first page and says of how many it shows how many.
+func page(t *testing.T, c *kubernetes.Client, prefix string, limit int64) string {
+	t.Helper()
+	stream, err := pb.NewKVClient(c.ActiveConnection()).RangeStream(bounded(t), &pb.RangeRequest{
+		Key: []byte(prefix), RangeEnd: []byte(clientv3.GetPrefixRangeEnd(prefix)), Limit: limit,
 	})
+	shown, said := 0, ""
+	for err == nil {
+		var m *pb.RangeStreamResponse
+		if m, err = stream.Recv(); err == nil {
+			shown += len(m.GetRangeResponse().GetKvs())
+			said = fmt.Sprintf("%d of %d, more: %v", shown, m.GetRangeResponse().GetCount(), m.GetRangeResponse().GetMore())
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	return said
 }
 
 // docs/findings/0013: on a database where the numbers of rows are drawn before
 // they are committed, a list of a revision lacks earlier revisions that are
 // committed later. SQLite has one writer at a time.
 func TestKineListLacksEarlierRevisions(t *testing.T) {
-	f := func(spec string, db *database.Server, most int, want bool) {
+	f := func(spec string, db *database.Server, list lister, most int, want bool) {
 		t.Run(spec, func(t *testing.T) {
 			if db != nil {
 				installed(t, db)
 			}
 			k := startKine(t, spec, Options{Dir: passable(t)})
 			busily(t, k, 4, func(c *kubernetes.Client) {
-				if got := tries(t, most, func(int) string { return torn(t, c, "/busy/", 0) }); got != want {
+				if got := tries(t, most, func(int) string { return torn(t, c, list, "/busy/", 0) }); got != want {
 					t.Errorf("in up to %d tries a list was not of its revision: %v", most, got)
 				}
 			})
 		})
 	}
-	f(kinePostgresName, database.Postgres(""), 2000, true)
-	f(kineMariaDBName, database.MariaDB(""), 2000, true)
-	f(kineSQLiteName, nil, 100, false)
+	f(kinePostgresName, database.Postgres(""), streamed, 2000, true)
+	f(kineMariaDBName, database.MariaDB(""), streamed, 2000, true)
+	f(kineSQLiteName, nil, streamed, 100, false)
+	if bothVersions() {
+		f(kinePostgresName+v0164, database.Postgres(""), ranged, 2000, true)
+	}
 }
 
 // The store in memory reads a stream's keys while they are written, and says the
@@ -241,7 +252,7 @@ func TestKineListLacksEarlierRevisions(t *testing.T) {
 func TestKineMemoryStreamsTheFuture(t *testing.T) {
 	k := startKine(t, kineMemoryName, Options{})
 	busily(t, k, 4, func(c *kubernetes.Client) {
-		if !tries(t, 5000, func(int) string { return torn(t, c, "/busy/", 0) }) {
+		if !tries(t, 5000, func(int) string { return torn(t, c, streamed, "/busy/", 0) }) {
 			t.Error("each list was what the store held at its revision")
 		}
 	})
@@ -297,15 +308,15 @@ func afterCompactions(t *testing.T, b Backend) string {
 	return strings.Join(seen, ", ")
 }
 
-// torn streams a list, and says what of it is not what the store held at the
-// revision that the list says, "": nothing.
-func torn(t *testing.T, c *kubernetes.Client, prefix string, limit int64) string {
+// torn lists, and says what of it is not what the store held at the revision that
+// the list says, "": nothing.
+func torn(t *testing.T, c *kubernetes.Client, of lister, prefix string, limit int64) string {
 	t.Helper()
-	revision, list := streamed(t, c, prefix, 0, limit)
+	revision, list := of(t, c, prefix, 0, limit)
 	if revision == 0 {
 		return ""
 	}
-	_, then := streamed(t, c, prefix, revision, limit)
+	_, then := of(t, c, prefix, revision, limit)
 	for i, kv := range list {
 		if i < len(then) && then[i].ModRevision != kv.ModRevision {
 			return fmt.Sprintf("the list of revision %d shows %s of revision %d; read at that revision it is of %d", revision, kv.Key, kv.ModRevision, then[i].ModRevision)
@@ -314,6 +325,23 @@ func torn(t *testing.T, c *kubernetes.Client, prefix string, limit int64) string
 	return ""
 }
 
+// lister lists up to so many keys, 0: all, as of a revision, 0: the current one, and
+// returns of which revision they are said to be.
+type lister func(t *testing.T, c *kubernetes.Client, prefix string, at, limit int64) (revision int64, list []*mvccpb.KeyValue)
+
+// ranged lists in one answer.
+func ranged(t *testing.T, c *kubernetes.Client, prefix string, at, limit int64) (int64, []*mvccpb.KeyValue) {
+	t.Helper()
+	resp, err := pb.NewKVClient(c.ActiveConnection()).Range(bounded(t), &pb.RangeRequest{
+		Key: []byte(prefix), RangeEnd: []byte(clientv3.GetPrefixRangeEnd(prefix)), Revision: at, Limit: limit,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.GetHeader().GetRevision(), resp.GetKvs()
+}
+
+// streamed lists with RangeStream.
 func streamed(t *testing.T, c *kubernetes.Client, prefix string, at, limit int64) (revision int64, list []*mvccpb.KeyValue) {
 	t.Helper()
 	stream, err := pb.NewKVClient(c.ActiveConnection()).RangeStream(bounded(t), &pb.RangeRequest{
@@ -330,50 +358,4 @@ func streamed(t *testing.T, c *kubernetes.Client, prefix string, at, limit int64
 		t.Fatal(err)
 	}
 	return revision, list
-}
-
-// docs/findings/0010: of puts without a comparison, some are answered and have had no effect.
-func TestKineLosesPuts(t *testing.T) {
-	for _, version := range versions() {
-		k := startKine(t, kineSQLiteName+version, Options{})
-		clients := []*kubernetes.Client{dial(t, k.Endpoints()...), dial(t, k.Endpoints()...)}
-		if !tries(t, 2000, func(try int) string { return lost(t, clients, fmt.Sprintf("/put/%d", try)) }) {
-			t.Errorf("%s: each put that was answered is in the key's history", version)
-		}
-	}
-}
-
-// lost puts a key from several clients at one time and says which of the puts
-// is in no revision.
-func lost(t *testing.T, clients []*kubernetes.Client, key string) string {
-	t.Helper()
-	ctx := bounded(t)
-	first := mustPut(t, clients[0], key, "first", 0)
-	var all sync.WaitGroup
-	for i, c := range clients {
-		all.Go(func() {
-			if _, err := c.Put(ctx, key, fmt.Sprint(i)); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	last := mustPut(t, clients[0], key+"/end", "", 0)
-	seen := map[string]bool{}
-	watch, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for m := range clients[0].Watch(watch, key, clientv3.WithRange(key+"0"), clientv3.WithRev(first)) {
-		for _, e := range m.Events {
-			if e.Kv.ModRevision == last {
-				cancel()
-			}
-			seen[string(e.Kv.Value)] = true
-		}
-	}
-	for i := range clients {
-		if !seen[fmt.Sprint(i)] {
-			return fmt.Sprintf("the put of %d was answered, and the key never was that", i)
-		}
-	}
-	return ""
 }
