@@ -90,12 +90,19 @@ func TestKineAcknowledgesWhatItsDatabaseRefused(t *testing.T) {
 }
 
 // docs/findings/0015: a write of which the database does not confirm the commit is
-// answered as one whose comparison failed. v0.16.4 has no transactions to commit.
+// answered as one whose comparison failed. It is in force also where the commit has
+// not come to the database (0021). v0.16.4 has no transactions to commit.
 func TestKineRefusesWhatItHasWritten(t *testing.T) {
 	installed(t, database.Postgres(""))
+	for name, before := range map[string]bool{"cut after the commit": false, "cut before the commit": true} {
+		t.Run(name, func(t *testing.T) { refusesWhatItHasWritten(t, before) })
+	}
+}
+
+func refusesWhatItHasWritten(t *testing.T, before bool) {
 	var cut *cutDatabase
 	k := startKineOn(t, kinePostgresName+v0175, func(d kineData) kineData {
-		cut = &cutDatabase{kineData: d}
+		cut = &cutDatabase{kineData: d, before: before}
 		return cut
 	})
 	c := dial(t, k.Endpoints()...)
@@ -126,9 +133,10 @@ func TestKineRefusesWhatItHasWritten(t *testing.T) {
 }
 
 // cutDatabase is PostgreSQL behind something that ends a connection when the
-// server has committed, before kine is told.
+// server has committed, before kine is told, or before the server is told to.
 type cutDatabase struct {
 	kineData
+	before  bool // the server is told
 	front   net.Listener
 	next    atomic.Bool // the next commit
 	serving sync.WaitGroup
@@ -185,6 +193,7 @@ func (d *cutDatabase) serve(client net.Conn, address string) {
 	forward(server, client, func(sent []byte) bool {
 		if bytes.Contains(sent, []byte("commit\x00")) && d.next.CompareAndSwap(true, false) {
 			cut.Store(true)
+			return !d.before
 		}
 		return true
 	})
