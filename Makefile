@@ -142,7 +142,7 @@ seeds: build ## clean runs under contradicting clients, half of them with faults
 
 known: ## known bugs of released etcd, bad version and good, and of two versions of kine; KNOWN= repetitions
 	PLANECHECK_KNOWN=$(or $(KNOWN),6) go test -count=1 -v -timeout 20m ./apiserver/storage/known
-	PLANECHECK_KNOWN=1 go test -count=1 -v -timeout 60m -run Kine ./apiserver/storage
+	PLANECHECK_KNOWN=1 go test -count=1 -v -timeout 60m -run Kine ./apiserver/storage ./apiserver/storage/kine
 
 fidelity: ## compare a simulated node with a hollow kubelet (links the kubelet)
 	cd sim/fidelity && go test -ldflags "$(K8S_LDFLAGS)" -timeout 10m ./...
