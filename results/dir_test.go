@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/planecheck/planecheck/checkers/cluster"
 )
 
 func TestSaveAndLoad(t *testing.T) {
@@ -146,4 +149,26 @@ func TestSeconds(t *testing.T) {
 	f(999_600*time.Microsecond, "1000ms", "0.9996")
 	f(1234*time.Millisecond, "1.23s", "1.234")
 	f(252*time.Second, "252s", "252")
+}
+
+// TestMoments reads when a run had settled from new records and from old ones.
+func TestMoments(t *testing.T) {
+	for text, want := range map[string][]cluster.Moment{
+		`{"schema":1}`:                         nil,
+		`{"schema":1,"settled_revision":1234}`: {{Revision: 1234}},
+		`{"schema":1,"settled":[{"revision":12,"after":"hold"},{"revision":34,"after":"churn","busy":true}]}`: {
+			{Revision: 12, After: "hold"}, {Revision: 34, After: "churn", Busy: true}},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "run.json"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		run, err := Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := run.Moments(); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/cluster"
 	"github.com/planecheck/planecheck/checkers/history"
 )
 
@@ -41,9 +42,12 @@ type Run struct {
 	// done to the cluster any more and it was whole; 0: there was none, or it was so
 	// from the beginning.
 	Calm int64 `json:"calm,omitempty"`
-	// Settled is the revision of the store at which the full cluster had been left
-	// alone for a while; 0: it never was.
-	Settled int64 `json:"settled_revision,omitempty"`
+	// Settled are the moments at which nothing was left to do, in their order.
+	Settled []cluster.Moment `json:"settled,omitempty"`
+	// SettledRevision is all that older records have of it: the revision of the store
+	// at the end of the hold; 0: there was none. Nobody writes it any more; see
+	// Moments.
+	SettledRevision int64 `json:"settled_revision,omitempty"`
 	// Restore is that the store was restored from a snapshot on the way; nil: it
 	// was not.
 	Restore *history.Restore `json:"restore,omitempty"`
@@ -174,6 +178,14 @@ type Verdict struct {
 	Outcome    Outcome            `json:"outcome,omitempty"`
 	Reason     string             `json:"reason,omitempty"`
 	Guarantees []checkers.Verdict `json:"guarantees,omitempty"`
+}
+
+// Moments are those at which nothing was left to do, also of older records.
+func (r *Run) Moments() []cluster.Moment {
+	if len(r.Settled) == 0 && r.SettledRevision > 0 {
+		return []cluster.Moment{{Revision: r.SettledRevision}}
+	}
+	return r.Settled
 }
 
 // SLOsMet combines the SLOs of all phases.

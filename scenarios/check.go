@@ -31,7 +31,7 @@ func (r *Runner) Check(ctx context.Context, dir string) (checkers.Outcome, error
 }
 
 func judgeAgain(ctx context.Context, dir string, run *results.Run, options judge.Options) (*judge.Judgement, error) {
-	options.Settled, options.Calm, options.Restore = run.Settled, history.Time(run.Calm), run.Restore
+	options.Settled, options.Calm, options.Restore = run.Moments(), history.Time(run.Calm), run.Restore
 	return judge.Directory(ctx, filepath.Join(dir, historyDir), options)
 }
 
@@ -61,7 +61,7 @@ func (r *Runner) Follow(ctx context.Context, dir string) (checkers.Outcome, erro
 	}
 	var j *judge.Judgement
 	if run.Calm == 0 {
-		j = process.Finish(run.Settled)
+		j = process.Finish(run.Moments())
 	} else if j, err = judgeAgain(ctx, dir, run, *options); err != nil { // from when on watches had to be fresh was not known until now
 		return "", err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	guarantees "github.com/planecheck/planecheck/checkers/cluster"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/judge"
 )
@@ -44,7 +45,7 @@ func startFollower(dir string, options judge.Options, broken func(guarantee stri
 }
 
 // finish judges the rest of a history to which nothing is added any more.
-func (f *follower) finish(ctx context.Context, settled int64) (*judge.Judgement, error) {
+func (f *follower) finish(ctx context.Context, settled []guarantees.Moment) (*judge.Judgement, error) {
 	defer context.AfterFunc(ctx, func() { f.cancel(context.Cause(ctx)) })()
 	close(f.gone)
 	if <-f.done; f.err != nil {
@@ -69,13 +70,13 @@ func (x *execution) failFast(cancel context.CancelCauseFunc) error {
 // judgement is that of the whole history, which has been closed.
 func (x *execution) judgement(ctx context.Context) (*judge.Judgement, error) {
 	if x.follower != nil {
-		j, err := x.follower.finish(ctx, x.run.Settled)
+		j, err := x.follower.finish(ctx, x.run.Moments())
 		if err != nil || x.run.Calm == 0 {
 			return j, err
 		} // from when on watches had to be fresh was not known until now
 	}
 	options := x.plan.Judge
-	options.Settled, options.Calm, options.Restore = x.run.Settled, history.Time(x.run.Calm), x.run.Restore
+	options.Settled, options.Calm, options.Restore = x.run.Moments(), history.Time(x.run.Calm), x.run.Restore
 	for _, p := range x.run.Phases {
 		options.Phases = append(options.Phases, judge.Phase{Name: p.Name, From: p.Begun, To: p.Begun.Add(p.Duration.Duration())})
 	}

@@ -38,7 +38,7 @@ func TestFollower(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	j, err := f.finish(t.Context(), 0)
+	j, err := f.finish(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	guarantees "github.com/planecheck/planecheck/checkers/cluster"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/workloads"
 )
@@ -33,8 +34,10 @@ func (x *execution) hold(ctx context.Context) (workloads.PhaseResult, error) {
 	if err := x.awaitInterventions(ctx); err != nil {
 		return result, err
 	}
+	what := phaseHold
 	switch {
 	case len(x.plan.Interventions) > 0:
+		what = "recovery"
 		x.recover(ctx)
 		x.expectRunning(ctx, phaseHold)
 	case x.turnover.Load() != nil:
@@ -45,13 +48,21 @@ func (x *execution) hold(ctx context.Context) (workloads.PhaseResult, error) {
 	if x.ends != nil {
 		x.captureEnd(ctx)
 	}
-	x.run.Settled = x.recording.seen()
+	x.settled(what, false)
 	// Where pods come and go it counts what they come back to.
 	planned := int64(x.plan.pods())
 	if result.RunningLeast < planned && len(x.plan.Interventions) == 0 && x.turnover.Load() == nil {
 		x.shortfall(phaseHold, "only %d of %d pods were Running at some moment", result.RunningLeast, planned)
 	}
 	return result, nil
+}
+
+// settled notes that the controllers have nothing left to do, as far as the run knows.
+// Right after work they are busy.
+func (x *execution) settled(after string, busy bool) {
+	if rev := x.recording.seen(); rev > 0 {
+		x.run.Settled = append(x.run.Settled, guarantees.Moment{Revision: rev, After: after, Busy: busy})
+	}
 }
 
 // comeToRest ends a turnover without faults and waits for its last pods.

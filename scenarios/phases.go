@@ -116,6 +116,9 @@ func (x *execution) work(ctx context.Context, name string) (*workloads.PhaseResu
 	case phaseChurn:
 		result, err = x.density.Churn(ctx)
 		x.expectRunning(ctx, name)
+		if err == nil {
+			x.settled(name, true)
+		}
 	case phaseDrain:
 		return x.drain(ctx)
 	default:

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/planecheck/planecheck/checkers"
@@ -26,11 +27,15 @@ type Options struct {
 	// returned; ok is false where no call made it. nil: no times are known, and
 	// what needs them is not judged.
 	Commit func(rev int64) (called, returned history.Time, ok bool)
-	// Settled is the revision at which the run had left nothing to do for a
-	// while, so that the controllers must have done their work. 0: there was no
-	// such moment, and the guarantees about it are not exercised.
-	Settled int64
-	Floors  Floors
+	// Settled are the moments at which the run had left nothing to do, so that the
+	// controllers must have done their work. None: the guarantees about them have
+	// no evidence but that of Calm.
+	Settled []Moment
+	// Calm is from when on nothing was done to the cluster: what is wrong for
+	// longer than Patience is a violation then, at whatever revision. 1:
+	// from the beginning; 0: never, so that only the moments are judged.
+	Calm   history.Time
+	Floors Floors
 	// Settle is how long before that moment the last change must lie
 	// for its consequences to be due; default 30 s. It is also how long after a
 	// change of the scheduler, or of a node, bindings may still miss it.
@@ -41,6 +46,25 @@ type Options struct {
 	// Heal is how long a pod may stay on a failed node when it does not tolerate
 	// that any more and no other pod is evicted meanwhile; default 1 min.
 	Heal time.Duration
+	// Patience is how long a ReplicaSet may have another number of pods than it asks
+	// for while nothing of it changes, a pod be an endpoint of a Service otherwise than
+	// it should, and a rollout stand still, once their controllers have nothing else to
+	// do before it, and an object outlive its owners; default 3 min, of the latter at
+	// least Collect. Controllers are done within a second; the longest that was seen of
+	// a control plane without faults was 58 s, on a machine with three of them that had
+	// too little of it for their leases. What failed is tried again after as long as
+	// it has failed, at most.
+	Patience time.Duration
+}
+
+// Moment is a revision at which a run had left the controllers nothing to do.
+type Moment struct {
+	Revision int64 `json:"revision"` // of the store
+	// After is what had come to its end, for people: hold, churn, recovery.
+	After string `json:"after"`
+	// Busy says that there was no rest before: only that is judged of which it is
+	// seen that its controller had come to it (see work).
+	Busy bool `json:"busy,omitempty"`
 }
 
 // Floors are the least amounts of evidence below which a guarantee is Invalid
@@ -63,6 +87,8 @@ type judge struct {
 	last    int64        // the end of the history, or the moment that is judged
 	end     history.Time // when it was, 0 unknown
 	selects map[string]versions.Selector
+	moment  Moment
+	late    *lasting
 }
 
 // finding is what came out for one guarantee.
@@ -89,6 +115,7 @@ type Checker struct {
 	loads    *overcommits
 	leaders  *leaders
 	failures *failures
+	late     *lasting
 }
 
 // New returns a Checker of a table that need not be filled yet. Settled is of no
@@ -103,9 +130,13 @@ func New(opts Options) *Checker {
 	if opts.Heal == 0 {
 		opts.Heal = time.Minute
 	}
+	if opts.Patience == 0 {
+		opts.Patience = 3 * time.Minute
+	}
 	c := &Checker{judge: judge{opts: opts, table: opts.Versions, selects: map[string]versions.Selector{}}}
 	c.bindings, c.loads, c.leaders = newBindings(&c.judge), newOvercommits(&c.judge), newLeaders(&c.judge)
 	c.failures = newFailures(&c.judge)
+	c.late = newLasting(&c.judge)
 	return c
 }
 
@@ -118,6 +149,7 @@ func (c *Checker) Advance(rev int64) {
 	c.loads.advance(rev)
 	c.leaders.advance(rev)
 	c.failures.advance(rev)
+	c.late.advance(rev)
 }
 
 // Broken names the guarantees of which a violation was seen so far.
@@ -131,17 +163,15 @@ func (c *Checker) Broken() []string {
 			names = append(names, g.name)
 		}
 	}
-	return names
+	return append(names, c.late.broken()...)
 }
 
 // Finish judges what is left, when the table is whole, and returns the verdicts
 // on all guarantees. settled is Options.Settled, which may be known only then.
-func (c *Checker) Finish(settled int64) []checkers.Verdict {
+func (c *Checker) Finish(settled []Moment) []checkers.Verdict {
 	c.opts.Settled = settled
 	c.Advance(math.MaxInt64)
-	view := c.judge
-	view.last = min(c.last, settled)
-	view.end = view.before(view.last)
+	c.late.finish()
 	findings := map[string]*finding{
 		NoDoubleBind: c.bindings.finish(), NoOvercommit: c.loads.finish(),
 		OneLeader: c.leaders.finish(), NodeFailureHeals: c.failures.finish(),
@@ -150,11 +180,43 @@ func (c *Checker) Finish(settled int64) []checkers.Verdict {
 	for _, g := range guarantees {
 		f := findings[g.name]
 		if g.settled != nil {
-			f = g.settled(&view)
+			f = c.atRest(g)
+			c.late.into(g.name, f)
 		}
 		list = append(list, c.verdict(g, f))
 	}
 	return list
+}
+
+// atRest judges a guarantee at the moments at which the cluster had settled.
+func (c *Checker) atRest(g guarantee) *finding {
+	var sum *finding
+	for _, m := range c.opts.Settled {
+		if m.Revision <= 0 {
+			continue
+		}
+		view := c.judge
+		view.late, view.moment, view.last = c.late, m, min(c.last, m.Revision)
+		view.end = view.before(view.last)
+		f := g.settled(&view)
+		if m.After != "" {
+			f.checked += " at the end of the " + m.After
+		}
+		if sum == nil {
+			sum = f
+			continue
+		}
+		sum.count, sum.judged, sum.checked = sum.count+f.count, sum.judged+f.judged, sum.checked+"; "+fmt.Sprint(f.judged)+f.checked
+		if sum.evidence == nil {
+			sum.evidence = f.evidence
+		}
+	}
+	if sum == nil {
+		view := c.judge // which holds nothing, for the words
+		view.late, view.last = c.late, 0
+		sum = g.settled(&view)
+	}
+	return sum
 }
 
 // Judge returns the verdicts on all guarantees of a whole table.
@@ -176,7 +238,7 @@ func (j *judge) verdict(g guarantee, f *finding) checkers.Verdict {
 	case j.table.Dropped() > 0:
 		v.Outcome, v.Unfit = checkers.Invalid, true
 		v.Detail = fmt.Sprintf("%d versions came out of order and were left out", j.table.Dropped())
-	case g.settled != nil && j.opts.Settled <= 0:
+	case g.settled != nil && f.evidence == nil && !j.settled():
 		v.Outcome, v.Detail = checkers.NotExercised, "the run never settled"
 	case f.evidence != nil:
 		v.Outcome, v.Detail = checkers.Fail, f.evidence.String()
@@ -222,11 +284,30 @@ func (j *judge) before(rev int64) history.Time {
 	return 0
 }
 
+// settled says that there is a moment at which the cluster had settled.
+func (j *judge) settled() bool {
+	return slices.ContainsFunc(j.opts.Settled, func(m Moment) bool { return m.Revision > 0 })
+}
+
 // quiet says whether a revision lies so long before the end that its
-// consequences are due.
-func (j *judge) quiet(rev int64, due time.Duration) bool {
+// consequences are due: those of the work of a controller.
+func (j *judge) quiet(rev int64, due time.Duration, w *work) bool {
+	if j.moment.Busy {
+		var ok bool
+		if rev, ok = w.fromBefore(rev, j.last); !ok {
+			return false
+		}
+	}
 	t := j.after(rev)
 	return t != 0 && j.end != 0 && j.end.Sub(t) >= due
+}
+
+// when names the moment that is judged.
+func (j *judge) when() string {
+	if j.moment.After == "" {
+		return "at the end"
+	}
+	return "at the end of the " + j.moment.After
 }
 
 // selector parses the selector of a Service or workload, once.
@@ -248,17 +329,26 @@ func (j *judge) living(group, resource string) func(func(*history.Version) bool)
 	if k == nil {
 		return func(func(*history.Version) bool) {}
 	}
-	return k.List("", versions.Selector{}, j.last)
+	return k.List("", everything, j.last)
 }
 
-// changes yields all changes of a resource.
-func (j *judge) changes(group, resource string) func(func(versions.Change) bool) {
-	k := j.table.Kind(group, resource)
-	if k == nil {
-		return func(func(versions.Change) bool) {}
+// bodies yields the changes of a kind up to the moment that is judged, but those
+// in which nothing changes but revision and content, with their revisions.
+func (j *judge) bodies(k *versions.Kind) iter.Seq2[int64, versions.Change] {
+	return func(yield func(int64, versions.Change) bool) {
+		if k == nil {
+			return
+		}
+		for rev, c := range k.Bodies(0) {
+			if rev > j.last || c.Now != c.Prev && !yield(rev, c) {
+				return
+			}
+		}
 	}
-	return k.Changes(0, j.last)
 }
+
+// everything selects all objects.
+var everything versions.Selector
 
 // pods yields the changes of pods behind the first n, up to a revision.
 func (j *judge) pods(n int, upto int64) iter.Seq[versions.Change] {

@@ -116,6 +116,7 @@ func inOther(v history.Version) history.Version {
 func TestNoOrphans(t *testing.T) {
 	owner, other := object("", "configmaps", "ns", "o"), object("", "configmaps", "ns", "o2")
 	item := func(uids ...string) history.Version { return owned(object("", "secrets", "ns", "d"), uids...) }
+	of := func(v history.Version) history.Version { v.Kind = "Owner"; return v } // as owned says
 	late := 5 * time.Minute
 	event := owned(object("", "events", "ns", "e"), "uid-o")
 	tell(t, cluster.NoOrphans, []story{
@@ -128,7 +129,10 @@ func TestNoOrphans(t *testing.T) {
 		{"one owner of two", newWorld().put(owner).put(other).put(item("uid-o", "uid-o2")).remove(owner).wait(late), checkers.Pass, nil},
 		{"both owners of two", newWorld().put(owner).put(other).put(item("uid-o", "uid-o2")).remove(owner).remove(other).wait(late), checkers.Fail, nil},
 		{"the second of two just now", newWorld().put(owner).put(other).put(item("uid-o", "uid-o2")).remove(owner).wait(late).remove(other), checkers.Pass, []string{"1 of owners deleted later"}},
-		{"an owner never seen", newWorld().put(item("uid-x")).wait(late), checkers.Pass, []string{"1 objects"}},
+		{"an owner never seen, of a kind that there is not", newWorld().put(item("uid-x")).wait(late), checkers.Pass, []string{"1 objects"}},
+		{"an owner never seen", newWorld().put(of(owner)).put(item("uid-x")).wait(late), checkers.Fail, []string{"secrets/ns/d", "uid uid-x", "not in the history"}},
+		{"an owner not seen just now", newWorld().put(of(owner)).put(item("uid-x")).wait(time.Minute), checkers.Pass, []string{"1 of owners deleted later"}},
+		{"an owner never seen beside one that is gone", newWorld().put(of(owner)).put(item("uid-o", "uid-x")).remove(owner).wait(late), checkers.Fail, []string{"uid uid-x"}},
 		{"created just now for an owner long gone", newWorld().put(owner).remove(owner).wait(late).put(item("uid-o")), checkers.Pass, []string{"1 of owners deleted later"}},
 		{"changed just now", newWorld().put(owner).put(item("uid-o")).remove(owner).wait(late).put(item("uid-o")), checkers.Fail, nil},
 		{"an event", newWorld().put(owner).put(event).remove(owner).wait(late), checkers.Pass, []string{"0 objects"}},

@@ -51,13 +51,13 @@ func (m *matching) index() {
 			m.byLabel[key] = append(m.byLabel[key], pod)
 		}
 	}
-	for c := range m.j.changes("", "pods") {
+	for rev, c := range m.j.bodies(m.j.table.Kind("", "pods")) {
 		if c.Prev == nil {
 			continue
 		}
 		for _, l := range c.Prev.Labels {
 			if value, has := c.Now.Label(l.Name); !has || value != l.Value {
-				m.gone[labelKey(c.Prev.Namespace, l.Name+"="+l.Value)] = c.Now.Revision
+				m.gone[labelKey(c.Prev.Namespace, l.Name+"="+l.Value)] = rev
 			}
 		}
 	}
@@ -88,7 +88,7 @@ func (m *matching) judge(s *history.Version) {
 			}
 		}
 	}
-	if !m.j.quiet(changed, m.j.opts.Settle) {
+	if !m.j.quiet(changed, m.j.opts.Settle, m.j.late.endpoints.w) {
 		m.moving++
 		return
 	}
@@ -131,8 +131,8 @@ func (m *matching) compare(s *history.Version, want map[string]bool, pods map[st
 	}
 	slices.Sort(missing)
 	slices.Sort(extra)
-	e := because("at the end, with nothing changed for %s, the EndpointSlices of %s lack %d ready pods and have %d that are not",
-		m.j.opts.Settle, name(s), len(missing), len(extra))
+	e := because("%s, with nothing changed for %s, the EndpointSlices of %s lack %d ready pods and have %d that are not",
+		m.j.when(), m.j.opts.Settle, name(s), len(missing), len(extra))
 	m.j.row(e, s, "selector "+s.Field(object.FieldSelector))
 	for _, uid := range missing[:min(len(missing), 2)] {
 		m.j.row(e, pods[uid], "ready, and no endpoint; uid "+uid)

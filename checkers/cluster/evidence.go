@@ -39,6 +39,12 @@ func (e *evidence) note(who, text string) *evidence {
 	return e
 }
 
+// until adds up to when it was so.
+func (e *evidence) until(j *judge, rev int64) *evidence {
+	e.rows = append(e.rows, row{j.before(rev), rev, "all of this", "until here"})
+	return e
+}
+
 // String renders the sentence and the table.
 func (e *evidence) String() string {
 	var first history.Time

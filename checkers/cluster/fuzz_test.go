@@ -36,7 +36,7 @@ func FuzzJudge(f *testing.F) {
 			}
 		}
 		opts := w.wait(time.Minute).options()
-		opts.Settled = settled
+		opts.Settled = settledAt(settled)
 		if n := len(cluster.Judge(opts)); n != 7 {
 			t.Errorf("%d verdicts", n)
 		}

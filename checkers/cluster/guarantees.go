@@ -18,8 +18,8 @@ const docs = "https://kubernetes.io/docs/concepts/"
 type guarantee struct {
 	name, statement string
 	floor           int64 // its default
-	// settled judges a guarantee that is about the moment at which the cluster
-	// had settled; nil: it is about every moment, see Checker.
+	// settled judges a guarantee at a moment at which the cluster had settled; it is
+	// judged at all others as well, see lasting. nil: it makes no difference.
 	settled func(*judge) *finding
 }
 
@@ -31,12 +31,13 @@ var guarantees = []guarantee{
 		`on its node stay within allocatable; the node exists and is not cordoned. ` +
 		docs + "configuration/manage-resources-containers/#how-pods-with-resource-requests-are-scheduled", 100, nil},
 	{ReplicasConverge, `"A ReplicaSet's purpose is to maintain a stable set of replica Pods running at any given time": ` +
-		`once all has settled, each ReplicaSet, Deployment and StatefulSet owns as many pods as its spec asks for, and its status counts those that are ready. ` +
+		`once all has settled, each ReplicaSet, Deployment and StatefulSet owns as many pods as its spec asks for, and its status counts those that are ready; ` +
+		`and at no time does a ReplicaSet own another number for longer than the stated time while nothing of it changes. ` +
 		docs + "workloads/controllers/replicaset/", 1, (*judge).replicas},
 	{EndpointsMatch, `"The control plane automatically creates EndpointSlices for any Kubernetes Service that has a selector specified": ` +
-		`once all has settled, they hold exactly the ready pods that it selects. ` + docs + "services-networking/endpoint-slices/", 1, (*judge).endpoints},
+		`once all has settled, they hold exactly the ready pods that it selects; and no pod is an endpoint otherwise than it should for longer than the stated time. ` + docs + "services-networking/endpoint-slices/", 1, (*judge).endpoints},
 	{NoOrphans, `"Kubernetes checks for and deletes objects that no longer have owner references": ` +
-		`once all has settled, nothing is left of which every owner was deleted longer ago than the stated time. ` +
+		`nothing is left, once all has settled or before, of which every owner is gone for longer than the stated time, or never was. ` +
 		docs + "architecture/garbage-collection/#cascading-deletion", 100, (*judge).orphans},
 	{OneLeader, `"Kubernetes also uses Leases to ensure only one instance of a component is running at any given time": ` +
 		`whoever takes a Lease that elects a leader takes it when it was released, or no earlier than its duration after the last renewal of the one before; ` +

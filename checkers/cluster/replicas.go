@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/history/object"
 )
 
 // family is what a workload owns at the end.
@@ -11,6 +12,7 @@ type family struct {
 	active, ready int64
 	changed       int64 // the last revision that changed one of its pods, removals too
 	sets          int64 // of a Deployment: its ReplicaSets that ask for pods
+	placeless     int64 // active pods that wait for a node
 }
 
 // convergence compares workloads with the pods that they own.
@@ -40,7 +42,7 @@ func (j *judge) replicas() *finding {
 			}
 		}
 	}
-	c.f.checked = fmt.Sprintf(", at rest for %s; not judged: %d still changing, %d waiting for pods to become ready or limited by a quota",
+	c.f.checked = fmt.Sprintf(", at rest for %s; not judged: %d still changing, %d waiting for pods to become ready, for room, or limited by a quota",
 		j.opts.Settle, c.moving, c.waiting)
 	return c.f
 }
@@ -58,7 +60,7 @@ func (c *convergence) family(uid string) *family {
 // ReplicaSet to its Deployment too.
 func (c *convergence) count() {
 	parents := map[string]string{} // ReplicaSet to Deployment
-	for change := range c.j.changes("apps", "replicasets") {
+	for _, change := range c.j.bodies(c.j.table.Kind("apps", "replicasets")) {
 		if owner := change.Now.Controller(); owner != nil {
 			parents[change.Now.UID] = owner.UID
 		}
@@ -78,8 +80,8 @@ func (c *convergence) count() {
 			see(c.family(parent))
 		}
 	}
-	for change := range c.j.changes("", "pods") {
-		moved := func(f *family) { f.changed = max(f.changed, change.Now.Revision) }
+	for rev, change := range c.j.bodies(c.j.table.Kind("", "pods")) {
+		moved := func(f *family) { f.changed = max(f.changed, rev) }
 		owners(change.Now, moved)
 		owners(change.Prev, moved)
 	}
@@ -87,8 +89,10 @@ func (c *convergence) count() {
 		if active(pod) {
 			owners(pod, func(f *family) {
 				f.active++
-				if pod.Field("ready") == "True" {
+				if pod.Field(object.FieldReady) == "True" {
 					f.ready++
+				} else if c.placeless(pod) {
+					f.placeless++
 				}
 			})
 		}
@@ -98,9 +102,9 @@ func (c *convergence) count() {
 // generations returns the last revision that changed the spec of each object.
 func (c *convergence) generations(resource string) map[string]int64 {
 	last := map[string]int64{}
-	for change := range c.j.changes("apps", resource) {
+	for rev, change := range c.j.bodies(c.j.table.Kind("apps", resource)) {
 		if change.Prev == nil || change.Prev.UID != change.Now.UID || change.Prev.Generation != change.Now.Generation {
-			last[change.Now.UID] = change.Now.Revision
+			last[change.Now.UID] = rev
 		}
 	}
 	return last
@@ -108,14 +112,15 @@ func (c *convergence) generations(resource string) map[string]int64 {
 
 func (c *convergence) judge(w *history.Version, generation int64) {
 	own := c.family(w.UID)
-	if !c.j.quiet(max(generation, own.changed), c.j.opts.Settle) {
+	changed := max(generation, own.changed)
+	if !c.j.quiet(changed, c.j.opts.Settle, c.j.late.replicas.w) {
 		c.moving++
 		return
 	}
 	want := need(w, "spec.replicas")
 	switch {
 	case own.active == want:
-	case c.mayDiffer(w, own, want):
+	case c.mayDiffer(w, own, want, changed):
 		c.waiting++
 		return
 	default:
@@ -134,23 +139,30 @@ func (c *convergence) judge(w *history.Version, generation int64) {
 }
 
 // mayDiffer says that a workload may rightly have another number of pods: a
-// Deployment in the middle of a rollout has more, a StatefulSet waits for one
-// pod before it makes the next, and a quota may forbid pods.
-func (c *convergence) mayDiffer(w *history.Version, own *family, want int64) bool {
+// quota may forbid pods, a Deployment in the middle of a rollout has more, and a
+// StatefulSet waits for one pod before it makes the next. That is over when nothing has
+// changed for as long as the patience lasts, unless a pod waits for a node: there
+// may be no room for it, and which nodes it wants is not in the version table.
+func (c *convergence) mayDiffer(w *history.Version, own *family, want, changed int64) bool {
 	if c.capped[w.Namespace] && own.active < want {
 		return true
 	}
-	switch w.Resource {
-	case "deployments":
-		return own.ready < own.active && own.sets > 1
-	case "statefulsets":
-		return own.ready < own.active
+	waits := own.ready < own.active && (w.Resource == "statefulsets" || w.Resource == "deployments" && own.sets > 1)
+	return waits && (own.placeless > 0 || !c.j.quiet(changed, c.j.opts.Patience, c.j.late.replicas.w))
+}
+
+// placeless says that a pod is not bound, or its node is not Ready.
+func (c *convergence) placeless(pod *history.Version) bool {
+	nodes := c.j.table.Kind("", "nodes")
+	if node(pod) == "" || nodes == nil {
+		return true
 	}
-	return false
+	n := nodes.At("", node(pod), c.j.last)
+	return n == nil || n.Field(object.FieldReady) == ""
 }
 
 func (c *convergence) evidence(w *history.Version, own *family, why string) *evidence {
-	e := because("at the end, with nothing changed for %s, %s %s", c.j.opts.Settle, name(w), why)
+	e := because("%s, with nothing changed for %s, %s %s", c.j.when(), c.j.opts.Settle, name(w), why)
 	c.j.row(e, w, fmt.Sprintf("spec.replicas %d, status.readyReplicas %d, generation %d, observed %d, uid %s",
 		need(w, "spec.replicas"), need(w, "status.readyReplicas"), w.Generation, need(w, "status.observedGeneration"), w.UID))
 	if own.changed > 0 {

@@ -26,7 +26,7 @@ func inSteps(opts cluster.Options) (verdicts []checkers.Verdict, broken []string
 	opts.Versions = versions.New()
 	opts.Versions.Sealed(first)
 	settled := opts.Settled
-	opts.Settled = 0
+	opts.Settled = nil
 	c := cluster.New(opts)
 	for _, v := range all {
 		opts.Versions.Add(v)
@@ -55,7 +55,7 @@ func sameInSteps(t *testing.T, opts cluster.Options) {
 // What is about every moment is known to be broken before the end.
 func TestBrokenBeforeTheEnd(t *testing.T) {
 	got, broken := inSteps(bad().put(pod("q")).options())
-	if want := []string{cluster.NoDoubleBind, cluster.OneLeader, cluster.NodeFailureHeals}; !slices.Equal(broken, want) {
+	if want := []string{cluster.NoDoubleBind, cluster.OneLeader, cluster.NodeFailureHeals, cluster.NoOrphans}; !slices.Equal(broken, want) {
 		t.Errorf("broken before the end: %q, want %q: nothing says which scheduler is to be judged", broken, want)
 	}
 	for _, v := range got {

@@ -105,12 +105,14 @@ func second(n int64) history.Time { return history.Time(n * int64(time.Second)) 
 func (w *world) options() cluster.Options {
 	w.table.Sealed(w.rev)
 	return cluster.Options{
-		Versions: w.table, Settled: w.rev, Floors: cluster.Floors{Bindings: -1, Workloads: -1, Services: -1, Owned: -1, Leaders: -1, Evictions: -1},
+		Versions: w.table, Settled: settledAt(w.rev), Calm: 1, Floors: cluster.Floors{Bindings: -1, Workloads: -1, Services: -1, Owned: -1, Leaders: -1, Evictions: -1},
 		Commit: func(rev int64) (called, returned history.Time, ok bool) {
 			return second(rev), second(rev) + 1000, rev > 1 && rev <= w.rev
 		},
 	}
 }
+
+func settledAt(rev int64) []cluster.Moment { return []cluster.Moment{{Revision: rev}} }
 
 func verdict(t *testing.T, guarantee string, opts cluster.Options) checkers.Verdict {
 	t.Helper()
@@ -219,7 +221,7 @@ func TestLaterIsAnotherStory(t *testing.T) {
 	if v := verdict(t, cluster.ReplicasConverge, opts); v.Outcome != checkers.Fail {
 		t.Errorf("at the end: %s", v)
 	}
-	opts.Settled = settled
+	opts.Settled, opts.Calm = settledAt(settled), 0
 	if v := verdict(t, cluster.ReplicasConverge, opts); v.Outcome != checkers.Pass {
 		t.Errorf("before: %s", v)
 	}
@@ -231,11 +233,11 @@ func TestNotSettled(t *testing.T) {
 	w := bad()
 	opts := w.options()
 	for _, g := range []string{cluster.ReplicasConverge, cluster.EndpointsMatch, cluster.NoOrphans} {
-		opts.Settled = w.rev
+		opts.Settled, opts.Calm = settledAt(w.rev), 0
 		if v := verdict(t, g, opts); v.Outcome != checkers.Fail {
 			t.Errorf("settled: %s", v)
 		}
-		opts.Settled = 0
+		opts.Settled = nil
 		if v := verdict(t, g, opts); v.Outcome != checkers.NotExercised {
 			t.Errorf("not settled: %s", v)
 		}

@@ -108,7 +108,7 @@ func newAPIHistory(ctx context.Context, opt Options, b *window.Builder, table *v
 	a.watches = watches.New(watches.Options{
 		Versions: table, Window: a.window, Calm: opt.calm(), Bound: opt.delivery(), Phase: opt.phaseAt,
 	})
-	a.cluster = cluster.New(cluster.Options{Versions: table, Commit: a.window.Commit})
+	a.cluster = cluster.New(cluster.Options{Versions: table, Commit: a.window.Commit, Calm: opt.calm()})
 	return a
 }
 
@@ -300,7 +300,7 @@ func (a *apiHistory) unfit(changes int) error {
 }
 
 // conclude adds the verdicts to a judgement.
-func (a *apiHistory) conclude(result *Judgement, settled int64) {
+func (a *apiHistory) conclude(result *Judgement, settled []cluster.Moment) {
 	result.Versions, result.Attempts, result.APIMessages = a.versionCount, a.attempts, a.messageCount
 	result.Verdicts = append(append(result.Verdicts, a.verdicts...), a.cluster.Finish(settled)...)
 	for _, d := range a.watches.Deliveries() {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/cluster"
 	"github.com/planecheck/planecheck/checkers/history"
 )
 
@@ -39,7 +40,7 @@ func stepwise(t *testing.T, dir string, s steps, failed func(string)) (j *Judgem
 		t.Fatal(err)
 	}
 	p.api.close()
-	return p.Finish(0), before, first != p.api
+	return p.Finish(nil), before, first != p.api
 }
 
 func mustEqual(t *testing.T, got, want *Judgement) {
@@ -87,6 +88,35 @@ func TestSteps(t *testing.T) {
 			if total := got.Attempts + got.APIMessages; before < total/3 || again {
 				t.Errorf("seed %d, %+v: %d of %d records were judged beside the store's, and twice: %v", seed, s, before, total, again)
 			}
+		}
+	}
+}
+
+// The cluster is judged at every revision from when on nothing was done to it, and
+// at the moments that the run names.
+func TestWhenTheClusterIsJudged(t *testing.T) {
+	dir := newPlane(1, 500).whole(t)
+	for _, c := range []struct {
+		opt    Options
+		always bool
+		after  string
+	}{
+		{Options{}, false, ""},
+		{Options{Faultless: true}, true, ""},
+		{Options{Calm: 5, Settled: []cluster.Moment{{Revision: 9, After: "hold"}, {Revision: 20, After: "churn"}}}, true, "end of the churn"},
+	} {
+		var seen int
+		for _, v := range mustJudge(t, dir, c.opt).Verdicts {
+			if v.Guarantee != cluster.NoOrphans {
+				continue
+			}
+			seen++
+			if strings.Contains(v.Checked, "at every revision") != c.always || !strings.Contains(v.Checked, c.after) {
+				t.Errorf("%+v: checked %s", c.opt, v.Checked)
+			}
+		}
+		if seen != 1 {
+			t.Errorf("%d verdicts", seen)
 		}
 	}
 }

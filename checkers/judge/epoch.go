@@ -163,7 +163,7 @@ func (e *epoch) initial() *timeline.Timeline {
 // epochs judges both epochs of a history.
 func epochs(ctx context.Context, dir string, opt Options) (*Judgement, error) {
 	before := opt
-	before.Settled, before.Calm = 0, 0
+	before.Settled, before.Calm = nil, 0
 	one := firstEpoch(*opt.Restore)
 	first, p, err := wholeEpoch(ctx, dir, before, one)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/api/window"
+	"github.com/planecheck/planecheck/checkers/cluster"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/history/archive"
 	"github.com/planecheck/planecheck/checkers/storage"
@@ -33,12 +34,13 @@ type Options struct {
 	// Faultless says that the run did nothing to the store or its network, so
 	// that watches, of the store and of the API, have to be fresh from the beginning.
 	Faultless bool `json:"faultless,omitempty"`
-	// Settled is the revision at which the run had left nothing to do for a
-	// while, so that the controllers must have done their work; 0: there was none.
-	Settled int64 `json:"-"`
+	// Settled are the moments at which the run had left nothing to do, so that the
+	// controllers must have done their work.
+	Settled []cluster.Moment `json:"-"`
 	// Calm is when the last fault of the run was over and the cluster whole again:
-	// from then on watches, of the store and of the API, have to be fresh. 0: never,
-	// or not known yet, as while a run is followed.
+	// from then on watches, of the store and of the API, have to be fresh, and
+	// controllers have to do their work in time. 0: never, or not known yet, as
+	// while a run is followed.
 	Calm history.Time `json:"-"`
 	// Restores says that the run restores the store from a snapshot on its way, so
 	// that its history cannot be judged before Restore is known.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/cluster"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/history/archive"
 	"github.com/planecheck/planecheck/checkers/versions"
@@ -236,7 +237,7 @@ func (p *Process) tell() {
 
 // Finish returns the judgement, after Run. settled is Options.Settled, which is
 // known only at the end of a run.
-func (p *Process) Finish(settled int64) *Judgement {
+func (p *Process) Finish(settled []cluster.Moment) *Judgement {
 	result := &p.j.result
 	if p.api != nil {
 		p.api.conclude(result, settled)

@@ -59,7 +59,7 @@ func (t *teller) judge(half string, tab *versions.Table) []checkers.Verdict {
 		verdicts = c.Finish()
 	case "cluster":
 		_, last := tab.Bounds()
-		opts := cluster.Options{Versions: tab, Commit: t.b.Window.Commit, Settled: last, Collect: collect, Heal: heal,
+		opts := cluster.Options{Versions: tab, Commit: t.b.Window.Commit, Settled: []cluster.Moment{{Revision: last}}, Collect: collect, Heal: heal,
 			Floors: cluster.Floors{Bindings: -1, Workloads: -1, Services: -1, Owned: -1, Leaders: -1, Evictions: -1}}
 		if t.doubled {
 			opts.Commit = t.commit

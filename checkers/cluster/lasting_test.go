@@ -1,0 +1,300 @@
+package cluster_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/cluster"
+	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/versions"
+)
+
+// Within patience, and beyond it: it is 3 min.
+const within, beyond = 170 * time.Second, 190 * time.Second
+
+// lasts judges a world only by what lasts: it never settled.
+func lasts(t *testing.T, guarantee string, w *world, calm history.Time) checkers.Verdict {
+	t.Helper()
+	opts := w.options()
+	opts.Settled, opts.Calm = nil, calm
+	return verdict(t, guarantee, opts)
+}
+
+// tellLasting tells stories that end well, so that no moment shows what was wrong.
+func tellLasting(t *testing.T, guarantee string, stories []story) {
+	t.Helper()
+	for _, s := range stories {
+		t.Run(s.name, func(t *testing.T) {
+			v := lasts(t, guarantee, s.w, 1)
+			if v.Outcome != s.want {
+				t.Fatalf("%s; checked: %s", v, v.Checked)
+			}
+			for _, part := range s.says {
+				if !strings.Contains(v.Detail+v.Checked, part) {
+					t.Errorf("%q does not say %q", v.Detail+v.Checked, part)
+				}
+			}
+			for _, other := range cluster.Judge(s.w.options()) {
+				if other.Guarantee != guarantee && other.Outcome == checkers.Fail {
+					t.Errorf("%s", other)
+				}
+			}
+			if v := lasts(t, guarantee, s.w, 0); v.Outcome != checkers.NotExercised {
+				t.Errorf("never calm: %s", v)
+			}
+			if v := lasts(t, guarantee, s.w, second(s.w.rev-100)); v.Outcome != checkers.NotExercised {
+				t.Errorf("calm only at the end: %s", v)
+			}
+		})
+	}
+}
+
+func TestReplicaSetsInTime(t *testing.T) {
+	const of = "uid-rs"
+	rs := func(want string) history.Version { return set("replicasets", "rs", want, want) }
+	one := func() *world { return newWorld().put(rs("2")).put(replica("a", of)) }
+	whole := func(w *world) *world { return w.put(replica("b", of)) }
+	ns := object("", "namespaces", "", "ns")
+	busy := func(w *world, n int) *world { // another one gets a pod now and then, and was asked for later
+		w.put(set("replicasets", "other", fmt.Sprint(n), fmt.Sprint(n)))
+		for i := range n {
+			w.wait(time.Minute).put(replica(fmt.Sprint("o", i), "uid-other"))
+		}
+		return w
+	}
+	before := newWorld().put(set("replicasets", "other", "4", "4")).put(replica("o0", "uid-other")).put(rs("2")).put(replica("a", of))
+	for i := range 3 {
+		before.wait(time.Minute).put(replica(fmt.Sprint("o", i+1), "uid-other"))
+	}
+	tellLasting(t, cluster.ReplicasConverge, []story{
+		{"in time", whole(one().wait(within)), checkers.NotExercised, []string{"2 times", "within 2m51s"}},
+		{"too late", whole(one().wait(beyond)), checkers.Fail, []string{"asked for 2 replicas and owned 1 pods", "revision 3", "revision 194"}},
+		{"never", one().wait(beyond), checkers.Fail, []string{"owned 1 pods"}},
+		{"too many for too long", newWorld().put(rs("1")).put(replica("a", of)).put(replica("b", of)).wait(beyond).remove(pod("b")), checkers.Fail, []string{"asked for 1 replicas and owned 2"}},
+		{"scaled, and nothing happens", newWorld().put(rs("1")).put(replica("a", of)).wait(beyond).put(generation(rs("2"), 2)).wait(beyond), checkers.Fail, []string{"asked for 2"}},
+		{"slowly", newWorld().put(rs("3")).put(replica("a", of)).wait(within).put(replica("b", of)).wait(within).put(replica("c", of)), checkers.NotExercised, nil},
+		{"its status changes meanwhile", whole(one().wait(within).put(set("replicasets", "rs", "2", "1")).wait(within)), checkers.Fail, nil},
+		{"one that is on its way out", one().put(deleting(rs("2"))).wait(beyond), checkers.NotExercised, nil},
+		{"one that never had a pod", newWorld().put(rs("2")).wait(beyond), checkers.NotExercised, []string{"1 excused"}},
+		{"under a quota", one().put(object("", "resourcequotas", "ns", "q")).wait(beyond), checkers.NotExercised, []string{"1 excused"}},
+		{"in a namespace that goes", newWorld().put(ns).put(rs("2")).put(replica("a", of)).put(deleting(ns)).wait(beyond), checkers.NotExercised, []string{"1 excused"}},
+		{"unreadable", one().put(unread(pod("b"))).wait(beyond), checkers.NotExercised, nil},
+		{"behind another", whole(before), checkers.NotExercised, nil},
+		{"before others that were asked for later", whole(busy(one(), 5)), checkers.Fail, []string{"owned 1 pods"}},
+	})
+	for name, w := range map[string]*world{ // what they leave is NoOrphans'
+		"one that is removed":    one().remove(rs("2")).wait(beyond),
+		"of a life that is over": whole(one().put(withUID(rs("0"), "2")).wait(beyond)),
+	} {
+		if v := lasts(t, cluster.ReplicasConverge, w, 1); v.Outcome != checkers.NotExercised {
+			t.Errorf("%s: %s", name, v)
+		}
+	}
+}
+
+func TestEndpointsInTime(t *testing.T) {
+	n := node("n", "allocatable.pods=9")
+	front := func() *world { return newWorld().put(n).put(object("", "services", "ns", "s", "selector=app=x")) }
+	up := func(name string, fields ...string) history.Version {
+		return labelled(pod(name, append(fields, "ready=True", "hasIP=True", "spec.nodeName=n")...), "app=x")
+	}
+	both := slice("e", "uid-a:true,uid-b:true")
+	foreign := slice("e", "uid-z:true")
+	foreign.Labels = nil
+	restless := func(w *world) *world { // pods of the same Service come and go
+		for i := range 12 {
+			p := up(fmt.Sprint("c", i))
+			w.wait(15 * time.Second).put(p).put(slice("f", "uid-"+p.Name+":true")).remove(p).put(slice("f", ""))
+		}
+		return w
+	}
+	tellLasting(t, cluster.EndpointsMatch, []story{
+		{"in time", front().put(up("a")).wait(within).put(slice("e", "uid-a:true")), checkers.NotExercised, []string{"1 endpoints were put right, within 2m51"}},
+		{"too late", front().put(up("a")).wait(beyond).put(slice("e", "uid-a:true")), checkers.Fail, []string{"no ready endpoint for a ready pod", "pods/ns/a", "revision 4"}},
+		{"never", front().put(up("a")).wait(beyond), checkers.Fail, nil},
+		{"gone too late", front().put(up("a")).put(slice("e", "uid-a:true")).remove(pod("a")).wait(beyond).put(slice("e", "")), checkers.Fail, []string{"that is no ready pod"}},
+		{"no longer selected", front().put(up("a")).put(slice("e", "uid-a:true")).put(labelled(pod("a", "ready=True", "hasIP=True", "spec.nodeName=n"), "app=y")).wait(beyond), checkers.Fail, []string{"that is no ready pod"}},
+		{"one of two, while others come and go", restless(front().put(up("a")).put(up("b")).put(slice("e", "uid-b:true"))).put(both), checkers.Fail, []string{"pods/ns/a"}},
+		{"all, while others come and go", restless(front().put(up("a")).put(up("b")).put(both)), checkers.NotExercised, nil},
+		{"in another slice", front().put(up("a")).put(slice("e", "uid-a:true")).put(slice("f", "uid-a:true")).put(slice("e", "")).wait(beyond), checkers.NotExercised, nil},
+		{"in none of two", front().put(up("a")).put(slice("e", "uid-a:true")).put(slice("f", "uid-a:true")).remove(slice("e", "")).remove(slice("f", "")).wait(beyond), checkers.Fail, nil},
+		{"ready and not, again and again", front().put(up("a")).wait(within).put(labelled(pod("a", "hasIP=True", "spec.nodeName=n"), "app=x")).put(up("a")).wait(within).put(slice("e", "uid-a:true")), checkers.NotExercised, nil},
+		{"a Service that comes later", newWorld().put(n).put(up("a")).wait(beyond).put(object("", "services", "ns", "s", "selector=app=x")).wait(within).put(slice("e", "uid-a:true")), checkers.NotExercised, nil},
+		{"a Service that comes later and gets none", newWorld().put(n).put(up("a")).put(object("", "services", "ns", "s", "selector=app=x")).wait(beyond), checkers.Fail, nil},
+		{"a Service that asks for others", front().put(up("a")).put(slice("e", "uid-a:true")).put(object("", "services", "ns", "s", "selector=app=y")).wait(beyond).put(slice("e", "")), checkers.Fail, nil},
+		{"a Service that was removed", front().put(up("a")).remove(object("", "services", "ns", "s")).wait(beyond), checkers.NotExercised, nil},
+		{"a pod of a node that is not there", front().put(up("a")).remove(n).wait(beyond), checkers.NotExercised, []string{"1 excused"}},
+		{"a pod whose node came later", newWorld().put(object("", "services", "ns", "s", "selector=app=x")).put(up("a")).put(n).wait(beyond), checkers.NotExercised, []string{"1 excused"}},
+		{"a slice of somebody else", front().put(labelled(foreign, "a=b")).wait(beyond), checkers.NotExercised, nil},
+	})
+}
+
+func TestCollectedInTime(t *testing.T) {
+	owner := object("", "configmaps", "ns", "o")
+	item := func(uids ...string) history.Version { return owned(object("", "secrets", "ns", "d"), uids...) }
+	lost := func() *world { return newWorld().put(owner).put(item("uid-o")).remove(owner) }
+	kind := func(v history.Version, k string) history.Version { v.Kind = k; return v }
+	// Owner is the kind of all owners here.
+	stored := func() *world { return newWorld().put(kind(object("", "configmaps", "ns", "x"), "Owner")) }
+	far := versions.New()
+	far.Sealed(1000)
+	late := &world{table: far, rev: 1000, now: map[string]history.Version{}}
+	tellLasting(t, cluster.NoOrphans, []story{
+		{"in time", lost().wait(within).remove(item()), checkers.NotExercised, []string{"1 objects without an owner were collected, within 2m51"}},
+		{"too late", lost().wait(beyond).remove(item()), checkers.Fail, []string{"secrets/ns/d was there without any of its owners", "revision 4", "uid uid-o"}},
+		{"marked in time", lost().wait(within).put(deleting(item("uid-o"))).wait(beyond), checkers.NotExercised, nil},
+		{"never", lost().wait(beyond), checkers.Fail, nil},
+		{"given to another in time", lost().put(item("uid-p")).put(object("", "configmaps", "ns", "p")).wait(beyond), checkers.NotExercised, nil},
+		{"given to nobody", lost().put(func() history.Version { v := item(); v.Owners = []history.Owner{}; return v }()).wait(beyond), checkers.NotExercised, nil},
+		{"an owner that never was", stored().put(item("uid-z")).wait(beyond), checkers.Fail, []string{"uid uid-z"}},
+		{"an owner that never was, of a kind that is none", newWorld().put(item("uid-x")).wait(beyond), checkers.NotExercised, []string{"1 excused"}},
+		{"an owner that never was, of an object without a namespace", stored().put(owned(node("n"), "uid-z")).wait(beyond), checkers.NotExercised, []string{"1 excused"}},
+		{"an owner that never was, or could not be read", stored().put(unread(object("", "configmaps", "ns", "y"))).put(item("uid-z")).wait(beyond), checkers.NotExercised, []string{"1 excused"}},
+		{"an owner of before the history", late.put(kind(object("", "configmaps", "ns", "x"), "Owner")).put(item("uid-z")).wait(beyond), checkers.NotExercised, []string{"1 excused"}},
+		{"an owner that comes later", stored().put(item("uid-o")).put(owner).wait(beyond), checkers.NotExercised, nil},
+		{"one owner that never was, and one that is", stored().put(owner).put(item("uid-o", "uid-z")).wait(beyond), checkers.NotExercised, nil},
+		{"made for an owner that was gone", newWorld().put(kind(owner, "Owner")).remove(owner).put(item("uid-o")).wait(beyond), checkers.Fail, nil},
+		{"one of many, each in time after the one before", inTurn(true), checkers.NotExercised, nil},
+		{"left when there was nothing else to do", lost().wait(beyond).put(object("", "configmaps", "ns", "p")).put(owned(object("", "secrets", "ns", "f"), "uid-p")).
+			remove(object("", "configmaps", "ns", "p")).remove(object("", "secrets", "ns", "f")).wait(time.Minute).remove(item()), checkers.Fail, []string{"secrets/ns/d"}},
+		{"one of many that is left out", inTurn(false), checkers.Fail, []string{"secrets/ns/d0"}},
+	})
+}
+
+// inTurn has a collector that needs a minute for each of some objects, and does
+// them in their order, or leaves the first one to the end.
+func inTurn(order bool) *world {
+	w := newWorld()
+	owner := object("", "configmaps", "ns", "o")
+	w.put(owner)
+	item := func(i int) history.Version {
+		return owned(object("", "secrets", "ns", fmt.Sprint("d", i)), fmt.Sprint("uid-o", i))
+	}
+	for i := range 5 {
+		w.put(object("", "configmaps", "ns", fmt.Sprint("o", i))).put(item(i))
+	}
+	for i := range 5 {
+		w.remove(object("", "configmaps", "ns", fmt.Sprint("o", i)))
+	}
+	first, last := 0, 5
+	if !order {
+		first = 1
+	}
+	for i := first; i < last; i++ {
+		w.wait(time.Minute).remove(item(i))
+	}
+	if !order {
+		w.wait(time.Minute).remove(item(0))
+	}
+	return w
+}
+
+// TestLeaderInTime has a controller manager that is not there, or has just begun.
+func TestLeaderInTime(t *testing.T) {
+	owner, item := object("", "configmaps", "ns", "o"), owned(object("", "secrets", "ns", "d"), "uid-o")
+	lost := func() *world {
+		return newWorld().put(owner).put(item).hold(manager("a", 0, 4)).remove(owner)
+	}
+	renewing := func(w *world, holder string, transitions, acquired, n int) *world {
+		for range n {
+			w.hold(manager(holder, transitions, acquired)).wait(time.Second)
+		}
+		return w
+	}
+	for _, s := range []struct {
+		name string
+		w    *world
+		want checkers.Outcome
+	}{
+		{"one that renews", renewing(lost(), "a", 0, 4, 95), checkers.Fail},
+		{"one that is gone", lost().wait(beyond), checkers.NotExercised},
+		{"one that has just taken over", renewing(lost().wait(beyond), "b", 1, 200, 80), checkers.NotExercised},
+		{"one that has taken over", renewing(lost().wait(beyond), "b", 1, 200, 95), checkers.Fail},
+		{"one that was frozen", renewing(lost().wait(beyond), "a", 0, 4, 80), checkers.NotExercised},
+	} {
+		if v := lasts(t, cluster.NoOrphans, s.w, 1); v.Outcome != s.want {
+			t.Errorf("%s: %s; %s", s.name, v, v.Checked)
+		}
+	}
+}
+
+// TestLastingIsSeen has what is wrong for too long be known while it goes on.
+func TestLastingIsSeen(t *testing.T) {
+	n, svc := node("n", "allocatable.pods=9"), object("", "services", "ns", "s", "selector=app=x")
+	ready := labelled(pod("a", "ready=True", "hasIP=True", "spec.nodeName=n"), "app=x")
+	for g, w := range map[string]func() *world{
+		cluster.ReplicasConverge: func() *world {
+			return newWorld().put(set("replicasets", "rs", "2", "2")).put(replica("a", "uid-rs"))
+		},
+		cluster.EndpointsMatch: func() *world { return newWorld().put(n).put(svc).put(ready) },
+		cluster.NoOrphans: func() *world {
+			o := object("", "configmaps", "ns", "o")
+			return newWorld().put(o).put(owned(object("", "secrets", "ns", "d"), "uid-o")).remove(o)
+		},
+	} {
+		for d, want := range map[time.Duration]int{within: 0, beyond: 1} {
+			_, broken := inSteps(w().wait(d).put(node("x")).put(node("x")).options())
+			if len(broken) != want || want == 1 && broken[0] != g {
+				t.Errorf("%s after %s: %q", g, d, broken)
+			}
+		}
+	}
+}
+
+// TestMoments judges more than one moment: each has its own past.
+func TestMoments(t *testing.T) {
+	w := newWorld().put(set("replicasets", "rs", "1", "1")).put(replica("a", "uid-rs")).wait(time.Minute)
+	hold := w.rev
+	w.remove(pod("a")).put(set("replicasets", "rs", "1", "0")).wait(time.Minute)
+	churn := w.rev
+	opts := w.options()
+	for _, c := range []struct {
+		moments []cluster.Moment
+		want    checkers.Outcome
+		says    string
+	}{
+		{[]cluster.Moment{{Revision: hold, After: "hold"}}, checkers.Pass, "1 workloads at rest (floor 0), at rest for 30s"},
+		{[]cluster.Moment{{Revision: hold, After: "hold"}, {Revision: churn, After: "churn"}}, checkers.Fail, "at the end of the churn, with nothing changed for 30s"},
+		{[]cluster.Moment{{Revision: hold, After: "hold"}, {Revision: hold + 10, After: "churn"}}, checkers.Pass, "at the end of the hold; 0, at rest for 30s"},
+		// Nothing shows that the controller had come to it.
+		{[]cluster.Moment{{Revision: hold, After: "hold"}, {Revision: churn, After: "churn", Busy: true}}, checkers.Pass, "1 still changing"},
+	} {
+		opts.Settled = c.moments
+		v := verdict(t, cluster.ReplicasConverge, opts)
+		if v.Outcome != c.want || !strings.Contains(v.Detail+v.Checked, c.says) {
+			t.Errorf("%v: %s; %s", c.moments, v, v.Checked)
+		}
+	}
+	// What was due later was done, so this one had had its turn.
+	w.put(set("replicasets", "later", "1", "1")).put(replica("l", "uid-later")).wait(40 * time.Second)
+	opts = w.options()
+	opts.Settled = []cluster.Moment{{Revision: w.rev, After: "churn", Busy: true}}
+	if v := verdict(t, cluster.ReplicasConverge, opts); v.Outcome != checkers.Fail || !strings.Contains(v.Detail, "at the end of the churn") {
+		t.Errorf("%s", v)
+	}
+}
+
+// TestStuckRollouts are not excused for ever: beside the short ones in
+// TestReplicasConverge, which are.
+func TestStuckRollouts(t *testing.T) {
+	n := node("n", "allocatable.pods=9")
+	stuck := func(fields ...string) *world {
+		return deployment("1").put(n).put(replica("a", "uid-rs")).put(owned(set("replicasets", "new", "1", "0"), "uid-d")).
+			put(owned(pod("b", fields...), "uid-new"))
+	}
+	placed := "spec.nodeName=n"
+	ordered := func() *world {
+		return newWorld().put(n).put(set("statefulsets", "rs", "2", "0")).put(owned(pod("a", placed), "uid-rs"))
+	}
+	tell(t, cluster.ReplicasConverge, []story{
+		{"a rollout, for a while", stuck(placed).wait(within), checkers.Pass, []string{"1 waiting"}},
+		{"a rollout", stuck(placed).wait(beyond), checkers.Fail, []string{"deployments/ns/d asks for 1 replicas and owns 2 pods"}},
+		{"a rollout without room", stuck().wait(beyond), checkers.Pass, []string{"1 waiting"}},
+		{"a rollout on a node that failed", stuck(placed).put(sick("n", notReady)).wait(beyond), checkers.Pass, []string{"1 waiting"}},
+		{"a stateful set, for a while", ordered().wait(within), checkers.Pass, []string{"1 waiting"}},
+		{"a stateful set", ordered().wait(beyond), checkers.Fail, []string{"statefulsets/ns/rs asks for 2"}},
+	})
+}
