@@ -4,7 +4,7 @@ import "slices"
 
 // Catalogue returns all lies, guarantee by guarantee.
 func Catalogue() []Lie {
-	return slices.Concat(readLies(), listLies(), refusalLies(), initialLies(), watchLies(), writeLies(), tableLies(), flawLies(), clusterLies(), leaderLies(), failureLies())
+	return slices.Concat(readLies(), listLies(), refusalLies(), initialLies(), watchLies(), writeLies(), tableLies(), flawLies(), clusterLies(), leaderLies(), failureLies(), lastingLies())
 }
 
 // Guarantees returns the guarantees of the catalogue in its order.
@@ -28,7 +28,7 @@ func half(guarantee string) string {
 		{"reads", slices.Concat(readLies(), listLies())},
 		{"watches", slices.Concat(initialLies(), watchLies())},
 		{"writes", slices.Concat(writeLies(), tableLies(), flawLies())},
-		{"cluster", slices.Concat(clusterLies(), leaderLies(), failureLies())},
+		{"cluster", slices.Concat(clusterLies(), leaderLies(), failureLies(), lastingLies())},
 	} {
 		if slices.ContainsFunc(h.lies, func(l Lie) bool { return l.Breaks == guarantee }) {
 			return h.name

@@ -24,6 +24,9 @@ const delivery = 10 * time.Second
 // table makes a version table as package judge does.
 func table(all []*history.Version) *versions.Table {
 	t := versions.New()
+	if len(all) > 0 && all[0].Revision <= 4 { // the first revision of a store is 2, and may be doubled
+		t.Sealed(1)
+	}
 	for _, v := range all {
 		t.Add(v)
 	}
@@ -59,7 +62,7 @@ func (t *teller) judge(half string, tab *versions.Table) []checkers.Verdict {
 		verdicts = c.Finish()
 	case "cluster":
 		_, last := tab.Bounds()
-		opts := cluster.Options{Versions: tab, Commit: t.b.Window.Commit, Settled: []cluster.Moment{{Revision: last}}, Collect: collect, Heal: heal,
+		opts := cluster.Options{Versions: tab, Commit: t.b.Window.Commit, Settled: []cluster.Moment{{Revision: last}}, Calm: t.b.Calm, Patience: patience, Collect: collect, Heal: heal,
 			Floors: cluster.Floors{Bindings: -1, Workloads: -1, Services: -1, Owned: -1, Leaders: -1, Evictions: -1}}
 		if t.doubled {
 			opts.Commit = t.commit

@@ -312,7 +312,10 @@ func (t *teller) clusterWrong(guarantee string) string {
 	case "NodeFailureHeals":
 		return t.failuresWrong()
 	default:
-		return t.restWrong(guarantee)
+		if why := t.restWrong(guarantee, t.last()); why != "" {
+			return why
+		}
+		return t.lastingWrong(guarantee)
 	}
 	return ""
 }
@@ -337,11 +340,11 @@ func (t *teller) fits(b *history.Version) string {
 	return ""
 }
 
-// restWrong looks at the added workload as it is at the end.
-func (t *teller) restWrong(guarantee string) string {
+// restWrong looks at the added workload as it is at a revision.
+func (t *teller) restWrong(guarantee string, upto int64) string {
 	last, uids := map[string]*history.Version{}, map[string]bool{}
 	for _, v := range t.versions {
-		if strings.Contains(v.Key, "/"+toldNamespace+"/") {
+		if v.Revision <= upto && strings.Contains(v.Key, "/"+toldNamespace+"/") {
 			last[v.Key] = v
 		}
 	}

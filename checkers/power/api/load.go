@@ -18,10 +18,12 @@ import (
 type Base struct {
 	Name     string
 	Window   *window.Window
-	Calm     history.Time        // from then on the run caused no faults; 0: nobody knows
 	Calls    []*history.APICall  // in the order of the archive
 	Watches  []*history.APIWatch // those of one watch in their order
 	Versions []*history.Version  // by revision
+	// Calm is from when on nothing was done to the cluster; 1: from the beginning, 0:
+	// never, or nobody knows.
+	Calm history.Time
 
 	facts *facts
 }

@@ -28,7 +28,7 @@ const (
 )
 
 func newWorld() *world {
-	return &world{b: &Base{Name: "tiny"}, window: window.New(), now: history.Time(time.Hour), rev: 1, state: map[string]*history.Version{}}
+	return &world{b: &Base{Name: "tiny", Calm: 1}, window: window.New(), now: history.Time(time.Hour), rev: 1, state: map[string]*history.Version{}}
 }
 
 func path(resource, ns, n string) string { return "/registry/" + resource + "/" + ns + "/" + n }

@@ -1,0 +1,94 @@
+package apipower
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/planecheck/planecheck/checkers/history"
+)
+
+// patience is shorter than what a judgement of a run allows controllers, so that
+// runs of a minute hold what lasts for too long.
+const patience = 30 * time.Second
+
+// lastingLies are about what was wrong for too long and is right in the end.
+func lastingLies() []Lie {
+	return []Lie{
+		{Name: "a ReplicaSet lacks a pod for too long", Breaks: "ReplicasConverge", tell: inMaterial(lacksPod)},
+		{Name: "a ReplicaSet has a pod too many for too long", Breaks: "ReplicasConverge", tell: inMaterial(keepsPod)},
+		{Name: "a pod becomes an endpoint much too late", Breaks: "EndpointsMatch", tell: inMaterial(lateEndpoint)},
+		{Name: "an endpoint outlives its pod for too long", Breaks: "EndpointsMatch", tell: inMaterial(staleEndpoint)},
+		{Name: "pods are collected long after their ReplicaSet", Breaks: "NoOrphans", tell: inMaterial(lateCollection)},
+		{Name: "the owner of a ConfigMap never was there", Breaks: "NoOrphans", tell: inMaterial(fatherless)},
+	}
+}
+
+// long lets more time pass than there is for it.
+func (m *material) long() { m.pass(patience + 2*time.Second) }
+
+func lacksPod(t *teller, m *material) {
+	onePodLess(t, m)
+	m.long()
+	m.pods = append(m.pods, m.pod("web-1-late", m.set, m.set.Labels))
+	m.recount()
+}
+
+func keepsPod(t *teller, m *material) {
+	onePodMore(t, m)
+	m.long()
+	last := len(m.pods) - 1
+	m.remove(m.pods[last])
+	m.pods = m.pods[:last]
+	m.recount()
+}
+
+func lateEndpoint(t *teller, m *material) {
+	whole := m.slice
+	endpointMissing(t, m)
+	m.long()
+	m.again(whole)
+}
+
+func staleEndpoint(t *teller, m *material) {
+	endpointDeleted(t, m)
+	m.long()
+	m.recount()
+}
+
+func lateCollection(_ *teller, m *material) {
+	m.remove(m.set)
+	m.long()
+	for _, p := range m.pods {
+		m.remove(p)
+	}
+	m.pods = nil
+	m.remove(m.deployment)
+	m.slice = m.again(m.slice, history.Pair{Name: "endpoints"})
+}
+
+func fatherless(_ *teller, m *material) {
+	owner := m.set.Clone()
+	owner.Name, owner.UID = "nobody", "told-nobody"
+	m.add("configmaps", "child", owner, nil, "", "ConfigMap")
+}
+
+// lastingWrong says what is wrong of the added workload from one of its versions to
+// the next for longer than there is time, by the model.
+func (t *teller) lastingWrong(guarantee string) string {
+	var was string
+	var since history.Time
+	for _, v := range t.versions {
+		if !strings.Contains(v.Key, "/"+toldNamespace+"/") {
+			continue
+		}
+		if called, _, known := t.commit(v.Revision); was != "" && known && called.Sub(since) >= patience && since >= t.b.Calm && t.managed(since, called) {
+			return fmt.Sprintf("for %s %s", called.Sub(since), was)
+		}
+		was, since = t.restWrong(guarantee, v.Revision), t.moment(v.Revision)
+		if since == 0 || t.b.Calm == 0 {
+			was = ""
+		}
+	}
+	return ""
+}
