@@ -18,22 +18,22 @@ import (
 )
 
 // paceThatYielded finds the change by which the pace gave way to a fault that keeps
-// pods from starting: a lower one while the fault acted, whose reason is that
-// nothing starts or that a backlog grew. The pace also falls as it probes what is
+// pods from starting: a lower one between its injection and its end, whose reason is
+// that nothing starts or that a backlog grew. The pace also falls as it probes what is
 // carried; that is no answer to a fault.
 func paceThatYielded(rows []results.Row, fault string) (results.Row, error) {
 	const pace = "pace_pods_per_second"
-	var acts, heal results.Seconds
+	var inject, heal results.Seconds
 	for _, r := range rows {
 		switch r.Event {
-		case "acts " + fault:
-			acts = r.Time
+		case "inject " + fault: // that it acts is told once /proc shows it, a moment after
+			inject = r.Time
 		case "heal " + fault:
 			heal = r.Time
 		}
 	}
-	if acts == 0 || heal == 0 {
-		return results.Row{}, fmt.Errorf("%s did not act, or was not healed", fault)
+	if inject == 0 || heal == 0 {
+		return results.Row{}, fmt.Errorf("%s was not injected, or not healed", fault)
 	}
 	var seen []string
 	last := 0.0
@@ -41,7 +41,7 @@ func paceThatYielded(rows []results.Row, fault string) (results.Row, error) {
 		if r.Event != "pace" {
 			continue
 		}
-		if r.Time >= acts && r.Time <= heal {
+		if r.Time >= inject && r.Time <= heal {
 			seen = append(seen, r.Reason)
 			if r.Values[pace] < last && (because(r, workloads.RuleFrozen) || because(r, workloads.RuleBacklog)) {
 				return r, nil
@@ -50,7 +50,7 @@ func paceThatYielded(rows []results.Row, fault string) (results.Row, error) {
 		last = r.Values[pace]
 	}
 	return results.Row{}, fmt.Errorf("in the %v of %s the pace changed %d times, and never gave way to it: %s",
-		(heal - acts).Duration(), fault, len(seen), strings.Join(seen, "; "))
+		(heal - inject).Duration(), fault, len(seen), strings.Join(seen, "; "))
 }
 
 func because(r results.Row, rule workloads.Rule) bool {
@@ -78,19 +78,19 @@ func TestPaceThatYielded(t *testing.T) {
 			Values: map[string]float64{"pace_pods_per_second": pace},
 		}
 	}
-	raise, acts, heal := at(1, "pace", "raise: slow start", 80), at(3, "acts "+fault, "", 0), at(13, "heal "+fault, "", 0)
+	raise, inject, heal := at(1, "pace", "raise: slow start", 80), at(3, "inject "+fault, "", 0), at(13, "heal "+fault, "", 0)
 	f := func(what string, want bool, rows ...results.Row) {
 		t.Helper()
 		if _, err := paceThatYielded(rows, fault); (err == nil) != want {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	f("it stops", true, raise, acts, at(5, "pace", "frozen: no pod has become Running for 2.0 s", 0), heal)
-	f("it drains", true, raise, acts, at(4, "pace", "backlog: 2.0 s of pods wait", 40), heal)
-	f("it only probes", false, raise, acts, at(5, "pace", "match: a queue begins", 72), at(6, "pace", "startup: p99 is above 3 s", 60), heal)
-	f("it stops before the fault", false, raise, at(2, "pace", "frozen: no pod", 0), acts, heal)
-	f("it stops after the fault", false, raise, acts, heal, at(14, "pace", "backlog: 2.0 s of pods wait", 40))
-	f("it says so and goes on", false, raise, acts, at(5, "pace", "backlog: 2.0 s of pods wait", 90), heal)
-	f("nothing happens", false, raise, acts, heal)
+	f("it stops", true, raise, inject, at(5, "pace", "frozen: no pod has become Running for 2.0 s", 0), heal)
+	f("it drains", true, raise, inject, at(4, "pace", "backlog: 2.0 s of pods wait", 40), heal)
+	f("it only probes", false, raise, inject, at(5, "pace", "match: a queue begins", 72), at(6, "pace", "startup: p99 is above 3 s", 60), heal)
+	f("it stops before the fault", false, raise, at(2, "pace", "frozen: no pod", 0), inject, heal)
+	f("it stops after the fault", false, raise, inject, heal, at(14, "pace", "backlog: 2.0 s of pods wait", 40))
+	f("it says so and goes on", false, raise, inject, at(5, "pace", "backlog: 2.0 s of pods wait", 90), heal)
+	f("nothing happens", false, raise, inject, heal)
 	f("there was no fault", false, raise, at(5, "pace", "frozen: no pod", 0))
 }
