@@ -256,6 +256,15 @@ func (j *judge) verdict(g guarantee, f *finding) checkers.Verdict {
 // farthest bounds the search for a revision whose time is known.
 const farthest = 10_000
 
+// timed says that a call is known that made a revision.
+func (j *judge) timed(rev int64) bool {
+	if j.opts.Commit == nil {
+		return false
+	}
+	_, _, ok := j.opts.Commit(rev)
+	return ok
+}
+
 // after returns a time at which a revision surely was committed: when the write
 // that made it, or a later one, returned. 0: unknown.
 func (j *judge) after(rev int64) history.Time {

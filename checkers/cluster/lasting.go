@@ -178,6 +178,9 @@ func newDelays(l *lasting, patience time.Duration) delays {
 // waited is for how long something that is due is surely not done at a revision.
 func (d *delays) waited(due, rev int64) time.Duration {
 	j := d.l.j
+	if !j.timed(due) && !j.timed(rev) {
+		return 0 // as all that a restored store has of before: the search would be long
+	}
 	from, now := j.after(d.w.from(due)), j.before(rev)
 	if from == 0 || now == 0 || d.l.blind {
 		return 0

@@ -244,6 +244,36 @@ func TestLastingIsSeen(t *testing.T) {
 	}
 }
 
+// TestUntimed has a store that was restored: of what was before nobody knows the
+// times, and does not look for them far and wide; what is wrong from then on is found.
+func TestUntimed(t *testing.T) {
+	w := newWorld()
+	for i := range 300 {
+		o, item := object("", "configmaps", "ns", fmt.Sprint("o", i)), object("", "secrets", "ns", fmt.Sprint("d", i))
+		w.put(o).put(owned(item, fmt.Sprint("uid-o", i))).remove(o).remove(item)
+	}
+	before := w.rev
+	o, item := object("", "configmaps", "ns", "o"), owned(object("", "secrets", "ns", "d"), "uid-o")
+	w.put(o).put(item).wait(time.Minute).remove(o).wait(beyond).remove(item)
+	for from, want := range map[int64]checkers.Outcome{1: checkers.Fail, before: checkers.Fail, w.rev - 1: checkers.NotExercised} {
+		opts := w.options()
+		opts.Settled = nil
+		known, asked := opts.Commit, int64(0)
+		opts.Commit = func(rev int64) (called, returned history.Time, ok bool) {
+			if asked++; rev <= from {
+				return 0, 0, false
+			}
+			return known(rev)
+		}
+		if v := cluster.Judge(opts)[4]; v.Guarantee != cluster.NoOrphans || v.Outcome != want {
+			t.Errorf("known after %d: %s", from, v)
+		}
+		if asked > 5*w.rev {
+			t.Errorf("known after %d: asked %d times for the times of %d revisions", from, asked, w.rev)
+		}
+	}
+}
+
 // TestMoments judges more than one moment: each has its own past.
 func TestMoments(t *testing.T) {
 	w := newWorld().put(set("replicasets", "rs", "1", "1")).put(replica("a", "uid-rs")).wait(time.Minute)

@@ -36,11 +36,15 @@ func (w *work) begin(due int64) {
 // busy says that the controller did something of which it is not known since when
 // it was due.
 func (w *work) busy(rev int64) {
-	at := w.j.before(rev)
-	if w.at != 0 && at != 0 && at.Sub(w.at) >= w.patience {
-		w.add(turn{rev - 1, w.last})
+	was := w.at
+	w.at = 0
+	if w.j.timed(rev) {
+		if at := w.j.before(rev); was != 0 && at.Sub(was) >= w.patience {
+			w.add(turn{rev - 1, w.last})
+		}
+		w.at = w.j.after(rev)
 	}
-	w.last, w.at = rev, w.j.after(rev)
+	w.last = rev
 }
 
 // did says that it did what was due since a revision.

@@ -10,7 +10,16 @@ import (
 
 // patience is shorter than what a judgement of a run allows controllers, so that
 // runs of a minute hold what lasts for too long.
-const patience = 30 * time.Second
+const patience = 20 * time.Second
+
+// tooLong is when a controller has had the patience, and the collector its time, for
+// sure: it may have had other work for nearly as long before.
+func tooLong(guarantee string) time.Duration {
+	if guarantee == "NoOrphans" {
+		return 2 * max(collect, patience)
+	}
+	return 2 * patience
+}
 
 // lastingLies are about what was wrong for too long and is right in the end.
 func lastingLies() []Lie {
@@ -24,19 +33,19 @@ func lastingLies() []Lie {
 	}
 }
 
-// long lets more time pass than there is for it.
-func (m *material) long() { m.pass(patience + 2*time.Second) }
+// long lets more time pass than there is for a guarantee.
+func (m *material) long(guarantee string) { m.pass(tooLong(guarantee) + 2*time.Second) }
 
 func lacksPod(t *teller, m *material) {
 	onePodLess(t, m)
-	m.long()
+	m.long("ReplicasConverge")
 	m.pods = append(m.pods, m.pod("web-1-late", m.set, m.set.Labels))
 	m.recount()
 }
 
 func keepsPod(t *teller, m *material) {
 	onePodMore(t, m)
-	m.long()
+	m.long("ReplicasConverge")
 	last := len(m.pods) - 1
 	m.remove(m.pods[last])
 	m.pods = m.pods[:last]
@@ -46,19 +55,19 @@ func keepsPod(t *teller, m *material) {
 func lateEndpoint(t *teller, m *material) {
 	whole := m.slice
 	endpointMissing(t, m)
-	m.long()
+	m.long("EndpointsMatch")
 	m.again(whole)
 }
 
 func staleEndpoint(t *teller, m *material) {
 	endpointDeleted(t, m)
-	m.long()
+	m.long("EndpointsMatch")
 	m.recount()
 }
 
 func lateCollection(_ *teller, m *material) {
 	m.remove(m.set)
-	m.long()
+	m.long("NoOrphans")
 	for _, p := range m.pods {
 		m.remove(p)
 	}
@@ -82,7 +91,7 @@ func (t *teller) lastingWrong(guarantee string) string {
 		if !strings.Contains(v.Key, "/"+toldNamespace+"/") {
 			continue
 		}
-		if called, _, known := t.commit(v.Revision); was != "" && known && called.Sub(since) >= patience && since >= t.b.Calm && t.managed(since, called) {
+		if called, _, known := t.commit(v.Revision); was != "" && known && called.Sub(since) >= tooLong(guarantee) && since >= t.b.Calm && t.managed(since, called) {
 			return fmt.Sprintf("for %s %s", called.Sub(since), was)
 		}
 		was, since = t.restWrong(guarantee, v.Revision), t.moment(v.Revision)
