@@ -68,7 +68,7 @@ func (c *Checker) Call(call *history.APICall) {
 	}
 	c.first, c.last = c.opt.Versions.Bounds()
 	c.end = max(c.end, call.Returned)
-	if call.Status != 200 {
+	if call.Status != 200 || call.Error != "" { // the answer may be no stream, and nothing is read of it
 		if call.Status != 0 {
 			c.refused(call)
 		}

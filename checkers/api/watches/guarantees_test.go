@@ -263,6 +263,14 @@ func TestSilence(t *testing.T) {
 	other.call.LabelSelector = "app=y"
 	f(Delivered, pass, other)
 
+	torn := w.watching(7, "7", "")
+	torn.call.Error, torn.messages = "server streams text/html", nil
+	last := &history.APICall{Verb: "watch", Status: 500, Returned: w.commit(8).at + 5000*ms} // ends the history
+	c := New(Options{Versions: w.table(), Window: w.window(), Calm: 1, Bound: time.Second, Floors: Floors{Events: -1}})
+	if v := feed(c, []*tale{torn, {call: last}})[Delivered]; v.Outcome != pass {
+		t.Errorf("nobody read of it: %s", v)
+	}
+
 	f(InitialState, fail, plain(w.watching(6, "", "")))
 	f(InitialState, fail, plain(w.watching(6, "", "", w.on("ADDED", 4, 4))))
 	f(Delivered, fail, plain(w.watching(6, "", "", w.on("ADDED", 4, 4), w.on("ADDED", 6, 6))))
