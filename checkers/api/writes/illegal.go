@@ -148,14 +148,14 @@ func (c *Checker) failed(call *history.APICall) bool {
 }
 
 // strayed says whether a call would create something in a namespace that there
-// had never been. (Of one that was deleted an informer of the server may still
-// have a copy.)
+// had never been. (Of one that was deleted, or that a store lost when it was
+// restored, an informer of the server may still have a copy.)
 func (c *Checker) strayed(call *history.APICall) bool {
 	if call.Verb != "create" || call.Namespace == "" || call.Subresource != "" || call.Group == "authorization.k8s.io" {
 		return false
 	}
 	namespaces, w := c.table.Kind("", "namespaces"), c.span(call)
-	if namespaces == nil || c.first > 1 || !w.whole {
+	if namespaces == nil || c.first > 1 || c.from > 0 || !w.whole {
 		return false
 	}
 	made := namespaces.Next("", call.Namespace, 0)

@@ -237,6 +237,11 @@ func TestMissingNamespace(t *testing.T) {
 	f(table, true, 37, 45) // it came while the call ran
 	f(table, true, 54, 56) // an informer may still have it
 	f(vs{cm(2, "u")}, true, 24, 26)
+	s := hand(table, ask("create", 24, 26, failing(409, "AlreadyExists"), func(c *history.APICall) { c.Namespace, c.GenerateName = "late", true }))
+	s.from = 2 // the store was restored: it may have had it
+	if v := s.judge(noFloors)[ErrorHonest]; v.Outcome != checkers.Pass {
+		t.Errorf("after a restore: %s", v)
+	}
 }
 
 // Kinds that are not known here, of a later version, are not judged, and said.
