@@ -50,8 +50,8 @@ func (p *Plan) undergoes() bool {
 
 // swarms says whether the seed has chosen among the kinds of operations.
 func (p *Plan) swarms() bool {
-	for operation := range p.Contract.Weights {
-		if operation != bind {
+	for operation, weight := range p.Contract.Weights {
+		if operation != bind && weight == 0 {
 			return true
 		}
 	}

@@ -211,6 +211,9 @@ func (p *Plan) addLoad(o Options) error {
 	}
 	if o.Contract > 0 {
 		weights := map[string]int{}
+		if o.ContractFrom != "" { // short: without these nothing is resumed or too old
+			weights["watch-old"], weights["watch-events"] = 1, 2
+		}
 		for _, operation := range o.Without {
 			weights[operation] = 0
 		}
@@ -400,8 +403,10 @@ func (p *Plan) String() string {
 		if p.ContractFrom != "" {
 			fmt.Fprintf(&b, ", from %s on", p.ContractFrom)
 		}
-		if len(c.Weights) > 0 {
-			fmt.Fprintf(&b, ", without %s", strings.Join(slices.Sorted(maps.Keys(c.Weights)), ", "))
+		without := maps.Clone(c.Weights)
+		maps.DeleteFunc(without, func(_ string, weight int) bool { return weight > 0 })
+		if len(without) > 0 {
+			fmt.Fprintf(&b, ", without %s", strings.Join(slices.Sorted(maps.Keys(without)), ", "))
 		}
 		b.WriteByte('\n')
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/results"
 	"github.com/planecheck/planecheck/workloads"
+	"github.com/planecheck/planecheck/workloads/contract"
 )
 
 // These are plain units: they start nothing.
@@ -85,6 +86,10 @@ func TestPlanContractFrom(t *testing.T) {
 		}
 		if p.ContractFrom != want || !strings.Contains(p.String(), text) {
 			t.Errorf("from %q: %q, %s", phase, p.ContractFrom, p)
+		}
+		resumes := p.Contract != nil && slices.Contains(p.Contract.Table, contract.Weight{Name: "watch-events", Weight: 2})
+		if resumes != (want != "") || resumes && p.swarms() {
+			t.Errorf("from %q: traffic that resumes watches by itself: %v, taken for a swarm's: %v", phase, resumes, p.swarms())
 		}
 	}
 	f("", "", "15 requests/s\n", unchanged)

@@ -170,7 +170,7 @@ func (a *fakeAPI) refused(r *http.Request) int {
 	return a.refuse(r)
 }
 
-// locate reads the path. k is nil if it is about none of the four kinds.
+// locate reads the path. k is nil if it is about none of the four kinds, nor Events.
 func locate(r *http.Request) (k *kind, key, sub string) {
 	path := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	path = path[map[string]int{"api": 2, "apis": 3}[path[0]]:]
@@ -185,7 +185,11 @@ func locate(r *http.Request) (k *kind, key, sub string) {
 	if len(path) > 2 {
 		sub = path[2]
 	}
-	return kindNamed(path[0]), path[0] + "/" + namespace + "/" + name, sub
+	k = kindNamed(path[0])
+	if path[0] == eventKind.resource.Plural {
+		k = eventKind
+	}
+	return k, path[0] + "/" + namespace + "/" + name, sub
 }
 
 func answer(w http.ResponseWriter, k *kind, code int, content []byte) {

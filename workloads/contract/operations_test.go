@@ -46,7 +46,7 @@ func TestEveryOperationIsSent(t *testing.T) {
 	// The forms that an operation must have sent at least, and all that it may.
 	want := map[string][]string{
 		"get": {"get"}, "list": {"list"}, "list-illegal": {"list"}, "pages": {"list"},
-		"watch": {"watch"}, "watch-illegal": {"watch"},
+		"watch": {"watch"}, "watch-illegal": {"watch"}, "watch-old": {"watch"}, "watch-events": {"create", "watch"},
 		"create": {"create"}, "generate": {"create"},
 		"update": {"update", "get"}, "increment": {"update", "get"}, "overwrite": {"update", "get"},
 		"patch-json": {"patch " + jsonPatch}, "patch-merge": {"patch " + mergePatch}, "patch-strategic": {"patch " + strategic},

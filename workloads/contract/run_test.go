@@ -73,7 +73,7 @@ func TestRunAndCleanup(t *testing.T) {
 		t.Errorf("%d operations, %d due requests", sum(s.Operations), due)
 	}
 	for _, op := range table {
-		if s.Operations[op.name] == 0 {
+		if s.Operations[op.name] == 0 && op.weight > 0 {
 			t.Errorf("%s never began", op.name)
 		}
 	}

@@ -22,6 +22,7 @@ func init() {
 	builtIn := func(o object) bool { return !o.kind.custom }
 	counted := func(o object) bool { return !o.loose }
 	loose := func(o object) bool { return o.loose }
+	custom := func(o object) bool { return o.kind.custom }
 	table = []operation{
 		{"get", 8, 1, nil, get},
 		{"list", 12, 1, nil, listLegal},
@@ -46,14 +47,19 @@ func init() {
 		{"finalizer-add", 2, 1, nil, addFinalizer},
 		{"finalizer-remove", 5, 1, nil, removeFinalizers},
 		{"illegal", 2, 1, nil, illegal},
+		{"watch-old", 0, 1, custom, watchOld},
+		{"watch-events", 0, 2, nil, watchEvents},
 	}
 }
 
-// Operations are the names of all kinds of operations.
+// Operations are the names of the kinds of operations that are drawn where the
+// weights do not say otherwise.
 func Operations() []string {
 	var names []string
 	for i := range table {
-		names = append(names, table[i].name)
+		if table[i].weight > 0 {
+			names = append(names, table[i].name)
+		}
 	}
 	return names
 }
