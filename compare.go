@@ -62,7 +62,7 @@ Without --backends the first variant is the plain run. Other flags are those of 
 run", for every trial. Without any the workload is scale/density: 200 nodes, 2,000 pods filled
 as fast as they go, then 20 s at rest with 150 requests/s of contract traffic, which begins
 only then: beside a fill of no fixed pace its latencies would be those of a queue. API servers
-compact the store every 10 s and not every 5 min, so that it is asked for what is compacted. In
+compact the store every 5 s and not every 5 min, so that it is asked for what is compacted. In
 other workloads the traffic runs all along (--contract-from).
 
 Where a proxy stands before a store, its cost is measured before the first round, in some five
@@ -167,7 +167,7 @@ func (c *comparing) trialFlags() (flags []string) {
 // compaction has the API servers compact the store several times in a trial, and
 // not once in two or three: without it nothing asks what compaction is about. Of two
 // such arguments kube-apiserver heeds the last, so a person's own wins.
-const compaction = "--apiserver-arg=--etcd-compaction-interval=10s"
+const compaction = "--apiserver-arg=--etcd-compaction-interval=5s"
 
 // differs says whether a flag that nobody gave is not that of `planecheck run`.
 // Faults and the scenarios about the API have their traffic when they need it.

@@ -127,9 +127,9 @@ var _ = Describe("planecheck compare", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(saved.Trials).To(HaveLen(1))
 		Expect(saved.Refused()).To(HaveLen(2))
-		Expect(saved.Flags).To(ContainElements("--apiserver-arg=--etcd-compaction-interval=10s", "--apiserver-arg=--etcd-compaction-interval=3s"))
+		Expect(saved.Flags).To(ContainElements("--apiserver-arg=--etcd-compaction-interval=5s", "--apiserver-arg=--etcd-compaction-interval=3s"))
 		Expect(slices.Index(saved.Flags, "--apiserver-arg=--etcd-compaction-interval=3s")).To(
-			BeNumerically(">", slices.Index(saved.Flags, "--apiserver-arg=--etcd-compaction-interval=10s")), "the last is heeded")
+			BeNumerically(">", slices.Index(saved.Flags, "--apiserver-arg=--etcd-compaction-interval=5s")), "the last is heeded")
 		c.expectNothingLeft()
 	})
 
