@@ -166,7 +166,7 @@ type delays struct {
 	w        *work
 	patience time.Duration
 	f        finding // its count and evidence
-	righted  int
+	righted  int     // since Calm
 	longest  time.Duration
 	excused  int
 }
@@ -202,7 +202,9 @@ func (d *delays) waited(due, rev int64) time.Duration {
 // it was wrong if that is too long.
 func (d *delays) put(due, rev int64) (late time.Duration, tooLong bool) {
 	late = d.waited(due, rev)
-	d.righted++
+	if calm := d.l.j.opts.Calm; calm <= 1 || d.l.j.timed(rev) && d.l.j.before(rev) >= calm {
+		d.righted++
+	}
 	if late < d.patience {
 		d.longest = max(d.longest, late)
 	}

@@ -244,6 +244,20 @@ func TestLastingIsSeen(t *testing.T) {
 	}
 }
 
+// TestCalmCounts says nothing of what was put right before anything was judged.
+func TestCalmCounts(t *testing.T) {
+	w := newWorld()
+	for i := range 3 {
+		o, item := object("", "configmaps", "ns", fmt.Sprint("o", i)), object("", "secrets", "ns", fmt.Sprint("d", i))
+		w.put(o).put(owned(item, fmt.Sprint("uid-o", i))).remove(o).remove(item).wait(time.Minute)
+	}
+	for calm, says := range map[history.Time]string{1: "3 objects", second(60): "2 objects", second(w.rev): "0 objects"} {
+		if v := lasts(t, cluster.NoOrphans, w, calm); !strings.Contains(v.Checked, "at every revision: "+says) {
+			t.Errorf("calm at %d: %s", calm, v.Checked)
+		}
+	}
+}
+
 // TestUntimed has a store that was restored: of what was before nobody knows the
 // times, and does not look for them far and wide; what is wrong from then on is found.
 func TestUntimed(t *testing.T) {
