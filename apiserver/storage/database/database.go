@@ -243,7 +243,7 @@ func (s *Server) prepare(ctx context.Context, bin map[string]string, dir, data s
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("make an empty database with %s: %w: %s", filepath.Base(command[0]), err, lastLine(out.String()))
+		return fmt.Errorf("make an empty database with %s: %w: %s", filepath.Base(command[0]), err, cause(out.String()))
 	}
 	return nil
 }
@@ -268,8 +268,15 @@ func reachable(dir string) error {
 	return nil
 }
 
-func lastLine(text string) string {
+// cause is the last line that names an error, the last of all if none does:
+// mariadb-install-db ends with where to ask for help.
+func cause(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
+	for _, l := range slices.Backward(lines) {
+		if strings.Contains(l, "ERROR") || strings.Contains(l, "FATAL") {
+			return strings.TrimSpace(l)
+		}
+	}
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 

@@ -89,13 +89,13 @@ func TestEmptyDatabaseFails(t *testing.T) {
 	}
 	s := Postgres(t.TempDir())
 	for _, program := range s.programs {
-		if err := os.WriteFile(filepath.Join(top, program), []byte("#!/bin/sh\necho it is full >&2\nexit 3\n"), 0o755); err != nil {
+		if err := os.WriteFile(filepath.Join(top, program), []byte("#!/bin/sh\necho ERROR: it is full >&2\necho ask elsewhere\nexit 3\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	t.Setenv("PATH", top+":/bin")
 	_, err = s.Start(t.Context(), dir, func(err error) { t.Error(err) })
-	if err == nil || err.Error() != "make an empty database with initdb: exit status 3: it is full" {
+	if err == nil || err.Error() != "make an empty database with initdb: exit status 3: ERROR: it is full" {
 		t.Errorf("a database that cannot be made: %v", err)
 	}
 	if s.PID() != 0 {
