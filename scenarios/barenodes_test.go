@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/planecheck/planecheck/workloads/contract"
 )
 
 // `--pods 0` asks for nodes and their heartbeats, and for no pod that the machine
@@ -52,6 +54,9 @@ func TestPlanWithoutPods(t *testing.T) {
 	p := mustPlan(t, Scenario{Name: "t"}, o)
 	if !strings.Contains(p.String(), "no pods: every node renews its lease for 25s") {
 		t.Errorf("the plan does not say so:\n%s", p)
+	}
+	if i := slices.IndexFunc(p.Contract.Table, func(w contract.Weight) bool { return w.Name == bind }); i < 0 || p.Contract.Table[i].Weight != 0 {
+		t.Errorf("contract traffic binds pods: %v", p.Contract.Table)
 	}
 	if slices.ContainsFunc(p.Judge.Claimed, func(g string) bool { return strings.Contains(g, "NoDoubleBind") }) {
 		t.Errorf("it claims %v", p.Judge.Claimed)

@@ -214,6 +214,9 @@ func (p *Plan) addLoad(o Options) error {
 		if o.ContractFrom != "" { // short: without these nothing is resumed or too old
 			weights["watch-old"], weights["watch-events"] = 1, 2
 		}
+		if o.Pods == 0 { // else its client would be taken for the scheduler of a cluster where nobody else binds
+			weights[bind] = 0
+		}
 		for _, operation := range o.Without {
 			weights[operation] = 0
 		}
