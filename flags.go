@@ -101,15 +101,24 @@ func (p pods) String() string {
 }
 
 func (p pods) Set(s string) error {
-	n, err := strconv.Atoi(s)
+	n, err := atLeast(0, s)
 	if err != nil {
-		return fmt.Errorf("%q is no number", s)
-	}
-	if n < 0 {
-		return fmt.Errorf("%d: must be at least 0", n)
+		return err
 	}
 	p.o.Pods, p.o.NoPods = n, n == 0
 	return nil
+}
+
+// atLeast reads a number that may not be smaller than the least.
+func atLeast(least int, s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no number", s)
+	}
+	if n < least {
+		return 0, fmt.Errorf("%d: must be at least %d", n, least)
+	}
+	return n, nil
 }
 
 // positive is a number of at least 1. Its zero value stands for "not given".
@@ -125,12 +134,9 @@ func (p *positive) String() string {
 }
 
 func (p *positive) Set(s string) error {
-	n, err := strconv.Atoi(s)
+	n, err := atLeast(1, s)
 	if err != nil {
-		return fmt.Errorf("%q is no number", s)
-	}
-	if n < 1 {
-		return fmt.Errorf("%d: must be at least 1", n)
+		return err
 	}
 	*p = positive(n)
 	return nil
