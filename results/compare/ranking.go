@@ -72,9 +72,9 @@ func (r *ranking) render(withLosses func(variant string) string) string {
 	if pairs := r.pairs(); len(pairs) > 0 {
 		apart = pairs
 	}
-	text += wrap(append([]string{"told apart:"}, separated(apart)...))
+	text += wrap(append([]string{"told apart:"}, separated(apart, ";")...))
 	if groups := r.groups(); len(groups) > 0 {
-		text += wrap(append([]string{"not told apart:"}, separated(groups)...))
+		text += wrap(append([]string{"not told apart:"}, separated(groups, ";")...))
 	}
 	return text
 }
@@ -139,17 +139,6 @@ func (r *ranking) groups() (list []string) {
 func each(sign string, words []string) (list []string) {
 	for _, w := range words {
 		list = append(list, sign+w)
-	}
-	return list
-}
-
-// separated puts a semicolon behind every clause but the last.
-func separated(clauses []string) (list []string) {
-	for i, c := range clauses {
-		if i < len(clauses)-1 {
-			c += ";"
-		}
-		list = append(list, c)
 	}
 	return list
 }

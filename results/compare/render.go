@@ -204,12 +204,15 @@ func ratioText(r *Ratio) string {
 }
 
 // commas puts one behind every name but the last.
-func commas(names []string) (list []string) {
-	for i, n := range names {
-		if i < len(names)-1 {
-			n += ","
+func commas(names []string) []string { return separated(names, ",") }
+
+// separated puts a mark behind every part but the last.
+func separated(parts []string, mark string) (list []string) {
+	for i, p := range parts {
+		if i < len(parts)-1 {
+			p += mark
 		}
-		list = append(list, n)
+		list = append(list, p)
 	}
 	return list
 }
