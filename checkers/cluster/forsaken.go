@@ -157,11 +157,7 @@ func (s *forsaken) settle(d *dependent, rev int64) {
 }
 
 func (s *forsaken) late(d *dependent, rev int64, late time.Duration) {
-	if s.excuses(d, rev) {
-		s.excused++
-		return
-	}
-	if s.f.count++; s.f.count > 1 {
+	if !s.first(s.excuses(d, rev)) {
 		return
 	}
 	e := because("for %s, with nothing before it to do, %s was there without any of its owners", late.Round(time.Millisecond), name(d.now))

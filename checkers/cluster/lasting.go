@@ -211,6 +211,17 @@ func (d *delays) put(due, rev int64) (late time.Duration, tooLong bool) {
 	return late, late >= d.patience
 }
 
+// first counts a violation that may be excused, and says whether it is the one that
+// is shown.
+func (d *delays) first(excused bool) bool {
+	if excused {
+		d.excused++
+		return false
+	}
+	d.f.count++
+	return d.f.count == 1
+}
+
 // leaves says that a namespace is on its way out at a revision: what is in it is
 // removed in any order, and nothing is made in it.
 func (l *lasting) leaves(namespace string, rev int64) bool {

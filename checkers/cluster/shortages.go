@@ -138,11 +138,7 @@ func (s *shortages) look(c *count, rev int64) {
 }
 
 func (s *shortages) late(c *count, rev int64, late time.Duration) {
-	if s.excuses(c, rev) {
-		s.excused++
-		return
-	}
-	if s.f.count++; s.f.count > 1 {
+	if !s.first(s.excuses(c, rev)) {
 		return
 	}
 	e := because("for %s, with nothing before it to do, %s had asked for %d replicas and owned %d pods",

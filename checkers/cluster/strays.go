@@ -269,11 +269,7 @@ func (s *strays) compare(b *backend, rev int64, done bool) {
 }
 
 func (s *strays) late(b *backend, rev int64, late time.Duration) {
-	if s.excuses(b, rev) {
-		s.excused++
-		return
-	}
-	if s.f.count++; s.f.count > 1 {
+	if !s.first(s.excuses(b, rev)) {
 		return
 	}
 	service, text := b.front.now, "a ready endpoint that is no ready pod of it"
