@@ -241,27 +241,37 @@ func (r *run) load(ctx context.Context, b storage.Backend, f *results.StoreFigur
 
 // levels fills a backend and measures all operations.
 func (r *run) levels(ctx context.Context, b storage.Backend, f *results.StoreFigures) error {
-	c := r.config()
-	c.Endpoints = b.Endpoints()
-	c.CPU = func() time.Duration { return cpuOf(b) }
-	bench, err := storebench.Open(c)
+	cpu := func() time.Duration { return cpuOf(b) }
+	bench, err := r.fill(ctx, b, cpu, f)
 	if err != nil {
 		return err
 	}
 	defer bench.Close()
-	objects, took, err := bench.Fill(ctx)
-	if err != nil {
-		return err
-	}
-	f.Filled, f.FillTime = objects, results.Seconds(took)
 	for _, op := range r.o.Operations {
 		for _, clients := range r.o.Clients {
-			if err := r.level(ctx, bench, storebench.Operation(op), clients, c.CPU, f); err != nil {
+			if err := r.level(ctx, bench, storebench.Operation(op), clients, cpu, f); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// fill opens the clients of a backend that runs, and fills it.
+func (r *run) fill(ctx context.Context, b storage.Backend, cpu func() time.Duration, f *results.StoreFigures) (*storebench.Bench, error) {
+	c := r.config()
+	c.Endpoints, c.CPU = b.Endpoints(), cpu
+	bench, err := storebench.Open(c)
+	if err != nil {
+		return nil, err
+	}
+	objects, took, err := bench.Fill(ctx)
+	if err != nil {
+		bench.Close()
+		return nil, err
+	}
+	f.Filled, f.FillTime = objects, results.Seconds(took)
+	return bench, nil
 }
 
 // level measures an operation with so many clients.

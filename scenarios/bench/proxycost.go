@@ -85,20 +85,11 @@ func (r *run) filled(ctx context.Context, f *results.StoreFigures, dir string) (
 		return nil, nil, err
 	}
 	stop := func() { _ = b.Stop() } // it has nothing that could be left behind
-	c := r.config()
-	c.Endpoints, c.CPU = b.Endpoints(), own
-	if bench, err = storebench.Open(c); err != nil {
+	if bench, err = r.fill(ctx, b, own, f); err != nil {
 		stop()
 		return nil, nil, err
 	}
-	end = func() { bench.Close(); stop() }
-	objects, took, err := bench.Fill(ctx)
-	if err != nil {
-		end()
-		return nil, nil, err
-	}
-	f.Filled, f.FillTime = objects, results.Seconds(took)
-	return bench, end, nil
+	return bench, func() { bench.Close(); stop() }, nil
 }
 
 // BehindProxy says whether the clients of a backend reach it through a proxy. A
