@@ -30,6 +30,8 @@ func (r *Runner) Check(ctx context.Context, dir string) (checkers.Outcome, error
 	return r.tellVerdicts(run, j, run.Beside(j.Verdicts)), nil
 }
 
+// judgeAgain judges the history in a run directory with what the record of the run
+// says of it.
 func judgeAgain(ctx context.Context, dir string, run *results.Run, options judge.Options) (*judge.Judgement, error) {
 	options.Settled, options.Calm, options.Restore = run.Moments(), history.Time(run.Calm), run.Restore
 	return judge.Directory(ctx, filepath.Join(dir, historyDir), options)

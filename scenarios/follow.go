@@ -76,9 +76,8 @@ func (x *execution) judgement(ctx context.Context) (*judge.Judgement, error) {
 		} // from when on watches had to be fresh was not known until now
 	}
 	options := x.plan.Judge
-	options.Settled, options.Calm, options.Restore = x.run.Moments(), history.Time(x.run.Calm), x.run.Restore
 	for _, p := range x.run.Phases {
 		options.Phases = append(options.Phases, judge.Phase{Name: p.Name, From: p.Begun, To: p.Begun.Add(p.Duration.Duration())})
 	}
-	return judge.Directory(ctx, x.dir.File(historyDir), options)
+	return judgeAgain(ctx, x.dir.Path, x.run, options)
 }
