@@ -64,6 +64,20 @@ func (w *world) watching(after int64, version, initial string, messages ...*hist
 // plain is a watch without bookmarks.
 func plain(t *tale) *tale { t.call.Bookmarks = false; return t }
 
+// The state that an end of initial events names is that of before, because what
+// it covers was created and deleted in between; yet it must not come after it.
+func TestEndCoversWhatComesToNothing(t *testing.T) {
+	w := small()
+	w.pod("ns", "d", "n-0", "x")    // 9
+	w.write("pods", "ns", "d", nil) // 10
+	told := []*history.APIWatch{w.on("ADDED", 6, 6), w.on("ADDED", 8, 8), w.mark(10, true), w.on("ADDED", 9, 9), w.on("DELETED", 10, 9)}
+	for n, want := range map[int]checkers.Outcome{3: checkers.Pass, 5: checkers.Fail} {
+		if v := judgeTales(w, []*tale{w.watching(8, "", "", told[:n]...)})[InitialEventsEnd]; v.Outcome != want {
+			t.Errorf("after %d messages want %s: %s", n, want, v)
+		}
+	}
+}
+
 func TestGuarantees(t *testing.T) {
 	w := small()
 	const pass, fail = checkers.Pass, checkers.Fail

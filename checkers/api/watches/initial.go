@@ -167,7 +167,7 @@ func (c *Checker) endOfInitial(w *watch, m *history.APIWatch) {
 		c.fail(w, InitialEventsEnd, because("The end of initial events came twice.").watch(w).message(m))
 		return
 	}
-	w.ended = true
+	w.ended, w.endedAt = true, rev
 	if rev < w.needed {
 		c.fail(w, InitialEventsEnd, because("The initial events end at revision %d, and the watch had to begin at %d or later.", rev, w.needed).
 			watch(w).message(m))

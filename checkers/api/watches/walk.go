@@ -25,6 +25,10 @@ func (c *Checker) event(w *watch, m *history.APIWatch) {
 		c.fail(w, BookmarkNotAhead, because("An event came after a bookmark that had said that it was delivered.").
 			watch(w).add(w.bookmarked()).message(m))
 	}
+	if w.ended && rev <= w.endedAt { // also where it comes to nothing: created and deleted between the state and its end
+		c.fail(w, InitialEventsEnd, because("A change came after the end of initial events, at %d, of which it is a part.", w.endedAt).
+			watch(w).message(m))
+	}
 	e := arrival{rev: rev, at: m.At, obj: object{m.Object.Namespace, m.Object.Name}, m: m}
 	switch w.phase {
 	case initial:

@@ -34,6 +34,7 @@ type watch struct {
 	needed   int64 // the initial state is not older
 	wantsEnd bool  // a bookmark must end the initial events
 	ended    bool  // it has come
+	endedAt  int64 // the revision that it named
 	seen     []seen
 	keys     map[*object]int64 // of seen, with their revisions
 
