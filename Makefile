@@ -27,7 +27,7 @@ PODS ?=
 PROFILE ?= kubelet
 ARGS ?=
 
-.PHONY: help build quick scale test unit suite long matrix kwok power power-store power-runs power-api power-live power-lies1 power-lies2 power-page power-readme seeds known fidelity lint clean
+.PHONY: help build quick scale test unit suite long matrix kwok power power-store power-runs power-api power-etcd power-lies1 power-lies2 power-broken1 power-broken2 power-page power-readme seeds known fidelity lint clean
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,15 +43,16 @@ scale: build ## the main job; NODES= PODS= PROFILE=lean|kubelet ARGS= (default: 
 	bin/planecheck scale --profile $(PROFILE) $(if $(NODES),--nodes $(NODES)) $(if $(PODS),--pods $(PODS)) $(ARGS)
 
 test: lint unit suite ## everything that CI runs
+	@$(SUBMAKE) --no-print-directory power QUICK=1
 
 unit: ## the tests without a control plane, most with the race detector
 	go test -timeout 60m -run '^TestBinary$$' ./apiserver/storage/kine # builds kine, once for this machine: minutes
 	go test -timeout 60m -race $$(echo $(LIGHT) | tr ' ' '\n' | grep -v -e $(HEAVY))
 	go test -timeout 60m ./apiserver/component $$(echo $(LIGHT) | tr ' ' '\n' | grep -e $(HEAVY))
 
-suite: build ## the tests with a real control plane (long ones: make long); how long each took: build/suite.json
+suite: build ## the tests with a real control plane (long ones: make long, lies: make power); how long each took: build/suite.json
 	@mkdir -p build
-	go test -ldflags "$(K8S_LDFLAGS)" -v -timeout 30m ./scenarios -ginkgo.label-filter '!long' -ginkgo.json-report $(CURDIR)/build/suite.json
+	go test -ldflags "$(K8S_LDFLAGS)" -o build/scenarios.test -v -timeout 30m ./scenarios -ginkgo.label-filter '!long && !power' -ginkgo.json-report $(CURDIR)/build/suite.json
 
 long: build ## the long specs too (6 h and more); a part: LABELS='long && nodes' (etcd apiserver controllers nodes clients interrupt power), FOCUS=faults/ha-etcd
 	go test -ldflags "$(K8S_LDFLAGS)" -v -timeout 0 ./scenarios -ginkgo.timeout 24h \
@@ -82,7 +83,8 @@ power: build ## what the checkers see: lies in histories, and live before etcd a
 	go test -ldflags "$(K8S_LDFLAGS)" -c -o build/scenarios.test ./scenarios
 	@$(SUBMAKE) --no-print-directory -j 2 power-store power-runs
 	@$(SUBMAKE) --no-print-directory -j 2 power-lies1 power-lies2
-	@$(SUBMAKE) --no-print-directory -j 2 power-api power-live
+	@$(SUBMAKE) --no-print-directory -j 2 power-api power-etcd
+	@$(SUBMAKE) --no-print-directory -j 2 power-broken1 power-broken2
 	@$(SUBMAKE) --no-print-directory VERSION=$(VERSION) power-page > $(if $(QUICK),build,docs)/power.md
 	@$(if $(QUICK),,$(SUBMAKE) --no-print-directory VERSION=$(VERSION) power-readme)
 	@echo "see $(if $(QUICK),build,docs)/power.md"
@@ -92,27 +94,27 @@ SUBMAKE = $(MAKE)
 
 # The parts of power, two at a time. Judging mutants takes all the CPU that it gets and
 # waits for nothing, so it stands behind: a live run waits for most of its time, and must
-# not be kept from what its clock says. Of live parts only the halves of the lies before API
-# servers run at once: what they ask for is that a lie is seen, however late.
+# not be kept from what its clock says. Of live parts only halves run at once, of the lies
+# before API servers and of what is broken on purpose: what they ask for is that it is seen,
+# however late.
 power-store:
 	PLANECHECK_POWER_TABLE=$(CURDIR)/build/power-store.md PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),20,200)) \
 		nice -n 19 go test -count=1 -v -timeout 60m ./checkers/power -run TestPower
 
 power-runs:
-	bin/planecheck run $(CLEAN) --count $(if $(QUICK),1,5) --nodes 20 --pods 100 --runs build/power-runs
+	bin/planecheck run $(if $(QUICK),contract/api,$(CLEAN) --count 5) --nodes 20 --pods 100 --runs build/power-runs
 
 power-api:
 	PLANECHECK_POWER_TABLE=$(CURDIR)/build/power-api.md PLANECHECK_POWER_RUNS=$$(echo $(CURDIR)/build/power-runs/* | tr ' ' ':') \
-		PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),20,200)) nice -n 19 go test -count=1 -v -timeout 120m ./checkers/power/api -run TestPower
+		PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),10,200)) nice -n 19 go test -count=1 -v -timeout 120m ./checkers/power/api -run TestPower
 
-power-live:
+power-etcd:
 	PLANECHECK_POWER_TABLE=$(CURDIR)/build/power-etcd.md PLANECHECK_LIES_SEEDS=$(or $(SEEDS),$(if $(QUICK),1,8)) \
 		go test -count=1 -v -timeout 60m ./apiserver/storage/lies -run 'TestCatalogue$$'
-	cd scenarios && PLANECHECK_BROKEN_TABLE=$(CURDIR)/build/broken.md ../build/scenarios.test -test.run TestScenarios -test.v \
-		-ginkgo.timeout 6h -ginkgo.label-filter 'power && !lies$(if $(QUICK), && !long)'
 
-power-lies1 power-lies2:
-	cd scenarios && PLANECHECK_LIES_TABLE=$(CURDIR)/build/api-lies.md ../build/scenarios.test -test.run TestScenarios -test.v \
+power-lies1 power-lies2 power-broken1 power-broken2:
+	cd scenarios && PLANECHECK_LIES_TABLE=$(CURDIR)/build/api-lies.md PLANECHECK_BROKEN_TABLE=$(CURDIR)/build/broken.md \
+		../build/scenarios.test -test.run TestScenarios -test.v \
 		-ginkgo.timeout 6h -ginkgo.label-filter 'power && $(subst power-,,$@)$(if $(QUICK), && !long)'
 
 power-page:
@@ -122,7 +124,7 @@ power-page:
 	@echo; echo "## Lies in recorded runs of a control plane"; echo; cat build/power-api.md
 	@echo; echo "## A liar before a live etcd"; echo; cat build/power-etcd.md
 	@echo; echo "## A liar before two live API servers"; echo; echo "| lie | told | breaks | failed |"; echo "|---|---|---|---|"; sort build/api-lies.md
-	@echo; echo "## Control planes that are broken on purpose"; echo; echo "| run | breaks | failed |"; echo "|---|---|---|"; cat build/broken.md 2>/dev/null || echo "| none in this run | | |"
+	@echo; echo "## Control planes that are broken on purpose"; echo; echo "| run | breaks | failed |"; echo "|---|---|---|"; sort build/broken.md 2>/dev/null | grep . || echo "| none in this run | | |"
 
 power-readme:
 	{ echo && echo "Written by \`make power\` on $$(date -u +%F), planecheck $(VERSION), in $$((($$(date +%s) - $$(cat build/power-began)) / 60)) minutes." && echo && \

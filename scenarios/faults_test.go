@@ -37,11 +37,14 @@ var _ = Describe("Under faults", func() {
 // What no correct control plane can survive has to fail, by the guarantee that
 // it breaks: else a Pass under faults would mean nothing.
 var _ = Describe("A control plane that is broken on purpose", func() {
+	n := 0
 	for _, s := range scenarios.Registry() {
 		if len(s.Breaks) == 0 {
 			continue
 		}
-		It("fails: "+s.Name, append(labels(s), Label("power"), func(ctx SpecContext) {
+		n++
+		half := fmt.Sprintf("broken%d", 1+n%2) // make power runs two halves at once
+		It("fails: "+s.Name, append(labels(s), Label("power", half), func(ctx SpecContext) {
 			run, _ := runOnce(ctx, s, func(o *scenarios.Options) { o.World.Nodes, o.Pods = 20, 100 })
 			Expect(run.Verdict.Outcome).To(BeEquivalentTo(checkers.Fail), run.Verdict.Reason)
 			Expect(failed(run)).To(ContainElements(s.Breaks), run.Verdict.Reason)
