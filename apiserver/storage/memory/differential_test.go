@@ -1,9 +1,12 @@
 package memory_test
 
 import (
+	"log/slog"
 	"math/rand/v2"
 	"testing"
+	"time"
 
+	"github.com/planecheck/planecheck/apiserver/storage/memory"
 	"github.com/planecheck/planecheck/workloads/contract/store"
 )
 
@@ -64,4 +67,24 @@ func TestAnswersAreEtcds(t *testing.T) {
 		}
 	}
 	t.Logf("answers that agree: %v", c.Answered)
+}
+
+// TestPagesAreEtcds compares lists of more keys than the random requests make, in pages
+// and by the chunk, as a kube-apiserver reads them.
+func TestPagesAreEtcds(t *testing.T) {
+	s := memory.New()
+	go s.Expire(t.Context())
+	verdicts, err := store.Compare(t.Context(), store.Plan{Seed: 1}, serveEtcd(t).Server, serveMemory(t, s).Server, store.Strict,
+		10*time.Second, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range verdicts {
+		if v.Differ > 0 {
+			t.Errorf("%s: the model is etcd, the store that in memory: %v", v.Shape, v.First)
+		}
+		if (v.Shape == store.Stream || v.Shape == store.List) && v.Answers == 0 {
+			t.Errorf("%s: nothing was compared", v.Shape)
+		}
+	}
 }

@@ -285,7 +285,7 @@ func (c *Comparison) differs(r *request, want, got string) error {
 	if r.stream {
 		text += " (RangeStream)"
 	}
-	return &Difference{Shape: r.shape, Request: text, Want: want, Got: got, Before: before}
+	return &Difference{Shape: r.shape, Request: text, Want: want, Got: got, Before: before, asked: len(c.asked)}
 }
 
 // translate turns an answer of the store into the model's revisions and leases,

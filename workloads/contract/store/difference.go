@@ -18,6 +18,7 @@ type Difference struct {
 	Request, Want, Got string
 	// Before are the requests that lead to it, with what both answered.
 	Before []string
+	asked  int // requests of its round until it was seen
 }
 
 func (d *Difference) Error() string {

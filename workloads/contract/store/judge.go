@@ -84,6 +84,10 @@ func (j *judge) run(plan Plan, overrun time.Duration) error {
 			return err
 		}
 	}
+	found, err := j.pages()
+	if err := errors.Join(j.take(found), err); err != nil {
+		return fmt.Errorf("list many keys: %w", err)
+	}
 	return j.one(j.expire(overrun))
 }
 
@@ -115,7 +119,7 @@ func (j *judge) take(found []*Difference) error {
 		}
 		j.first[d.Shape] = d
 		j.log.Info("an answer of the store differs from the model's", "shape", d.Shape, "request", d.Request, "model", d.Want, "store", d.Got)
-		small, err := j.shrink(d, asked, first, prefix, mostShrunk)
+		small, err := j.shrink(d, asked[:d.asked], first, prefix, mostShrunk)
 		if err != nil {
 			return err
 		}

@@ -41,16 +41,21 @@ func Connect(name, endpoint string) (*Server, error) {
 // Close ends the connection.
 func (s *Server) Close() error { return s.conn.Close() }
 
-// RangeStream returns the answer of RangeStream in one piece.
+// RangeStream returns the answer of RangeStream in one piece. It is an error if a page
+// is full before its revision comes: an API server reads no further then, and fails
+// (GetList of k8s.io/apiserver@v0.37.1/pkg/storage/etcd3/store.go).
 func (s *Server) RangeStream(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse, error) {
 	stream, err := s.KV.RangeStream(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	whole := &pb.RangeResponse{}
+	whole, full := &pb.RangeResponse{}, false
 	for {
 		chunk, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
+			if full {
+				return nil, fmt.Errorf("the chunk that fills the page has no revision; all chunks: %s", describe(whole))
+			}
 			return whole, nil
 		}
 		if err != nil {
@@ -61,5 +66,6 @@ func (s *Server) RangeStream(ctx context.Context, r *pb.RangeRequest) (*pb.Range
 		if part.GetHeader() != nil {
 			whole.Header, whole.More, whole.Count = part.GetHeader(), part.GetMore(), part.GetCount()
 		}
+		full = full || whole.Header == nil && r.GetLimit() > 0 && int64(len(whole.Kvs)) >= r.GetLimit()
 	}
 }

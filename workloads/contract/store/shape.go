@@ -47,7 +47,7 @@ type shapeRow struct {
 var shapes = []shapeRow{
 	{Get, "a Range of one key, now or at any revision", 30},
 	{List, "a Range of a prefix, in pages, now or at any revision", 30},
-	{Stream, "a RangeStream of a prefix, now or at any revision", 30},
+	{Stream, "a RangeStream of a prefix, in pages, now or at any revision", 30},
 	{Count, "a Range of a prefix that only counts", 15},
 	{KeysOnly, "a Range of a prefix that shows keys only", 15},
 	{Create, "a Txn that puts a key if it is not there", 30},

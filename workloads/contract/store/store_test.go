@@ -200,3 +200,61 @@ func TestOneKey(t *testing.T) {
 		}
 	}
 }
+
+// oneMore answers a RangeStream of at most ten keys as kine v0.17.5 does (docs/findings,
+// 0022): with eleven, and as if there were no more. trimmed takes the eleventh away and
+// says that there are more: all chunks together are right then, but the one that fills
+// the page still is not the last.
+type oneMore struct {
+	grpc.ServerStream
+	trimmed, ten bool
+}
+
+func (s *oneMore) RecvMsg(m any) error {
+	err := s.ServerStream.RecvMsg(m)
+	if r, ok := m.(*pb.RangeRequest); ok && r.GetLimit() == 10 {
+		r.Limit, s.ten = 11, true
+	}
+	return err
+}
+
+func (s *oneMore) SendMsg(m any) error {
+	if r := m.(*pb.RangeStreamResponse).GetRangeResponse(); s.ten && len(r.GetKvs()) == 1 {
+		if r.More = s.trimmed; s.trimmed {
+			r.Kvs = nil
+		}
+	}
+	return s.ServerStream.SendMsg(m)
+}
+
+// TestPages has a store lie about streams of ten keys, and about nothing else, and wants
+// to be told so by as few requests as it takes: eleven keys and the first page.
+func TestPages(t *testing.T) {
+	for _, trimmed := range []bool{false, true} {
+		lie := grpc.ChainStreamInterceptor(func(server any, s grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			if info.FullMethod == pb.KV_RangeStream_FullMethodName {
+				s = &oneMore{ServerStream: s, trimmed: trimmed}
+			}
+			return next(server, s)
+		})
+		verdicts, err := store.Compare(t.Context(), store.Plan{Seed: 1}, serve(t, "model"), serve(t, "store", lie), store.Strict,
+			10*time.Second, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range verdicts {
+			switch d := v.First; {
+			case v.Shape != store.Stream:
+				if d != nil {
+					t.Errorf("%s: %v", v.Shape, d)
+				}
+			case v.Differ != 3:
+				t.Errorf("%d pages of ten keys differ, there were three with more after them: %v", v.Differ, d)
+			case len(d.Before) != 11 || !strings.HasSuffix(d.Request, `"*, at most 10 (RangeStream)`) || !strings.HasSuffix(d.Want, "count 11, more"):
+				t.Errorf("a page of ten of eleven keys is told as: %v", d)
+			case strings.HasSuffix(d.Got, "count 11, more") != trimmed || strings.Count(d.Got, "create") != 11 && !trimmed:
+				t.Errorf("the store's answer is told as: %s", d.Got)
+			}
+		}
+	}
+}
