@@ -74,7 +74,10 @@ func configMap(name string) subject {
 
 // fresh writes, opens a watch from there, writes again, and waits for an event for
 // freshBound from the acknowledgement on. Only that wait, in full, makes a watch stale:
-// neither a request that takes long, nor the end of ctx, nor that of the watch does.
+// neither a request that takes long, nor the end of ctx, nor that of the watch does. The
+// last is a context.DeadlineExceeded, as of a request without an answer: a client keeps
+// a watch open for less than askBound, so that on a busy machine it ends before the
+// second write is acknowledged.
 func (s subject) fresh(ctx context.Context, api kubernetes.Interface) error {
 	written := false
 	defer func() { // also after an attempt of unknown fate; what is left, the next look undoes
@@ -117,8 +120,8 @@ func comesOut(ctx context.Context, w watch.Interface) error {
 	select {
 	case e, open := <-w.ResultChan():
 		switch {
-		case !open:
-			return errors.New("the watch was closed")
+		case !open: // by the client, which had its time, or by the server, which may end any watch: no answer, either way
+			return fmt.Errorf("the watch was closed: %w", context.DeadlineExceeded)
 		case e.Type == watch.Error:
 			return fmt.Errorf("the watch ended: %w", apierrors.FromObject(e.Object))
 		}

@@ -24,24 +24,25 @@ func TestFreshAfterALookThatWasCutShort(t *testing.T) {
 	}
 }
 
-// Only a watch that stays open and says nothing for as long as it may take is stale.
+// Only a watch that stays open and says nothing for as long as it may take is stale, and
+// one that ended has no answer.
 func TestComesOut(t *testing.T) {
-	f := func(name string, ok, stale bool, do func(*watch.FakeWatcher, context.CancelFunc)) {
+	f := func(name string, ok, stale, unanswered bool, do func(*watch.FakeWatcher, context.CancelFunc)) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), testBound)
 		defer cancel()
 		w := watch.NewFakeWithChanSize(1, false)
 		do(w, cancel)
 		began := time.Now()
-		if err := comesOut(ctx, w); (err == nil) != ok || errors.Is(err, errStale) != stale {
+		if err := comesOut(ctx, w); (err == nil) != ok || errors.Is(err, errStale) != stale || errors.Is(err, context.DeadlineExceeded) != unanswered {
 			t.Errorf("%s: %v", name, err)
 		} else if took := time.Since(began); stale && took < freshBound {
 			t.Errorf("%s: stale after %v", name, took)
 		}
 	}
-	f("an event", true, false, func(w *watch.FakeWatcher, _ context.CancelFunc) { w.Delete(&corev1.ConfigMap{}) })
-	f("silence", false, true, func(*watch.FakeWatcher, context.CancelFunc) {})
-	f("the end of the watch", false, false, func(w *watch.FakeWatcher, _ context.CancelFunc) { w.Stop() })
-	f("an error", false, false, func(w *watch.FakeWatcher, _ context.CancelFunc) { w.Error(&corev1.ConfigMap{}) })
-	f("the end of the run", false, false, func(_ *watch.FakeWatcher, end context.CancelFunc) { end() })
+	f("an event", true, false, false, func(w *watch.FakeWatcher, _ context.CancelFunc) { w.Delete(&corev1.ConfigMap{}) })
+	f("silence", false, true, false, func(*watch.FakeWatcher, context.CancelFunc) {})
+	f("the end of the watch", false, false, true, func(w *watch.FakeWatcher, _ context.CancelFunc) { w.Stop() })
+	f("an error", false, false, false, func(w *watch.FakeWatcher, _ context.CancelFunc) { w.Error(&corev1.ConfigMap{}) })
+	f("the end of the run", false, false, false, func(_ *watch.FakeWatcher, end context.CancelFunc) { end() })
 }
