@@ -42,6 +42,9 @@ type Run struct {
 	// done to the cluster any more and it was whole; 0: there was none, or it was so
 	// from the beginning.
 	Calm int64 `json:"calm,omitempty"`
+	// Struck is the moment, on the same clock, at which the first fault began; 0:
+	// there was none, or the record is older than this.
+	Struck int64 `json:"struck,omitempty"`
 	// Settled are the moments at which nothing was left to do, in their order.
 	Settled []cluster.Moment `json:"settled,omitempty"`
 	// SettledRevision is all that older records have of it: the revision of the store

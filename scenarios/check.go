@@ -34,6 +34,7 @@ func (r *Runner) Check(ctx context.Context, dir string) (checkers.Outcome, error
 // says of it.
 func judgeAgain(ctx context.Context, dir string, run *results.Run, options judge.Options) (*judge.Judgement, error) {
 	options.Settled, options.Calm, options.Restore = run.Moments(), history.Time(run.Calm), run.Restore
+	options.Struck = history.Time(run.Struck)
 	return judge.Directory(ctx, filepath.Join(dir, historyDir), options)
 }
 
@@ -62,9 +63,9 @@ func (r *Runner) Follow(ctx context.Context, dir string) (checkers.Outcome, erro
 		return "", err
 	}
 	var j *judge.Judgement
-	if run.Calm == 0 {
+	if run.Calm == 0 && run.Struck == 0 {
 		j = process.Finish(run.Moments())
-	} else if j, err = judgeAgain(ctx, dir, run, *options); err != nil { // from when on watches had to be fresh was not known until now
+	} else if j, err = judgeAgain(ctx, dir, run, *options); err != nil { // when there were faults was not known until now
 		return "", err
 	}
 	if len(run.Verdict.Guarantees) == 0 {

@@ -71,9 +71,9 @@ func (x *execution) failFast(cancel context.CancelCauseFunc) error {
 func (x *execution) judgement(ctx context.Context) (*judge.Judgement, error) {
 	if x.follower != nil {
 		j, err := x.follower.finish(ctx, x.run.Moments())
-		if err != nil || x.run.Calm == 0 {
+		if err != nil || x.run.Calm == 0 && x.run.Struck == 0 {
 			return j, err
-		} // from when on watches had to be fresh was not known until now
+		} // when there were faults was not known until now
 	}
 	options := x.plan.Judge
 	for _, p := range x.run.Phases {

@@ -49,8 +49,13 @@ var checks = map[string]func(run *results.Run, dir string){
 		Expect(run.Peak.Components["kube-apiserver-1"].CPUSeconds).To(BeNumerically(">", 1))
 		Expect(phase(run, "churn").Pods.Counts.Created).To(BeNumerically(">=", smallPods/2))
 	},
-	"contract/api":    expectContract,
-	"contract/faults": expectContract,
+	"contract/api": expectContract,
+	"contract/faults": func(run *results.Run, dir string) {
+		expectContract(run, dir)
+		By("having said when there were faults")
+		Expect(run.Struck).To(BeNumerically(">", 0))
+		Expect(run.Calm).To(BeNumerically(">", run.Struck))
+	},
 	"scale/frozen-scheduler": func(run *results.Run, dir string) {
 		fill := phase(run, "fill")
 		Expect(fill.Pace.Backoffs).To(BeNumerically(">=", 1), "the pace never backed off")

@@ -123,6 +123,7 @@ func (x *execution) sumUpStrikes() {
 	now, end := history.Now(), x.workSoFar()
 	x.acts.mu.Lock()
 	defer x.acts.mu.Unlock()
+	x.run.Struck = struck(x.acts.strikes)
 	for i, s := range x.acts.strikes {
 		s.after, s.recovered = end, end
 		until := now
@@ -138,6 +139,16 @@ func (x *execution) sumUpStrikes() {
 		s.window.Evicted(int64(len(x.m.evictions.wrong(s.injected, until))))
 		s.window.Bound(s.until.bound-s.before.bound, s.after.bound-s.until.bound)
 	}
+}
+
+// struck is when the first fault began, whatever became of it; 0: none did.
+func struck(strikes []*strike) (first int64) {
+	for _, s := range strikes {
+		if at := int64(s.injected); first == 0 || at < first {
+			first = at
+		}
+	}
+	return first
 }
 
 // endsBound is how long everything that a fault does when the run ends may take:

@@ -36,6 +36,16 @@ func TestIdleStrike(t *testing.T) {
 	f(checkers.Pass, strike{area: faults.Etcd})
 }
 
+// The first fault is the one that began first: two that meet may be noted in any order.
+func TestStruck(t *testing.T) {
+	if got := struck(nil); got != 0 {
+		t.Errorf("no fault began at %d", got)
+	}
+	if got := struck([]*strike{{injected: 7, healed: 9}, {injected: 5}, {injected: 6, closed: true}}); got != 5 {
+		t.Errorf("the first fault began at %d, not 5", got)
+	}
+}
+
 // What breaks while it should last is seen though it is whole again at the end,
 // and a look without an answer decides nothing.
 func TestStays(t *testing.T) {

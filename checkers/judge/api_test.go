@@ -176,6 +176,27 @@ func TestSilentWatch(t *testing.T) {
 	f(Options{Calm: ends.Add(-afterFaults + time.Second)})
 }
 
+// A server that fails on a request which it has to refuse is wrong before the first
+// fault and after the last one.
+func TestFailsUnderFaults(t *testing.T) {
+	p := newPlane(1, 1500)
+	begin := p.seen[2]
+	c := p.call("patch", "configmaps", "none", begin, begin+tick)
+	c.Status, c.Reason, c.Illegal = 500, "InternalError", history.UnknownDryRun
+	slices.SortStableFunc(p.calls, func(a, b *history.APICall) int { return cmp.Compare(a.Returned, b.Returned) })
+	dir := p.whole(t)
+	f := func(opt Options, want ...string) {
+		t.Helper()
+		if got := alarms(mustJudge(t, dir, opt), checkers.AreaAPI); !slices.Equal(got, want) {
+			t.Errorf("faults from %d to %d of a call of %d: alarms %q, want %q", opt.Struck, opt.Calm, begin, got, want)
+		}
+	}
+	f(Options{})
+	f(Options{Struck: begin, Calm: begin + tick})
+	f(Options{Struck: begin + 2*tick}, "API/ErrorHonest")
+	f(Options{Struck: begin - tick, Calm: begin}, "API/ErrorHonest")
+}
+
 // What is missing of the API history makes every verdict Invalid, in steps too.
 func TestStepsOfDamagedHistory(t *testing.T) {
 	for _, stream := range []string{"api-calls", "api-watches", "versions"} {

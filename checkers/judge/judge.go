@@ -42,6 +42,9 @@ type Options struct {
 	// controllers have to do their work in time. 0: never, or not known yet, as
 	// while a run is followed.
 	Calm history.Time `json:"-"`
+	// Struck is when the first fault of the run began: an answer that came before is
+	// one of a whole cluster. 0: there was none, or it is not known, as of Calm.
+	Struck history.Time `json:"-"`
 	// Restores says that the run restores the store from a snapshot on its way, so
 	// that its history cannot be judged before Restore is known.
 	Restores bool `json:"restores,omitempty"`

@@ -31,6 +31,8 @@ type Options struct {
 	// Calm is the moment from which on no faults were caused, so that a server has
 	// no failure of its own to answer an illegal call with. 0: never, or unknown.
 	Calm history.Time
+	// Struck is the moment until which none were caused either. 0: unknown.
+	Struck history.Time
 	// From is a revision up to which the versions were made before any of the
 	// calls, so that none of them declares what it changed. Default: there is none.
 	From int64
@@ -44,6 +46,7 @@ type Checker struct {
 	floors      Floors
 	from        int64
 	calm        history.Time
+	struck      history.Time
 	first, last int64 // the revisions of the table: (first, last]
 
 	acked    map[target]acked
@@ -88,7 +91,7 @@ type counts struct {
 func New(opts Options) *Checker {
 	return &Checker{
 		table: opts.Versions, window: opts.Window, floors: opts.Floors.withDefaults(), from: opts.From,
-		calm: opts.Calm, kinds: map[string]int64{},
+		calm: opts.Calm, struck: opts.Struck, kinds: map[string]int64{},
 		acked: map[target]acked{}, claims: map[claim]*history.APICall{}, pending: map[target][]*pending{},
 		dryUIDs: map[string]*history.APICall{}, removers: map[target][]effect{}, dryGone: map[target][]*history.APICall{},
 		sweep:      sweep{next: map[*versions.Kind]int{}, uids: map[string]life{}, guessed: map[int64]bool{}},

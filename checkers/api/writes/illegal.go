@@ -136,7 +136,8 @@ const patience = 30 * time.Second
 // with the call: while faults were caused, where the call was ended by its
 // deadline, and where the server says that its store failed.
 func (c *Checker) failed(call *history.APICall) bool {
-	if c.calm == 0 || call.Called < c.calm || call.Returned.Sub(call.Called) >= patience {
+	quiet := c.calm != 0 && call.Called >= c.calm || call.Returned < c.struck
+	if !quiet || call.Returned.Sub(call.Called) >= patience {
 		return true
 	}
 	for _, of := range []string{"etcdserver: ", "rpc error: ", "context deadline exceeded"} {

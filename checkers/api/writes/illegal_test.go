@@ -194,6 +194,29 @@ func TestIllegalCalls(t *testing.T) {
 	}
 }
 
+// A server fails of itself neither before the first fault nor after the last one.
+// What it answered while there was one may be its doing.
+func TestFailsUnderFaults(t *testing.T) {
+	for _, c := range []struct {
+		struck, calm history.Time
+		want         checkers.Outcome
+	}{
+		{0, 0, checkers.Pass},
+		{24, 0, checkers.Pass}, // it began before the call,
+		{26, 0, checkers.Pass}, // or as it was answered
+		{27, 0, checkers.Fail},
+		{20, 25, checkers.Pass},
+		{20, 24, checkers.Fail}, // they were over
+		{27, 90, checkers.Fail},
+	} {
+		s := hand(vs{cm(2, "u")}, ask("patch", 24, 26, failing(500, "InternalError"), func(c *history.APICall) { c.Illegal = history.UnknownDryRun }))
+		s.struck, s.calm = c.struck, c.calm
+		if v := s.judge(noFloors)[ErrorHonest]; v.Outcome != c.want {
+			t.Errorf("faults from %d to %d: %s", c.struck, c.calm, v)
+		}
+	}
+}
+
 // The 500 of docs/findings/0002 is counted by name, and no other one is taken for
 // it.
 func TestMalformedVersionIsCounted(t *testing.T) {

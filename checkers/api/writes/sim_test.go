@@ -21,6 +21,7 @@ type story struct {
 	versions []*history.Version
 	ops      []*history.StoreOp
 	calm     history.Time // 0: never
+	struck   history.Time // Options.Struck
 	from     int64        // Options.From
 }
 
@@ -36,7 +37,7 @@ func (s *story) judge(floors Floors) map[string]checkers.Verdict {
 		b.StoreOp(op)
 	}
 	b.StoreWatch(events)
-	c := New(Options{Versions: table, Window: b.Window(), Floors: floors, Calm: s.calm, From: s.from})
+	c := New(Options{Versions: table, Window: b.Window(), Floors: floors, Calm: s.calm, Struck: s.struck, From: s.from})
 	slices.SortStableFunc(s.calls, func(a, b *history.APICall) int { return cmp.Compare(a.Returned, b.Returned) })
 	for _, call := range s.calls {
 		c.Call(call)
