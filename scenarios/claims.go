@@ -30,6 +30,9 @@ func (p *Plan) claims(contradict bool) []string {
 	switch {
 	case crowd && contradict:
 		claims = append(claims, contractClaims()...)
+		if p.Contract.Oversized { // each client begins with one: no other write of an API server is refused for sure
+			claims = append(claims, storage.DefiniteFailureInert)
+		}
 	case crowd && p.undergoes():
 		claims = append(claims, faultClaims()...)
 	}

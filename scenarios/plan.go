@@ -222,6 +222,7 @@ func (p *Plan) addLoad(o Options) error {
 		}
 		traffic := contract.NewPlan(o.Seed, contract.Options{
 			Rate: o.Contract, Crowded: o.Pods > fewPods, Gentle: o.Contract < contractRate, Weights: weights,
+			Oversized: o.Contradict && o.World.refusesLarge(),
 		})
 		if err := traffic.Validate(); err != nil {
 			return Usagef("--contract: %v", err)
@@ -256,6 +257,15 @@ func (p *Plan) addLoad(o Options) error {
 // foreign says whether the API servers, or what their store holds, may be of another
 // version than what is linked here.
 func (w *World) foreign() bool { return w.KubeAPIServer != "" || w.Backend == externalBackend }
+
+// refusesLarge says whether what is started as the store is known to refuse more than
+// 1.5 MiB: etcd as we configure it, and ours in memory. kine takes as much as its
+// database does, and of an external store nobody knows. A lie about a write that no
+// store could have done would be none that one could tell.
+func (w *World) refusesLarge() bool {
+	store, _, _ := strings.Cut(w.Backend, ":")
+	return w.Lie == "" && (store == "etcd" || store == "etcd-process" || store == "memory")
+}
 
 // beginContract has the contract traffic begin with a phase of the plan.
 func (p *Plan) beginContract(phase string) error {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/storage"
 	"github.com/planecheck/planecheck/results"
 	"github.com/planecheck/planecheck/workloads"
 	"github.com/planecheck/planecheck/workloads/contract"
@@ -108,6 +109,35 @@ func TestPlanContractFrom(t *testing.T) {
 	refused("register", unchanged)
 	refused("hold", func(o *Options) { o.Hold = 0 })
 	refused("traffic", func(o *Options) { o.Store = true })
+}
+
+// What is too large is sent where the store is known to refuse it, and then the plan
+// claims that what was refused has no effect.
+func TestPlanOversized(t *testing.T) {
+	f := func(want bool, scenario string, adjust func(*Options)) {
+		t.Helper()
+		found, err := Find(scenario)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := DefaultOptions()
+		o.World.Nodes, o.Pods = 20, 100
+		adjust(&o)
+		p := mustPlan(t, found[0], o)
+		if claimed := slices.Contains(p.Judge.Claimed, storage.DefiniteFailureInert); p.Contract.Oversized != want || claimed != want {
+			t.Errorf("%s on %s: sent %t, claimed %t, want %t", scenario, p.World.Backend, p.Contract.Oversized, claimed, want)
+		}
+	}
+	on := func(backend string) func(*Options) { return func(o *Options) { o.World.Backend = backend } }
+	f(true, "contract/api", func(*Options) {})
+	f(true, "contract/faults", func(*Options) {})
+	f(true, "contract/api", on("etcd:members=1,fsync=off"))
+	f(true, "contract/storage", on("etcd-process"))
+	f(true, "contract/storage", on("memory"))
+	f(false, "contract/storage", on("kine-sqlite"))
+	f(false, "contract/api", func(o *Options) { o.World.Lie = "store/refused-but-done" })
+	f(false, "faults/apiserver-kill", func(*Options) {})
+	f(false, "scale/density", func(*Options) {})
 }
 
 func TestScenarioWinsOverThePerson(t *testing.T) {
@@ -236,7 +266,8 @@ func TestRateMeter(t *testing.T) {
 }
 
 // A store that others use is not compacted, whatever a scenario or a person asks
-// for, so nothing is claimed of compactions; its contract has gaps.
+// for, so nothing is claimed of compactions, nor of what it refuses, for nobody knows what
+// that is; its contract has gaps.
 func TestPlanLeavesAnExternalStoreAlone(t *testing.T) {
 	found, err := Find("contract/api")
 	if err != nil {
@@ -261,7 +292,7 @@ func TestPlanLeavesAnExternalStoreAlone(t *testing.T) {
 			missing = append(missing, claim)
 		}
 	}
-	if diff := cmp.Diff([]string{"CompactionHonest", "CompactedCancel", "API/ExpiredHonest"}, missing); diff != "" {
+	if diff := cmp.Diff([]string{"CompactionHonest", "CompactedCancel", "API/ExpiredHonest", "DefiniteFailureInert"}, missing); diff != "" {
 		t.Errorf("what is not claimed (-want +got):\n%s", diff)
 	}
 	var usage *UsageError

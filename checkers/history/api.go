@@ -127,6 +127,8 @@ const (
 	BadLabelSelector         = "label selector that is none"
 	UnknownResource          = "unknown resource"
 	MalformedContinue        = "malformed continue token"
+	// TooLarge is what its store must refuse: the sender knows of its limit.
+	TooLarge = "create of more than the store takes"
 )
 
 // Marks are what the sender of a write says that it does to the marks of the

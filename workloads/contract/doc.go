@@ -61,12 +61,16 @@
 //	finalizer-add          2  PATCH that sets a finalizer
 //	finalizer-remove       5  PATCH that removes all finalizers
 //	illegal                2  one of 18 other requests that no server may carry out
+//	illegal-large          0  POST of a Lease of 1.6 MiB, which etcd refuses
 //	watch-old              0  a watch of Widgets from revision 1, which no watch cache of theirs ever held
 //	watch-events           0  POST of an Event, and a watch of such from before it; 1 in 4 from revision 1
 //
 // The last two are for traffic too short for watches to break, or to fall behind,
 // by themselves: what resumes a watch, and is refused as too old, is then theirs.
-// Events have no watch cache, so that these watches are the store's.
+// Events have no watch cache, so that these watches are the store's. Where the
+// store is known to refuse that much (Options.Oversized) the first illegal request
+// of each client, and every 25th after it, is illegal-large: a write of an API
+// server that the store refuses.
 //
 // What is illegal of a request is said with it (client.Request.Illegal) where
 // options alone do not show it: its record then holds what it has to be refused

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/planecheck/planecheck/apiserver/client"
@@ -89,6 +90,28 @@ var faults = []fault{
 // illegal sends one of the faults.
 func illegal(ctx context.Context, t *turn) { sendFault(ctx, t, pick(t.rng, faults)) }
 
+// tooLarge is the creation of a Lease, whose holder may be as long as one likes
+// (k8s.io/kubernetes/pkg/apis/coordination/validation): it is more than the 1.5 MiB
+// that etcd takes (https://etcd.io/docs/v3.6/dev-guide/limit/#request-size-limit), and
+// less than the 2 MiB that an API server's client of etcd sends at all
+// (go.etcd.io/etcd/client/v3/options.go, defaultMaxCallSendMsgSize). etcd says so before
+// anybody proposes it, so that it surely has no effect; and says it twice, for an API
+// server tries again without managed fields (k8s.io/apiserver/pkg/endpoints/handlers/
+// create.go, isTooLargeError). Nobody else uses its name: a write that may have taken effect, as an API server's 500 has it,
+// would say less of what is refused to others.
+var tooLarge = fault{history.TooLarge, func(t *turn) (client.Request, bool) {
+	t.object.kind = kindNamed("leases")
+	return t.wholeWith("create", t.object.name+"-large", func(o metav1.Object) {
+		o.(*coordinationv1.Lease).Spec.HolderIdentity = new(strings.Repeat("x", largeBytes))
+	})
+}}
+
+// largeBytes is the length of that holder.
+const largeBytes = (3<<20)/2 + 64<<10
+
+// oversized sends it.
+func oversized(ctx context.Context, t *turn) { sendFault(ctx, t, tooLarge) }
+
 func sendFault(ctx context.Context, t *turn, f fault) {
 	r, ok := f.make(t)
 	if !ok {
@@ -131,7 +154,13 @@ func (t *turn) bareApply() client.Request {
 
 // whole is a request with a new object of that name in it.
 func (t *turn) whole(verb, name string) (client.Request, bool) {
-	var o metav1.Object = t.object.kind.fresh(t.object.namespace)
+	return t.wholeWith(verb, name, func(metav1.Object) {})
+}
+
+// wholeWith is whole with a change of the object.
+func (t *turn) wholeWith(verb, name string, change func(metav1.Object)) (client.Request, bool) {
+	o := t.object.kind.fresh(t.object.namespace)
+	change(o)
 	o.SetName(name)
 	t.label(o, "fixed")
 	value := t.value()

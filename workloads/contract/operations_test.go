@@ -56,6 +56,7 @@ func TestEveryOperationIsSent(t *testing.T) {
 		"finalizer-add": {"patch " + mergePatch}, "finalizer-remove": {"patch " + mergePatch},
 		"illegal": {"patch " + mergePatch, "patch " + applyPatch, "patch " + strategic, "patch application/x-patch+json",
 			"create", "update", "delete", "deletecollection", "list", "get"},
+		"illegal-large": {"create"},
 	}
 	if len(want) != len(table) {
 		t.Errorf("the table has %d operations, the test %d", len(table), len(want))

@@ -113,6 +113,35 @@ func TestEveryFaultIsJudged(t *testing.T) {
 	}
 }
 
+// What is too large is so for etcd, and reaches it: it is less than an API server
+// takes (3 MiB) and less than its client of etcd sends (2 MiB). Any error will do,
+// and of its own name nobody makes anything else.
+func TestTooLarge(t *testing.T) {
+	api := newFakeAPI(t)
+	w, seen := api.workload(t, 1, Options{Oversized: true})
+	taken := map[string]bool{}
+	for _, o := range w.plan.objects() {
+		taken[o.name] = true
+	}
+	for i, o := range w.plan.objects() {
+		oversized(t.Context(), w.turn(0, o, uint64(i)))
+		sent := seen.take()
+		if len(sent) != 1 {
+			t.Fatalf("%d requests", len(sent))
+		}
+		r := sent[0]
+		if r.Verb != "create" || r.Resource != "leases" || taken[r.Name] || r.Query.Has("dryRun") {
+			t.Errorf("%s of %s %q with %v", r.Verb, r.Resource, r.Name, r.Query)
+		}
+		if n := len(r.Sent); n <= 3<<19 || n >= 2<<20-4<<10 {
+			t.Errorf("%d bytes of %s", n, o.key())
+		}
+		if status, _, ok := writes.Documented(recorded(r)); !ok || status != 0 {
+			t.Errorf("the checker knows of %q that it is to be refused: %t, with %d", r.Illegal, ok, status)
+		}
+	}
+}
+
 // Every combination is sent, and is legal or not as the real validation has it.
 func TestListCombinations(t *testing.T) {
 	api := newFakeAPI(t)

@@ -36,6 +36,10 @@ type Options struct {
 	// (docs/findings/0002): beside a load they would count in its latency and its
 	// availability.
 	Gentle bool `json:"gentle"`
+	// Oversized says that the store refuses a request of more than 1.5 MiB, as etcd
+	// does by default (--max-request-bytes): then the first of the illegal requests of
+	// each client, and every 25th after that, creates an object that is larger.
+	Oversized bool `json:"oversized,omitempty"`
 	// Weights change those of the table by the operation's name; 0 turns an
 	// operation off.
 	Weights map[string]int `json:"weights,omitempty"`
@@ -187,7 +191,15 @@ type stream struct {
 	sum     int
 	gap     time.Duration // mean time between two operations of this client
 	at      time.Duration
+	// oversized says that some of the illegal requests, of which there were so many,
+	// are too large.
+	oversized bool
+	illegal   int
 }
+
+// oversizedEvery is one in how many illegal requests is too large. Each of them
+// moves 1.6 MiB, so that there are a dozen in a run of a minute, not hundreds.
+const oversizedEvery = 25
 
 // choice is a line of the table with what it can be tried on.
 type choice struct {
@@ -211,7 +223,7 @@ func (p Plan) choices() []choice {
 
 // stream returns the stream of the i-th client.
 func (p Plan) stream(client int) *stream {
-	s := &stream{rng: rand.New(rand.NewPCG(p.Seed, 1+uint64(client))), choices: p.choices()}
+	s := &stream{rng: rand.New(rand.NewPCG(p.Seed, 1+uint64(client))), choices: p.choices(), oversized: p.Oversized}
 	cost := 0.0
 	for _, c := range s.choices {
 		s.sum += c.weight
@@ -234,8 +246,21 @@ func (s *stream) next() draw {
 	c := s.choices[i]
 	return draw{
 		due:       s.at,
-		operation: c.operation,
+		operation: s.instead(c.operation),
 		object:    c.objects[s.rng.IntN(len(c.objects))],
 		seed:      s.rng.Uint64(),
 	}
+}
+
+// instead is what takes the place of an operation that was drawn. It draws nothing,
+// so that the seed gives the same traffic but for that.
+func (s *stream) instead(o *operation) *operation {
+	if !s.oversized || o.name != illegalName {
+		return o
+	}
+	s.illegal++
+	if (s.illegal-1)%oversizedEvery == 0 {
+		return operationNamed(oversizedName)
+	}
+	return o
 }

@@ -75,6 +75,30 @@ func TestEveryOperationIsDrawnByItsWeight(t *testing.T) {
 	}
 }
 
+// Where the store refuses them, each client sends something too large instead of its
+// first illegal request, and of every 25th after that; all else is as without.
+func TestOversizedIsDrawn(t *testing.T) {
+	plain, large := NewPlan(1, Options{}), NewPlan(1, Options{Oversized: true})
+	for c := range plain.Clients {
+		illegal := 0
+		was, is := draws(plain, c, 4000), draws(large, c, 4000)
+		for i, d := range was {
+			if d.operation == illegalName {
+				if illegal%oversizedEvery == 0 {
+					d.operation = oversizedName
+				}
+				illegal++
+			}
+			if is[i] != d {
+				t.Fatalf("client %d, draw %d: %v, want %v", c, i, is[i], d)
+			}
+		}
+		if illegal <= oversizedEvery {
+			t.Errorf("client %d drew %d illegal requests", c, illegal)
+		}
+	}
+}
+
 // The rate is that of requests, so operations are as much rarer as they cost.
 func TestRate(t *testing.T) {
 	p := NewPlan(1, Options{Rate: 50, Clients: 4})

@@ -14,6 +14,13 @@ type operation struct {
 	run func(context.Context, *turn)
 }
 
+// illegalName is the operation some of which oversizedName takes the place of, see
+// Options.Oversized.
+const (
+	illegalName   = "illegal"
+	oversizedName = "illegal-large"
+)
+
 // table is filled in by init because operations look themselves up in it.
 var table []operation
 
@@ -46,7 +53,8 @@ func init() {
 		{"deletecollection", 1, 1, nil, removeCollection},
 		{"finalizer-add", 2, 1, nil, addFinalizer},
 		{"finalizer-remove", 5, 1, nil, removeFinalizers},
-		{"illegal", 2, 1, nil, illegal},
+		{illegalName, 2, 1, nil, illegal},
+		{oversizedName, 0, 1, nil, oversized},
 		{"watch-old", 0, 1, custom, watchOld},
 		{"watch-events", 0, 2, nil, watchEvents},
 	}

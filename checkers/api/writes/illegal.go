@@ -40,6 +40,7 @@ const (
 	ofRoutes     = concepts + "#resource-uris, AS endpoints/installer.go registerResourceHandlers"
 	ofScope      = "k8s.io/apiextensions-apiserver pkg/apiserver/customresource_handler.go ServeHTTP"
 	ofStore      = "AS storage/etcd3/store.go Create"
+	ofSize       = "https://etcd.io/docs/v3.6/dev-guide/limit/#request-size-limit"
 )
 
 func invalid(kind, source string) *illegal {
@@ -215,6 +216,8 @@ func declared(call *history.APICall, what string) *illegal {
 		return notServed(what, ofRoutes)
 	case history.MissingNamespace:
 		return &illegal{kind: what, status: 404, reason: "NotFound", source: ofLifecycle}
+	case history.TooLarge: // v1.37 hands the store's error on, as a 500 without a reason; no document says so
+		return &illegal{kind: what, source: ofSize}
 	case history.CollectionEverywhere:
 		if custom(call.Group) {
 			return notServed(what, ofScope)

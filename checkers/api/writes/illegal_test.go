@@ -217,6 +217,26 @@ func TestFailsUnderFaults(t *testing.T) {
 	}
 }
 
+// What is too large for the store is refused, with whatever error, and is never made:
+// that is judged of an answer of the store, too, which excuses other ones.
+func TestTooLarge(t *testing.T) {
+	for status, want := range map[int32]checkers.Outcome{
+		200: checkers.Fail, 201: checkers.Fail, 202: checkers.Fail, 400: checkers.Pass, 413: checkers.Pass, 500: checkers.Pass, 504: checkers.Pass,
+	} {
+		for _, calm := range []history.Time{0, 1} {
+			s := hand(vs{cm(2, "u")}, ask("create", 24, 26, failing(status, ""), func(c *history.APICall) {
+				c.Group, c.Resource, c.Name, c.Illegal = "coordination.k8s.io", "leases", "a-large", history.TooLarge
+				c.Message = "etcdserver: request is too large"
+			}))
+			s.calm = calm
+			v := s.judge(noFloors)[ErrorHonest]
+			if v.Outcome != want || !strings.Contains(v.Checked, "1 "+history.TooLarge) {
+				t.Errorf("answered %d, calm from %d: %s, checked: %s", status, calm, v, v.Checked)
+			}
+		}
+	}
+}
+
 // The 500 of docs/findings/0002 is counted by name, and no other one is taken for
 // it.
 func TestMalformedVersionIsCounted(t *testing.T) {

@@ -23,6 +23,9 @@ var flaws = map[string][]int32{
 // nothing. What a server answers for lack of something of its own, or while there
 // are faults, says nothing of the flaw.
 func flawWrong(calm history.Time, c *history.APICall) string {
+	if c.Illegal == history.TooLarge && c.Status >= 200 && c.Status < 400 {
+		return fmt.Sprintf("%s was answered with %d", c.Illegal, c.Status)
+	}
 	want := flaws[c.Illegal]
 	shed := c.Status == 0 || c.Status == 401 || c.Status == 403 || c.Status == 429
 	broken := c.Status >= 500 && (calm == 0 || c.Called < calm || strings.Contains(c.Message, "etcdserver"))
@@ -58,8 +61,8 @@ func flawAs(status int32, reason string, calm bool) func(*teller) bool {
 			return false
 		}
 		c, ok := t.edit(func(c *history.APICall) bool {
-			return c.Illegal == kind && c.Status >= 400 && c.Status < 500 && c.Status != 429 && c.Status != status &&
-				!(c.Illegal == history.CollectionEverywhere && status == 404) && !(c.Illegal == history.MalformedContinue && status == 422) &&
+			return c.Illegal == kind && c.Status >= 400 && (c.Status < 500 || kind == history.TooLarge) && c.Status != 429 && c.Status != status &&
+				(c.Illegal != history.TooLarge || status == 200) && !(c.Illegal == history.CollectionEverywhere && status == 404) && !(c.Illegal == history.MalformedContinue && status == 422) &&
 				(!calm || t.b.Calm != 0 && c.Called >= t.b.Calm)
 		})
 		if ok {
