@@ -18,6 +18,8 @@ func worldFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 	fs.SortFlags = false
 	fs.Var((*positive)(&w.Nodes), "nodes", "simulated nodes (scale: sized to the machine; run: 20 in faults/..., else 50)")
 	fs.StringVar(&w.Profile, "profile", w.Profile, "what a simulated kubelet does: lean or kubelet")
+	fs.DurationVar((*time.Duration)(&w.JobTime), "job-time", time.Duration(w.JobTime),
+		"how long the containers of a pod with restartPolicy Never or OnFailure run, give or take a quarter, before they exit with 0; 0s: until it is deleted")
 	fs.StringVar(&w.Connections, "connections", w.Connections,
 		"shared: a token per node over pooled connections; own: a TLS connection and certificate per node")
 	fs.IntVar(&w.Controllers, "controllers", w.Controllers, "simulated controllers that watch all pods")

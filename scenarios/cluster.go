@@ -135,6 +135,7 @@ func (c *cluster) startPlane(ctx context.Context, dir string) (err error) {
 		Seed:           seed,
 		ObserverToken:  c.plane.AdminToken(),
 		PodsPerNode:    w.room(),
+		JobTime:        time.Duration(w.JobTime),
 		Hooks:          sim.Hooks{PodSeen: h.podSeen, Lease: h.lease},
 		Log:            log,
 	})

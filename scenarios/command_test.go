@@ -187,6 +187,12 @@ var _ = Describe("planecheck up", Ordered, func() {
 		Expect(status).To(BeZero(), out)
 		out, status = kubectl(kubeconfig, "rollout", "status", "deployment/web", "--timeout=60s")
 		Expect(status).To(BeZero(), out)
+
+		By("running a Job to its end")
+		out, status = kubectl(kubeconfig, "create", "job", "load", "--image=busybox")
+		Expect(status).To(BeZero(), out)
+		out, status = kubectl(kubeconfig, "wait", "--for=condition=complete", "job/load", "--timeout=120s")
+		Expect(status).To(BeZero(), out)
 	})
 
 	// When this fails, Kubernetes has mended what docs/findings/0001 reports, and

@@ -21,10 +21,10 @@ var _ = Describe("A person's manifest", func() {
 			o.Manifest, o.Copies = "testdata/shop.yaml", 3
 		})
 		Expect(run.Verdict.Outcome).To(BeEquivalentTo(checkers.Pass), run.Verdict.Reason)
-		By("running each copy's pods: three of the Deployment, two of the StatefulSet")
+		By("running each copy's pods: three of the Deployment, two of the StatefulSet, one of the Job")
 		counts := phase(run, "manifest").Pods.Counts
-		Expect(counts.Running).To(BeEquivalentTo(3 * 5))
-		Expect(phase(run, "drain").Pods.Counts.Deleted).To(BeEquivalentTo(3 * 5))
+		Expect(counts.Running).To(BeEquivalentTo(3 * 6))
+		Expect(phase(run, "drain").Pods.Counts.Deleted).To(BeEquivalentTo(3 * 6))
 	}, Label("quick"))
 
 	It("that is broken is refused with its file and line", func() {

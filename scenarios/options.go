@@ -99,6 +99,9 @@ type World struct {
 	// PodsPerNode is how many pods a node has room for; 0: as many as a kubelet
 	// takes by default, 110.
 	PodsPerNode int `json:"podsPerNode,omitempty"`
+	// JobTime is how long the containers of a pod run whose restartPolicy is Never or
+	// OnFailure, within a quarter; 0: until they are deleted.
+	JobTime Duration `json:"jobTime,omitempty"`
 	// Accountable has the API servers log which scheduler or controller manager wrote
 	// what, for LeaderGivesUp.
 	Accountable bool `json:"accountable,omitempty"`
@@ -168,6 +171,7 @@ func DefaultOptions() Options {
 			SchedulerSetting:   "throughput",
 			CPUPolicy:          cpuBatch,
 			GC:                 map[string]GC{},
+			JobTime:            seconds(5),
 		},
 		PodsPerDeployment: 50,
 		Services:          10,
@@ -254,6 +258,9 @@ func (o *Options) validateLie() error {
 func (o *Options) validateTimes() error {
 	if o.Hold < 0 {
 		return Usagef("--hold is %s; a phase cannot last less than no time", o.Hold)
+	}
+	if o.World.JobTime < 0 {
+		return Usagef("--job-time is %s; nothing runs for less than no time", o.World.JobTime)
 	}
 	if o.Contract < 0 {
 		return Usagef("--contract is %g; it must not be below 0", o.Contract)

@@ -294,13 +294,16 @@ func (f *fakeAPI) gone(p *corev1.Pod) {
 }
 
 // addPod creates a pod that is bound to a node.
-func (f *fakeAPI) addPod(name, node string) {
+func (f *fakeAPI) addPod(name, node string, like ...func(*corev1.Pod)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", UID: types.UID("uid-of-" + name), Generation: 1}}
 	p.Spec.NodeName = node
 	p.Spec.Containers = []corev1.Container{{Name: "app", Image: "pause:1"}}
 	p.Status.Phase = corev1.PodPending
+	for _, how := range like {
+		how(p)
+	}
 	f.pods[name] = p
 	f.emit("ADDED", "pods?spec.nodeName="+node, p)
 }

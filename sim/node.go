@@ -47,6 +47,8 @@ type node struct {
 	statusTimer *time.Timer
 	status      statusClock
 	pods        podTable
+	courses     courses
+	courseTimer *time.Timer
 	queue       []podJob
 }
 
@@ -259,11 +261,17 @@ func (n *node) stopTimers() {
 	if n.statusTimer != nil {
 		n.statusTimer.Stop()
 	}
+	if n.courseTimer != nil {
+		n.courseTimer.Stop()
+	}
 }
 
 // watch opens the watches of a kubelet that has just started, and those of the
 // kube-proxy unless it has them: it lives through a restart of the kubelet.
 func (n *node) watch(l *life) {
+	n.mu.Lock()
+	n.armCourses() // of what ran on while there was no kubelet
+	n.mu.Unlock()
 	for _, w := range n.watches() {
 		l.run(func() { w.run(l.ctx) })
 	}

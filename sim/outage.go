@@ -186,6 +186,7 @@ func (n *node) loseAll() {
 		n.forget(n.pods.pods[i].uid)
 	}
 	n.pods = podTable{}
+	n.courses = nil
 }
 
 // endProcess forgets what a kubelet's process knows and its container runtime
@@ -204,13 +205,17 @@ func (n *node) endProcess() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.leaseTimer, n.statusTimer, n.status = nil, nil, statusClock{}
+	n.courseTimer = nil
+	for i := range n.courses {
+		n.courses[i].queued = false
+	}
 	n.restarted = true
 	n.queue, n.writing = nil, false
 	n.pods.lists = 0
 	for i := range n.pods.pods {
 		p := &n.pods.pods[i]
 		p.listed = 0
-		if p.state != podRunning && p.state != podEnded {
+		if p.state != podRunning && p.state != podEnded && p.state != podExited {
 			p.state = podUnknown
 		}
 	}

@@ -126,12 +126,9 @@ func appendState(b []byte, s containerState, started, now int64, id string) []by
 			`"reason":"ContainerStatusUnknown","startedAt":null}}`...)
 	}
 	b = append(append(append(b, `{"terminated":{"containerID":"`...), id...), `","exitCode":`...)
-	reason := `0,"finishedAt":`
-	if s.exitCode != 0 {
-		reason = `137,"finishedAt":`
-	}
-	b = appendTime(append(b, reason...), now)
-	reason = `,"reason":"Completed","startedAt":`
+	b = append(strconv.AppendInt(b, int64(s.exitCode), 10), `,"finishedAt":`...)
+	b = appendTime(b, now)
+	reason := `,"reason":"Completed","startedAt":`
 	if s.exitCode != 0 {
 		reason = `,"reason":"Error","startedAt":`
 	}

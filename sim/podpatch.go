@@ -14,6 +14,7 @@ const (
 	statusTerminated                  // all containers have ended
 	statusRestarting                  // they went down with the machine, new ones are being created
 	statusLost                        // they went down with the machine, and that was the pod's end
+	statusExited                      // all containers have ended of themselves, their sandbox is still there
 )
 
 // podReport is a status to be written, besides what the pod itself says.
@@ -23,7 +24,7 @@ type podReport struct {
 	hostIP   string
 	podIP    string // empty: it has none yet
 	now      int64  // seconds since 1970
-	exitCode int    // statusTerminated: of every container that ran
+	exitCode int    // statusTerminated, statusExited: of every container that ran
 	restarts uint16 // of every container
 	// unchanged says that the containers are as they were reported last: the
 	// patch has nothing to say about them.
@@ -88,7 +89,17 @@ func (r *podReport) phase(v *podView) string {
 		// The kubelet counts containers that wait for their next run as
 		// stopped, so the pod does not fall back to Pending.
 		return "Running"
-	case r.status == statusTerminated && r.exitCode == 0 && v.ran():
+	case r.status == statusExited:
+		// mergePodStatus in status_manager.go: a phase is final only once nothing
+		// of the pod can run any more.
+		return "Running"
+	}
+	return r.final(v)
+}
+
+// final is the phase of a pod that has ended.
+func (r *podReport) final(v *podView) string {
+	if r.exitCode == 0 && v.ran() && r.status != statusLost {
 		return "Succeeded"
 	}
 	return "Failed"
@@ -107,7 +118,7 @@ func appendAddress(b []byte, one, many, ip string) []byte {
 // newCondition is what the kubelet says of one of its conditions.
 func (r *podReport) newCondition(typ string, v *podView) (status, reason, message string) {
 	ended := "PodFailed"
-	if r.phase(v) == "Succeeded" {
+	if r.final(v) == "Succeeded" {
 		ended = "PodCompleted"
 	}
 	switch typ {
@@ -115,14 +126,14 @@ func (r *podReport) newCondition(typ string, v *podView) (status, reason, messag
 		return "True", "", ""
 	case "PodReadyToStartContainers":
 		switch {
-		case r.status == statusRunning:
+		case r.status == statusRunning, r.status == statusExited:
 			return "True", "", ""
 		case r.status == statusTerminated && v.ran():
 			return "False", "PodSandboxNotReady", "pod sandbox is not ready"
 		}
 		return "False", "PodSandboxNotReady", "no pod sandbox exists"
 	case "Initialized":
-		if r.status == statusTerminated && ended == "PodCompleted" {
+		if (r.status == statusTerminated || r.status == statusExited) && ended == "PodCompleted" {
 			return "True", ended, ""
 		}
 		if len(v.inits) > 0 && (r.status == statusWaiting || !v.ran() && r.status == statusTerminated) {
@@ -134,7 +145,7 @@ func (r *podReport) newCondition(typ string, v *podView) (status, reason, messag
 	switch r.status {
 	case statusRunning:
 		return "True", "", ""
-	case statusTerminated, statusLost:
+	case statusTerminated, statusLost, statusExited:
 		return "False", ended, ""
 	}
 	return "False", "ContainersNotReady", "containers with unready status: " + names(v.containers)

@@ -96,6 +96,45 @@ func TestRestartPatchIsTheKubelets(t *testing.T) {
 	}
 }
 
+// TestEndPatchIsTheKubelets does the same for pods whose containers end of
+// themselves, reported in one step or in two.
+func TestEndPatchIsTheKubelets(t *testing.T) {
+	for seed := range uint64(60) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		pod := randomPod(random)
+		exit, steps := []int{0, 1, 42, 137}[random.IntN(4)], random.IntN(2) == 0
+		for _, r := range []podReport{
+			{status: statusRunning, now: 1_700_000_001},
+			{status: statusExited, now: 1_700_000_010, exitCode: exit},
+			{status: statusTerminated, now: 1_700_000_012, exitCode: exit, unchanged: steps},
+		} {
+			if r.status == statusExited && !steps {
+				continue
+			}
+			r.uid, r.hostIP, r.podIP = string(pod.UID), "10.32.0.1", "10.128.0.7"
+			if pod.Spec.HostNetwork {
+				r.podIP = r.hostIP
+			}
+			want := kubeletStatus(pod, r)
+			if r.unchanged {
+				want.ContainerStatuses, want.InitContainerStatuses = pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses
+			}
+			checkPatch(t, pod, r, want)
+			pod.Status = want
+			var v podView
+			if err := v.scan(encode(t, pod)); err != nil {
+				t.Fatal(err)
+			}
+			if well, ok := v.exited(); ok != (r.status == statusExited) || ok && well != (exit == 0) {
+				t.Errorf("after status %d with exit code %d: exited is %v, well %v", r.status, exit, ok, well)
+			}
+			if t.Failed() {
+				t.Fatalf("seed %d, status %d", seed, r.status)
+			}
+		}
+	}
+}
+
 func checkPatch(t *testing.T, pod *corev1.Pod, r podReport, want corev1.PodStatus) {
 	t.Helper()
 	before, _ := json.Marshal(corev1.Pod{Status: pod.Status})
@@ -232,7 +271,11 @@ func kubeletStatus(pod *corev1.Pod, r podReport) corev1.PodStatus {
 			s.Conditions = append(s.Conditions, c)
 		}
 	}
-	for _, c := range kubeletConditions(pod, s.Phase, r.status, ran) {
+	final := s.Phase
+	if r.status == statusExited { // what generateAPIPodStatus makes the conditions from
+		s.Phase = old.Phase
+	}
+	for _, c := range kubeletConditions(pod, final, r.status, ran) {
 		c.ObservedGeneration, c.LastTransitionTime = pod.Generation, now
 		for _, o := range old.Conditions {
 			if o.Type == c.Type && o.Status == c.Status {
@@ -263,7 +306,10 @@ func kubeletConditions(pod *corev1.Pod, phase corev1.PodPhase, status podStatus,
 		return []corev1.PodCondition{yes("PodReadyToStartContainers"), yes("Initialized"), yes("Ready"), yes("ContainersReady"), yes("PodScheduled")}
 	}
 	sandbox := no("PodReadyToStartContainers", "PodSandboxNotReady", "no pod sandbox exists")
-	if ran && status == statusTerminated {
+	switch {
+	case status == statusExited:
+		sandbox = yes("PodReadyToStartContainers")
+	case ran && status == statusTerminated:
 		sandbox.Message = "pod sandbox is not ready"
 	}
 	initialized := yes("Initialized")
@@ -317,17 +363,17 @@ func containerStatuses(pod *corev1.Pod, containers []corev1.Container, start, no
 		ended := func(code int32, reason string) {
 			s.State.Terminated = &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason, StartedAt: start, FinishedAt: now, ContainerID: id}
 		}
-		created := true
+		created, final := true, r.status == statusTerminated || r.status == statusExited
 		switch {
 		case r.status == statusRunning && (!init || sidecar):
 			s.State.Running, s.Ready, s.Started = &corev1.ContainerStateRunning{StartedAt: start}, true, new(true)
-		case r.status == statusRunning, (gone || r.status == statusTerminated && ran) && init && !sidecar:
+		case r.status == statusRunning, (gone || final && ran) && init && !sidecar:
 			ended(0, "Completed")
 			s.Ready = true
-		case r.status == statusTerminated && ran && r.exitCode == 0:
+		case final && ran && r.exitCode == 0:
 			ended(0, "Completed")
-		case r.status == statusTerminated && ran:
-			ended(137, "Error")
+		case final && ran:
+			ended(int32(r.exitCode), "Error")
 		case r.status == statusLost, r.status == statusTerminated && len(pod.Spec.InitContainers) == 0:
 			created = false
 			s.State.Terminated = &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "ContainerStatusUnknown",
@@ -383,7 +429,7 @@ func FuzzPodView(f *testing.F) {
 		if v.scan(raw) != nil {
 			return
 		}
-		for status := range statusLost + 1 {
+		for status := range statusExited + 1 {
 			for _, unchanged := range []bool{false, true} {
 				got := appendPodPatch(nil, &v, &podReport{uid: "u", status: status, hostIP: "h", podIP: "p", now: 1, unchanged: unchanged, restarts: uint16(status)})
 				if !json.Valid(got) {

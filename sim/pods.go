@@ -16,6 +16,7 @@ const (
 	podStopping                 // being deleted: its containers are stopping
 	podStopped                  // its containers have ended: to be reported, then deleted
 	podEnded                    // in a terminal phase, and not being deleted
+	podExited                   // its containers have ended of themselves: to be reported
 )
 
 // podAction is what a kubelet has to do next about a pod.
@@ -31,6 +32,7 @@ const (
 	doObserve           // report that the deletion has been seen
 	doFinish            // report that they have ended, and delete it
 	doRemove            // just delete it: its status is final
+	doEnd               // report that its containers have ended of themselves
 )
 
 // pod is all that a kubelet remembers of one pod.
@@ -65,7 +67,7 @@ func (p *pod) see(e *wire.Pod, version uint64) podAction {
 	case e.Deleting && terminal:
 		p.state = podStopped
 		return doRemove
-	case e.Deleting && p.lost:
+	case e.Deleting && (p.lost || p.state == podExited):
 		p.state = podStopped // there is nothing to stop
 		return doFinish
 	case e.Deleting:
@@ -101,6 +103,8 @@ func (p *pod) wants(a podAction) bool {
 		return p.state == podStopping || p.state == podStopped
 	case doFinish, doRemove:
 		return p.state == podStopped
+	case doEnd:
+		return p.state == podExited
 	}
 	return false
 }

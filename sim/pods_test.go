@@ -49,6 +49,12 @@ func TestPodDecisions(t *testing.T) {
 		f(podStopping, e, 11, doNothing, podStopping)
 		f(podStopped, e, 11, doNothing, podStopped)
 	}
+	for _, e := range []wire.Pod{pending, running, unready} {
+		f(podExited, e, 11, doNothing, podExited) // that it ended is on its way
+	}
+	f(podExited, failed, 11, doNothing, podEnded)
+	f(podExited, deleting(unready), 11, doFinish, podStopped)
+	f(podExited, deleting(failed), 11, doRemove, podStopped)
 	f(podEnded, failed, 11, doNothing, podEnded)
 	f(podEnded, deleting(failed), 11, doRemove, podStopped)
 }
@@ -79,10 +85,10 @@ func TestLostPodDecisions(t *testing.T) {
 func TestPodWants(t *testing.T) {
 	due := map[podAction][]podState{
 		doStart: {podStarting}, doRestart: {podStarting}, doConfirm: {podRunning}, doRepair: {podRunning}, doObserve: {podStopping, podStopped},
-		doFinish: {podStopped}, doRemove: {podStopped},
+		doFinish: {podStopped}, doRemove: {podStopped}, doEnd: {podExited},
 	}
-	for a := doNothing; a <= doRemove; a++ {
-		for s := podUnknown; s <= podEnded; s++ {
+	for a := doNothing; a <= doEnd; a++ {
+		for s := podUnknown; s <= podExited; s++ {
 			want := slices.Contains(due[a], s)
 			if got := (&pod{state: s}).wants(a); got != want {
 				t.Errorf("state %d wants action %d: %v, want %v", s, a, got, want)

@@ -54,6 +54,7 @@ func (n *node) forget(uid string) {
 		return
 	}
 	n.cluster.stats.podsHeld.Add(-1)
+	n.courses.drop(uid)
 	if state == podRunning {
 		n.cluster.stats.podsRunning.Add(-1)
 	}
@@ -77,6 +78,12 @@ func (n *node) upsert(seen *wire.Pod, raw []byte, version uint64) (isNew, ran bo
 	was := p.state
 	action := p.see(seen, version)
 	n.countRunning(was, p.state)
+	if was == podUnknown && p.state == podRunning {
+		n.resume(p.uid, raw)
+	}
+	if was != podEnded && p.state == podEnded {
+		n.ended(p) // our own report may come by the watch before its answer
+	}
 	switch action {
 	case doNothing:
 		if unconfirmed && p.state == podRunning && n.cluster.behaviour.readBeforeWrite {
@@ -115,7 +122,7 @@ func (n *node) accept(job podJob) {
 // pkg/kubelet/kubelet_pods.go).
 func (n *node) adopt(p *pod, seen *wire.Pod, raw []byte) {
 	status := field(raw, 3)
-	if ip := field(status, 6); ip != nil {
+	if ip := field(status, 6); ip != nil && seen.Phase != "Succeeded" && seen.Phase != "Failed" {
 		if p.slot = podSlot(n.index, string(ip)); p.slot != 0 {
 			n.pods.hold(p.slot)
 		}

@@ -12,7 +12,7 @@ import (
 type podView struct {
 	generation  int64
 	hostNetwork bool
-	restart     []byte          // restartPolicy
+	restart     []byte          // restartPolicy; empty: Always
 	containers  []containerView // sorted by name, as the kubelet reports them
 	inits       []containerView // in the order of the spec
 
@@ -152,6 +152,21 @@ func (v *podView) terminal() bool {
 
 // neverRestarts says whether containers that ended are left so.
 func (v *podView) neverRestarts() bool { return string(v.restart) == "Never" }
+
+// mayEnd says whether containers that exit well are left so: they are those of
+// a job.
+func (v *podView) mayEnd() bool { return v.neverRestarts() || string(v.restart) == "OnFailure" }
+
+// exited says whether all containers are reported to have ended of themselves,
+// while the phase is not final yet (statusExited), and how.
+func (v *podView) exited() (well, ok bool) {
+	ready := v.condition("Ready")
+	if string(v.phase) != "Running" || ready == nil {
+		return false, false
+	}
+	well = string(ready.reason) == "PodCompleted"
+	return well, well || string(ready.reason) == "PodFailed"
+}
 
 // settled says whether the pod is reported as it is while its containers run.
 func (v *podView) settled() bool {

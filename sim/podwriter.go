@@ -151,6 +151,8 @@ func (w *podWriter) write(ctx context.Context, job *podJob) error {
 		return w.observe(ctx, job)
 	case job.action == doFinish:
 		return w.finish(ctx, job)
+	case job.action == doEnd:
+		return w.end(ctx, job, w.node.plan(w.pod.uid, &w.view).exit)
 	case job.action == doRestart:
 		return w.restart(ctx, job)
 	case job.action == doConfirm && w.view.settled():
@@ -175,7 +177,11 @@ func (w *podWriter) observe(ctx context.Context, job *podJob) error {
 // status written already: all that is left of it are its GET and the DELETE.
 func (w *podWriter) finish(ctx context.Context, job *podJob) error {
 	status, exit := statusTerminated, 0
+	well, exited := w.view.exited()
 	switch {
+	case exited && !well:
+		exit = 1 // which one it was stands with the containers
+	case exited:
 	case w.pod.lost:
 		status = statusLost
 	case job.killed:
@@ -192,6 +198,24 @@ func (w *podWriter) finish(ctx context.Context, job *podJob) error {
 	return w.remove(ctx)
 }
 
+// end reports that the containers have ended of themselves. The kubelet says so
+// as soon as it sees it, and that the phase is final when the sandbox is stopped.
+func (w *podWriter) end(ctx context.Context, job *podJob, exit int) error {
+	_, exited := w.view.exited()
+	if w.node.cluster.behaviour.endsInSteps && !exited {
+		if err := w.report(ctx, job, statusExited, exit); err != nil {
+			return err
+		}
+		if err := w.read(ctx, job); err != nil {
+			return err
+		}
+		if err := w.view.scan(job.raw); err != nil {
+			return err
+		}
+	}
+	return w.report(ctx, job, statusTerminated, exit)
+}
+
 func (w *podWriter) startInSteps(ctx context.Context, job *podJob) error {
 	return w.inSteps(ctx, job, statusWaiting)
 }
@@ -201,7 +225,12 @@ func (w *podWriter) startInSteps(ctx context.Context, job *podJob) error {
 // comes to that before it creates anything (getPhase in
 // pkg/kubelet/kubelet_pods.go).
 func (w *podWriter) restart(ctx context.Context, job *podJob) error {
+	well, exited := w.view.exited()
 	switch {
+	case exited && well:
+		return w.report(ctx, job, statusTerminated, 0)
+	case exited:
+		return w.report(ctx, job, statusTerminated, 1)
 	case w.view.neverRestarts():
 		return w.report(ctx, job, statusLost, 0)
 	case w.node.cluster.behaviour.pendingFirst:
@@ -255,7 +284,13 @@ func (w *podWriter) report(ctx context.Context, job *podJob, status podStatus, e
 	n := w.node
 	r := podReport{
 		uid: w.pod.uid, status: status, hostIP: n.ip, now: n.wall().Unix(), exitCode: exit,
-		unchanged: job.action == doObserve, restarts: w.pod.restarts,
+		restarts: w.pod.restarts,
+	}
+	_, exited := w.view.exited()
+	r.unchanged = job.action == doObserve || exited && status == statusTerminated
+	var plan podPlan
+	if status == statusRunning {
+		plan = n.plan(w.pod.uid, &w.view)
 	}
 	switch {
 	case w.view.hostNetwork:
@@ -272,7 +307,7 @@ func (w *podWriter) report(ctx context.Context, job *podJob, status podStatus, e
 		return err
 	}
 	n.cluster.stats.podStatusWrites.Add(1)
-	return n.reported(job, status, resp.Body)
+	return n.reported(job, status, plan, resp.Body)
 }
 
 // address is the pod's IP address, given out when it is first asked for. A
@@ -295,7 +330,7 @@ func (n *node) address(uid string) string {
 }
 
 // reported takes note of the pod as it was after a write of ours.
-func (n *node) reported(job *podJob, status podStatus, body []byte) error {
+func (n *node) reported(job *podJob, status podStatus, plan podPlan, body []byte) error {
 	_, _, raw, err := wire.Unwrap(body)
 	if err != nil {
 		return err
@@ -319,8 +354,11 @@ func (n *node) reported(job *podJob, status podStatus, body []byte) error {
 	case status == statusRunning && p.state == podStarting:
 		n.countRunning(p.state, podRunning)
 		p.state, p.lost = podRunning, false
-	case status == statusLost && p.state == podStarting:
+		n.begin(p.uid, plan)
+	case status == statusLost && p.state == podStarting,
+		status == statusTerminated && (p.state == podStarting || p.state == podExited):
 		p.state, p.lost = podEnded, false
+		n.ended(p)
 	}
 	if status == statusRunning && p.state == podRunning && !after.Ready {
 		// Somebody wrote between what the patch was made from and the patch.

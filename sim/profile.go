@@ -16,7 +16,7 @@ const (
 	// Kubelet adds the watches of the own Node and, as kube-proxy, of
 	// Services and EndpointSlices, and writes pod status as the kubelet's
 	// status manager does: it reads the pod before each write, and a start is
-	// two writes, as is a deletion. Heartbeats are the same in both.
+	// two writes, as are a deletion and an end. Heartbeats are the same in both.
 	Kubelet Profile = "kubelet"
 )
 
@@ -30,6 +30,9 @@ type behaviour struct {
 	// pendingFirst reports a starting pod's waiting containers before its
 	// running ones.
 	pendingFirst bool
+	// endsInSteps reports that the containers of a pod have ended before the
+	// phase is final.
+	endsInSteps bool
 	// observeDeletion reports the generation that a deletion makes while the
 	// containers still run, so that the final status is a write of its own.
 	observeDeletion bool
@@ -47,7 +50,7 @@ func (p Profile) behaviour() (behaviour, error) {
 		return behaviour{}, nil
 	case Kubelet:
 		return behaviour{watchOwnNode: true, kubeProxy: true, readBeforeWrite: true, pendingFirst: true,
-			observeDeletion: true, acceptAfter: 20 * time.Millisecond}, nil
+			observeDeletion: true, endsInSteps: true, acceptAfter: 20 * time.Millisecond}, nil
 	}
 	return behaviour{}, fmt.Errorf("unknown profile %q: want %q or %q", p, Lean, Kubelet)
 }

@@ -54,6 +54,11 @@ type Config struct {
 	// stop. Those that would outlive the pod's grace period are killed at its
 	// end, and the pod then fails. Default 0: they exit at once.
 	StopTime time.Duration
+	// JobTime is how long the containers of a pod run whose restartPolicy is Never
+	// or OnFailure: they exit with 0 then, and the pod has succeeded. Each pod draws
+	// its own from this within a quarter, by Seed and its UID. Default 0: they
+	// run until they are deleted.
+	JobTime time.Duration
 
 	Hooks Hooks
 	Log   *slog.Logger // default: discard
