@@ -20,6 +20,9 @@ func worldFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 	fs.StringVar(&w.Profile, "profile", w.Profile, "what a simulated kubelet does: lean or kubelet")
 	fs.DurationVar((*time.Duration)(&w.JobTime), "job-time", time.Duration(w.JobTime),
 		"how long the containers of a pod with restartPolicy Never or OnFailure run, give or take a quarter, before they exit with 0; 0s: until it is deleted")
+	fs.DurationVar((*time.Duration)(&w.StopTime), "stop-time", time.Duration(w.StopTime),
+		"how long containers take to exit that are told to stop; they are killed at the end of their pod's grace period")
+	fs.Var((*positive)(&w.NodeImages), "node-images", "images in the status of each node, which is most of its size (8 if not given; a kubelet lists up to 50)")
 	fs.StringVar(&w.Connections, "connections", w.Connections,
 		"shared: a token per node over pooled connections; own: a TLS connection and certificate per node")
 	fs.IntVar(&w.Controllers, "controllers", w.Controllers, "simulated controllers that watch all pods")

@@ -136,6 +136,8 @@ func (c *cluster) startPlane(ctx context.Context, dir string) (err error) {
 		ObserverToken:  c.plane.AdminToken(),
 		PodsPerNode:    w.room(),
 		JobTime:        time.Duration(w.JobTime),
+		StopTime:       time.Duration(w.StopTime),
+		NodeImages:     w.NodeImages,
 		Hooks:          sim.Hooks{PodSeen: h.podSeen, Lease: h.lease},
 		Log:            log,
 	})

@@ -102,6 +102,12 @@ type World struct {
 	// JobTime is how long the containers of a pod run whose restartPolicy is Never or
 	// OnFailure, within a quarter; 0: until they are deleted.
 	JobTime Duration `json:"jobTime,omitempty"`
+	// NodeImages is how many images the status of a node lists, which is most of its
+	// size; 0: 8. A kubelet lists 50 at most by default (--node-status-max-images).
+	NodeImages int `json:"nodeImages,omitempty"`
+	// StopTime is how long containers take to exit that are told to stop; those that
+	// outlive the grace period of their pod are killed at its end. 0: they exit at once.
+	StopTime Duration `json:"stopTime,omitempty"`
 	// Accountable has the API servers log which scheduler or controller manager wrote
 	// what, for LeaderGivesUp.
 	Accountable bool `json:"accountable,omitempty"`
@@ -261,6 +267,9 @@ func (o *Options) validateTimes() error {
 	}
 	if o.World.JobTime < 0 {
 		return Usagef("--job-time is %s; nothing runs for less than no time", o.World.JobTime)
+	}
+	if o.World.StopTime < 0 {
+		return Usagef("--stop-time is %s; nothing stops in less than no time", o.World.StopTime)
 	}
 	if o.Contract < 0 {
 		return Usagef("--contract is %g; it must not be below 0", o.Contract)

@@ -140,6 +140,25 @@ func TestPlanOversized(t *testing.T) {
 	f(false, "scale/density", func(*Options) {})
 }
 
+func TestNothingTakesLessThanNoTime(t *testing.T) {
+	for flag, adjust := range map[string]func(*Options){
+		"--hold":      func(o *Options) { o.Hold = -1 },
+		"--job-time":  func(o *Options) { o.World.JobTime = -1 },
+		"--stop-time": func(o *Options) { o.World.StopTime = -1 },
+	} {
+		o := DefaultOptions()
+		o.World.Nodes, o.Pods = 10, 100
+		if err := o.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		adjust(&o)
+		var usage *UsageError
+		if err := o.Validate(); !errors.As(err, &usage) || !strings.HasPrefix(err.Error(), flag+" is -1ns") {
+			t.Errorf("%s: %v", flag, err)
+		}
+	}
+}
+
 func TestScenarioWinsOverThePerson(t *testing.T) {
 	o := DefaultOptions()
 	o.World.Nodes, o.Pods, o.World.APIServers = 10, 100, 1
