@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"errors"
 	"hash/fnv"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -14,12 +16,58 @@ type podPlan struct {
 	exit   int           // with this code
 }
 
-// plan is that of a pod.
+// plan is that of a pod. What its annotations say wrongly is left aside, and said
+// once for each wrong text.
 func (n *node) plan(uid string, v *podView) podPlan {
-	if !v.mayEnd() {
-		return podPlan{}
+	var p podPlan
+	if v.mayEnd() {
+		p.runFor = drawn(n.cluster.cfg.JobTime, n.cluster.cfg.Seed, uid)
 	}
-	return podPlan{runFor: drawn(n.cluster.cfg.JobTime, n.cluster.cfg.Seed, uid)}
+	for _, entry := range v.annotations {
+		key, value := string(field(entry, 1)), string(field(entry, 2))
+		if err := p.annotate(key, value, v); err != nil {
+			if _, said := n.cluster.wrong.LoadOrStore(key+"="+value+" "+string(v.restart), true); !said {
+				n.cluster.cfg.Log.Warn("an annotation of a pod is left aside", "uid", uid, "annotation", key, "value", value, "error", err)
+			}
+		}
+	}
+	return p
+}
+
+// The annotations by which a pod says itself how its containers end.
+const (
+	annotationPrefix   = "planecheck.dev/"
+	runForAnnotation   = annotationPrefix + "run-for"   // a duration: so long they run; 0s: until they are deleted
+	exitCodeAnnotation = annotationPrefix + "exit-code" // 0 to 255
+)
+
+// annotate takes what one annotation says into the plan.
+func (p *podPlan) annotate(key, value string, v *podView) error {
+	switch key {
+	case runForAnnotation:
+		d, err := time.ParseDuration(value)
+		switch {
+		case err != nil:
+			return err
+		case d < 0:
+			return errors.New("want a duration of at least 0s")
+		case d > 0 && !v.mayEnd():
+			return errors.New("with restartPolicy Always containers that exit are started again, which is not simulated")
+		}
+		p.runFor = d
+	case exitCodeAnnotation:
+		code, err := strconv.ParseUint(value, 10, 8)
+		switch {
+		case err != nil:
+			return errors.New("want a number from 0 to 255")
+		case code != 0 && !v.neverRestarts():
+			return errors.New("with a restartPolicy other than Never containers that fail are started again, which is not simulated")
+		}
+		p.exit = int(code)
+	default:
+		return errors.New("no such annotation")
+	}
+	return nil
 }
 
 // drawn is a time within a quarter of mean, always the same for the same pod.

@@ -196,3 +196,57 @@ func TestDrawnTimes(t *testing.T) {
 		t.Errorf("all times are between %v and %v", low, high)
 	}
 }
+
+func TestAnnotatedPlans(t *testing.T) {
+	n := newNode(New(Config{JobTime: 4 * time.Second}), 0)
+	f := func(policy corev1.RestartPolicy, annotations map[string]string, runFor time.Duration, exit int, wrong int) {
+		t.Helper()
+		p := &corev1.Pod{}
+		p.Annotations, p.Spec.RestartPolicy = annotations, policy
+		var v podView
+		if err := v.scan(encode(t, p)); err != nil {
+			t.Fatal(err)
+		}
+		n.cluster.wrong.Clear()
+		got, said := n.plan("u", &v), 0
+		n.cluster.wrong.Range(func(any, any) bool { said++; return true })
+		if got != (podPlan{runFor: runFor, exit: exit}) || said != wrong {
+			t.Errorf("%s %v: %+v, %d complaints; want %v, %d, %d", policy, annotations, got, said, runFor, exit, wrong)
+		}
+	}
+	drawn := drawn(4*time.Second, 0, "u")
+	const never, onFailure, always = corev1.RestartPolicyNever, corev1.RestartPolicyOnFailure, corev1.RestartPolicyAlways
+	f(never, nil, drawn, 0, 0)
+	f(always, map[string]string{"app.example.com/run-for": "1s", "planecheck.developer/exit-code": "x"}, 0, 0, 0)
+	f(never, map[string]string{"planecheck.dev/run-for": "1m30s", "planecheck.dev/exit-code": "255"}, 90*time.Second, 255, 0)
+	f(onFailure, map[string]string{"planecheck.dev/run-for": "1s", "planecheck.dev/exit-code": "0"}, time.Second, 0, 0)
+	f(never, map[string]string{"planecheck.dev/run-for": "0s", "planecheck.dev/exit-code": "3"}, 0, 3, 0)
+	f(always, map[string]string{"planecheck.dev/run-for": "0s"}, 0, 0, 0)
+	// What is wrong is left aside.
+	f(always, map[string]string{"planecheck.dev/run-for": "1s"}, 0, 0, 1)
+	f(onFailure, map[string]string{"planecheck.dev/exit-code": "1"}, drawn, 0, 1)
+	f(never, map[string]string{"planecheck.dev/exit-code": "256", "planecheck.dev/run-for": "soon", "planecheck.dev/exitcode": "1"}, drawn, 0, 3)
+	f(never, map[string]string{"planecheck.dev/exit-code": "-1", "planecheck.dev/run-for": "-1s"}, drawn, 0, 2)
+	f("", map[string]string{"planecheck.dev/exit-code": "1"}, 0, 0, 1) // Always is the default
+}
+
+// TestAPodThatFails is one of a Job that says so itself.
+func TestAPodThatFails(t *testing.T) {
+	for _, profile := range []Profile{Lean, Kubelet} {
+		f := newFakeAPI(t)
+		start(t, f, Config{Profile: profile, JobTime: time.Hour})
+		f.addPod("job", "node-00000", ofJob, func(p *corev1.Pod) {
+			p.Annotations = map[string]string{"planecheck.dev/run-for": "1ms", "planecheck.dev/exit-code": "42"}
+		})
+		eventually(t, "pod has failed", func() bool { return phaseOf(f, "job") == corev1.PodFailed })
+		s := f.podNamed("job").Status
+		if end := s.ContainerStatuses[0].State.Terminated; end == nil || end.ExitCode != 42 || end.Reason != "Error" {
+			t.Errorf("%s: the container is in state %+v", profile, s.ContainerStatuses[0].State)
+		}
+		for _, condition := range s.Conditions {
+			if condition.Type == corev1.PodReady && (condition.Status != corev1.ConditionFalse || condition.Reason != "PodFailed") {
+				t.Errorf("%s: %+v", profile, condition)
+			}
+		}
+	}
+}

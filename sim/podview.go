@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -11,6 +12,7 @@ import (
 // in k8s.io/api/core/v1.
 type podView struct {
 	generation  int64
+	annotations [][]byte // encoded entries whose key begins with annotationPrefix
 	hostNetwork bool
 	restart     []byte          // restartPolicy; empty: Always
 	containers  []containerView // sorted by name, as the kubelet reports them
@@ -37,7 +39,8 @@ type conditionView struct {
 
 // scan reads an encoded pod. The slices of an earlier scan are used again.
 func (v *podView) scan(raw []byte) error {
-	*v = podView{containers: v.containers[:0], inits: v.inits[:0], conditions: v.conditions[:0]}
+	*v = podView{containers: v.containers[:0], inits: v.inits[:0], conditions: v.conditions[:0],
+		annotations: v.annotations[:0]}
 	pod := message{rest: raw}
 	for pod.next() {
 		ok := true
@@ -62,8 +65,11 @@ func (v *podView) scan(raw []byte) error {
 func (v *podView) scanMeta(b []byte) bool {
 	m := message{rest: b}
 	for m.next() {
-		if m.num == 7 {
+		switch {
+		case m.num == 7:
 			v.generation = int64(m.value)
+		case m.num == 12 && bytes.HasPrefix(field(m.data, 1), []byte(annotationPrefix)):
+			v.annotations = append(v.annotations, m.data)
 		}
 	}
 	return !m.malformed

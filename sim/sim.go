@@ -57,7 +57,9 @@ type Config struct {
 	// JobTime is how long the containers of a pod run whose restartPolicy is Never
 	// or OnFailure: they exit with 0 then, and the pod has succeeded. Each pod draws
 	// its own from this within a quarter, by Seed and its UID. Default 0: they
-	// run until they are deleted.
+	// run until they are deleted. The annotations planecheck.dev/run-for of a pod (a
+	// duration) and, with restartPolicy Never, planecheck.dev/exit-code (0 to 255)
+	// go before it.
 	JobTime time.Duration
 
 	Hooks Hooks
@@ -134,6 +136,7 @@ type Cluster struct {
 	nodes     []*node
 	ready     *readiness
 	failed    chan error // holds what makes waiting for readiness pointless
+	wrong     sync.Map   // annotations that were complained about
 
 	// life ends with Stop; every goroutine and timer of the cluster itself
 	// runs under tasks and watches it. Those of nodes have lives of their own,
