@@ -28,6 +28,17 @@ func (n *node) coursesLeft() int {
 	return len(n.courses)
 }
 
+// armed says whether a turn is to come, and when the first pod's is.
+func (n *node) armed() (bool, time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var due time.Time
+	if len(n.courses) > 0 {
+		due = n.courses[0].due
+	}
+	return n.courseTimer != nil, due
+}
+
 func phaseOf(f *fakeAPI, pod string) corev1.PodPhase { return f.podNamed(pod).Status.Phase }
 
 func TestPodsOfJobsEnd(t *testing.T) {
@@ -86,7 +97,8 @@ func TestPodsOfJobsRunOn(t *testing.T) {
 	f.addPod("job", "node-00000", ofJob)
 	eventually(t, "pod is running", func() bool { return c.Stats().PodsRunning == 1 })
 	c.nodes[0].overdue()
-	if n := c.nodes[0]; n.coursesLeft() != 0 || n.courseTimer != nil || phaseOf(f, "job") != corev1.PodRunning {
+	n := c.nodes[0]
+	if armed, _ := n.armed(); armed || n.coursesLeft() != 0 || phaseOf(f, "job") != corev1.PodRunning {
 		t.Errorf("%d courses, pod is %s", n.coursesLeft(), phaseOf(f, "job"))
 	}
 }
@@ -100,19 +112,13 @@ func TestAnEndOutlivesItsKubelet(t *testing.T) {
 	f.addPod("job", "node-00000", ofJob)
 	eventually(t, "pod is running", func() bool { return c.Stats().PodsRunning == 1 })
 	settled(t, f, c)
-	due := n.courses[0].due
+	_, due := n.armed()
 	must(t, c.RestartKubelets("node-00000"))
-	eventually(t, "the pod is on its course again", func() bool {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		return n.courseTimer != nil
-	})
+	eventually(t, "the pod is on its course again", func() bool { armed, _ := n.armed(); return armed })
 	settled(t, f, c)
-	n.mu.Lock()
-	if len(n.courses) != 1 || n.courses[0].due != due {
-		t.Errorf("after the restart: %+v", n.courses)
+	if _, after := n.armed(); n.coursesLeft() != 1 || after != due {
+		t.Errorf("after the restart: %d courses, due %s, want %s", n.coursesLeft(), after, due)
 	}
-	n.mu.Unlock()
 
 	patched := len(f.sent("PATCH", "pods/job"))
 	f.setRefuse(func(what string) int {
