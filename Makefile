@@ -17,9 +17,10 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 # The packages that do not link k8s.io/kubernetes, whose analysis would take minutes.
 LIGHT = $$(go list ./... | grep -v -e /scenarios$$ -e /component$$ -e planecheck$$)
 
-# Those that judge hundreds of histories; with the race detector they take five
-# times as long, and nothing in them is concurrent that is not tested elsewhere.
-HEAVY = /storage/lies$$ -e /checkers/oracle$$ -e /checkers/power -e /checkers/api/ -e /checkers/versions$$ -e /checkers/storage
+# Those that judge hundreds of histories, or have an etcd in their process: with the race
+# detector they take five times as long, which CI has not got. make race has.
+HEAVY = /apiserver/storage$$ -e /storage/lies$$ -e /storage/memory$$ -e /checkers/oracle$$ -e /checkers/power -e /checkers/api/ \
+	-e /checkers/versions$$ -e /checkers/storage -e /checkers/judge$$ -e /history/archive$$ -e /contract/store$$ -e /scenarios/faults$$ -e /scenarios/bench$$
 
 # What `make scale` runs; empty: sized to the machine.
 NODES ?=
@@ -27,7 +28,7 @@ PODS ?=
 PROFILE ?= kubelet
 ARGS ?=
 
-.PHONY: help build quick scale test unit suite long matrix kwok power power-store power-runs power-api power-etcd power-lies1 power-lies2 power-broken1 power-broken2 power-page power-readme seeds known fidelity lint clean
+.PHONY: help build quick scale test unit race suite long matrix kwok power power-store power-runs power-api power-etcd power-lies1 power-lies2 power-broken1 power-broken2 power-page power-readme seeds known fidelity lint clean
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,14 +46,21 @@ scale: build ## the main job; NODES= PODS= PROFILE=lean|kubelet ARGS= (default: 
 test: lint unit suite ## everything that CI runs
 	@$(SUBMAKE) --no-print-directory power QUICK=1
 
-unit: ## the tests without a control plane, most with the race detector
+unit: ## the tests without a control plane, the light ones with the race detector (all: make race)
 	go test -timeout 60m -run '^TestBinary$$' ./apiserver/storage/kine # builds kine, once for this machine: minutes
 	go test -timeout 60m -race $$(echo $(LIGHT) | tr ' ' '\n' | grep -v -e $(HEAVY))
 	go test -timeout 60m ./apiserver/component $$(echo $(LIGHT) | tr ' ' '\n' | grep -e $(HEAVY))
 
+race: ## the tests without a control plane, all of them with the race detector
+	go test -timeout 60m -race $(LIGHT)
+
+# A run of this size waits for most of its time, so two specs run at once, but for those
+# that measure a pace: these are Serial.
 suite: build ## the tests with a real control plane (long ones: make long, lies: make power); how long each took: build/suite.json
 	@mkdir -p build
-	go test -ldflags "$(K8S_LDFLAGS)" -o build/scenarios.test -v -timeout 30m ./scenarios -ginkgo.label-filter '!long && !power' -ginkgo.json-report $(CURDIR)/build/suite.json
+	go test -ldflags "$(K8S_LDFLAGS)" -o scenarios/scenarios.test -skip '^TestScenarios$$' ./scenarios
+	go tool ginkgo --procs 2 --output-interceptor-mode none --timeout 30m --label-filter '!long && !power' \
+		--json-report suite.json --output-dir build scenarios/scenarios.test -- -test.run '^TestScenarios$$'
 
 long: build ## the long specs too (6 h and more); a part: LABELS='long && nodes' (etcd apiserver controllers nodes clients interrupt power), FOCUS=faults/ha-etcd
 	go test -ldflags "$(K8S_LDFLAGS)" -v -timeout 0 ./scenarios -ginkgo.timeout 24h \
@@ -80,7 +88,7 @@ kwok: ## measure the simulation beside KWOK v0.8.0; NODES= PODS= ROUNDS=
 
 power: build ## what the checkers see: lies in histories, and live before etcd and API servers, into docs/power.md and the README (QUICK=1: minutes, into build/); MUTANTS= SEEDS=
 	@mkdir -p build && rm -rf build/api-lies.* build/broken.* build/power-* && date +%s > build/power-began
-	go test -ldflags "$(K8S_LDFLAGS)" -c -o build/scenarios.test ./scenarios
+	go test -ldflags "$(K8S_LDFLAGS)" -c -o scenarios/scenarios.test ./scenarios
 	@$(SUBMAKE) --no-print-directory -j 2 power-store power-runs
 	@$(SUBMAKE) --no-print-directory -j 2 power-lies1 power-lies2
 	@$(SUBMAKE) --no-print-directory -j 2 power-api power-etcd
@@ -114,7 +122,7 @@ power-etcd:
 
 power-lies1 power-lies2 power-broken1 power-broken2:
 	cd scenarios && PLANECHECK_LIES_TABLE=$(CURDIR)/build/api-lies.md PLANECHECK_BROKEN_TABLE=$(CURDIR)/build/broken.md \
-		../build/scenarios.test -test.run TestScenarios -test.v \
+		./scenarios.test -test.run TestScenarios -test.v \
 		-ginkgo.timeout 6h -ginkgo.label-filter 'power && $(subst power-,,$@)$(if $(QUICK), && !long)'
 
 power-page:

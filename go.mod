@@ -265,3 +265,5 @@ replace (
 	k8s.io/sample-controller => k8s.io/sample-controller v0.37.1
 	k8s.io/streaming => k8s.io/streaming v0.37.1
 )
+
+tool github.com/onsi/ginkgo/v2/ginkgo

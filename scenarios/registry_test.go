@@ -35,6 +35,9 @@ func labels(s scenarios.Scenario) []any {
 	for _, l := range s.Labels {
 		labels = append(labels, Label(l))
 	}
+	if strings.HasPrefix(s.Name, "scale/") { // what they measure, and yield to, is the machine
+		labels = append(labels, Serial)
+	}
 	return labels
 }
 
