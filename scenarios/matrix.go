@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -79,13 +80,33 @@ func addTo(columns []results.Column, backend string, run *results.Run) []results
 func cutShort(run *results.Run) string {
 	for _, v := range run.Verdict.Guarantees {
 		if v.Guarantee == planComplete && v.Outcome != checkers.Pass {
-			return oneLine(v.Detail)
+			return oneLine(lastOfLog(v.Detail))
 		}
 	}
 	if run.Verdict.Outcome == "" {
 		return "it has no verdict"
 	}
 	return ""
+}
+
+// crashed matches the line that begins the end of a Go program, see apiserver/log.go.
+var crashed = regexp.MustCompile(`^(panic: |fatal error: |F[0-9]{4} )`)
+
+// lastOfLog keeps of the lines that a component left in its log the one that says
+// why it ended: where it crashed that is the first, see apiserver.ComponentError.
+// Where the log lies says nothing to who reads the page.
+func lastOfLog(text string) string {
+	died, log, ok := strings.Cut(text, "; from its log ")
+	_, lines, found := strings.Cut(log, "\n")
+	if !ok || !found {
+		return text
+	}
+	all := strings.Split(strings.TrimSpace(lines), "\n")
+	why := all[len(all)-1]
+	if crashed.MatchString(all[0]) {
+		why = all[0]
+	}
+	return died + "; its log ends with: " + why
 }
 
 // oneLine is a text on one line, of which a page shows so much.

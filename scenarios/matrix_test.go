@@ -70,6 +70,19 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
+func TestLastOfLog(t *testing.T) {
+	for text, want := range map[string]string{
+		"fill: no progress for 2m": "fill: no progress for 2m",
+		"kube-scheduler-0 died: exit status 1; from its log /r/s.log:\n  I1 starts\n  E2 cache is corrupted": "kube-scheduler-0 died: exit status 1; its log ends with: E2 cache is corrupted",
+		"kine died: exit status 2; from its log /r/k.log:\n  panic: nil\n  goroutine 1\n  main.go:1":         "kine died: exit status 2; its log ends with: panic: nil",
+		"x died: exit status 1; from its log /r/x.log:":                                                      "x died: exit status 1; from its log /r/x.log:",
+	} {
+		if got := oneLine(lastOfLog(text)); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 // What cannot be a table is said to be wrong.
 func TestMatrixOfNothing(t *testing.T) {
 	empty, wrong := filepath.Join(t.TempDir(), "empty"), filepath.Join(t.TempDir(), "wrong")
