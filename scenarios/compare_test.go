@@ -11,7 +11,9 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/results"
@@ -90,6 +92,40 @@ var _ = Describe("planecheck compare", func() {
 		out, status := planecheck("compare", "--render", c.comparisonDir())
 		Expect(out).To(HavePrefix(string(text)))
 		Expect(status).To(Equal(scenarios.ExitHarness), "two trials could not be done")
+	})
+
+	It("compares configurations and a store of others, and does not rank what failed", func(ctx SpecContext) {
+		theirs, err := storage.Open("etcd:members=1", storage.Options{Dir: GinkgoT().TempDir()})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(theirs.Start(ctx)).To(Succeed())
+		DeferCleanup(theirs.Stop)
+
+		c := compareIn(GinkgoT().TempDir(), "--backends", "memory", "--set", "json:storage-media-type=application/json", "--runs", "1",
+			"--variant", "theirs: --backend=external --etcd-endpoints="+theirs.Endpoints()[0],
+			"--variant", "liar: --backend=etcd-process:members=1 --lie=store/update-shown-as-creation")
+		Expect(c.waitWithin(4*bound)).To(Equal(scenarios.ExitFail), "four trials: %s", c.output())
+		saved, err := compare.Load(c.comparisonDir())
+		Expect(err).NotTo(HaveOccurred())
+		outcomes := map[string]checkers.Outcome{}
+		for _, t := range saved.Trials {
+			outcomes[t.Variant] = t.Outcome
+		}
+		Expect(outcomes).To(Equal(map[string]checkers.Outcome{
+			"memory": checkers.Pass, "json": checkers.Pass, "theirs": checkers.Pass, "liar": checkers.Fail,
+		}), "%s", c.output())
+		Expect(c.output()).To(MatchRegexp(`store  IsCreate .* Fail`), "%s", c.output())
+		Expect(c.output()).To(MatchRegexp(`pods/s, fill +[0-9.]+ .*  \([0-9.]+\)  `), "in brackets: %s", c.output())
+		Expect(c.output()).To(ContainSubstring("not ranked: liar\n"))
+
+		By("having left nothing in the store of others")
+		client, err := clientv3.New(clientv3.Config{Endpoints: theirs.Endpoints()})
+		Expect(err).NotTo(HaveOccurred())
+		defer client.Close()
+		left, err := client.Get(ctx, "", clientv3.WithFromKey(), clientv3.WithKeysOnly())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(left.Kvs).To(BeEmpty())
+		Expect(left.Header.Revision).To(BeNumerically(">", 100), "a cluster was in it")
+		c.expectNothingLeft()
 	})
 
 	It("takes its trial with it when it is killed", Label("long"), func() {

@@ -13,7 +13,7 @@ import (
 	"github.com/planecheck/planecheck/workloads/contract/store"
 )
 
-// The first two parts of contract/storage, which need no API server; contract/api
+// Mostly the first two parts of contract/storage, which need no API server; contract/api
 // is the third one, and has specs of its own.
 var _ = Describe("The contract of a store", func() {
 	DescribeTable("is kept by",
@@ -31,6 +31,15 @@ var _ = Describe("The contract of a store", func() {
 		Entry("etcd", "etcd", Label("quick")),
 		Entry("memory", "memory", Label("quick")),
 	)
+
+	It("is kept by memory with API servers before it, too", Label("quick"), func(ctx SpecContext) {
+		run, _ := runOnce(ctx, scenario("contract/storage"), func(o *scenarios.Options) { o.World.Backend = "memory" })
+		Expect(run.Verdict.Outcome).To(BeEquivalentTo(checkers.Pass), run.Verdict.Reason)
+		Expect(outcomeOf(run, string(store.Create))).To(BeEquivalentTo(checkers.Pass))
+		for _, name := range []string{"NoLostUpdate", "RVMonotonic", "Snapshot", "Delivered"} {
+			Expect(outcomeIn(run, checkers.AreaAPI, name)).To(BeEquivalentTo(checkers.Pass), name)
+		}
+	})
 
 	// What fails with certainty of what docs/findings/README.md lists, and which requests
 	// that come one after the other must be answered as the model does: the rest is a
@@ -85,8 +94,13 @@ func scenario(name string) scenarios.Scenario {
 
 func outcomeOf(run *results.Run, guarantee string) checkers.Outcome {
 	GinkgoHelper()
+	return outcomeIn(run, checkers.AreaStore, guarantee)
+}
+
+func outcomeIn(run *results.Run, area, guarantee string) checkers.Outcome {
+	GinkgoHelper()
 	for _, v := range run.Verdict.Guarantees {
-		if v.Guarantee == guarantee && v.Area == checkers.AreaStore {
+		if v.Guarantee == guarantee && v.Area == area {
 			return v.Outcome
 		}
 	}

@@ -241,6 +241,7 @@ func TestExternalBadInput(t *testing.T) {
 		{"another authority", External{Endpoints: []string{secure}, CACert: other.CertFile, Cert: files.Cert, Key: files.Key}, "certificate"},
 		{"without our certificate", External{Endpoints: []string{secure}, CACert: files.CACert}, "certificate"},
 		{"TLS without TLS", External{Endpoints: []string{strings.Replace(plain, "http", "https", 1)}, CACert: files.CACert}, "tls"},
+		{"users with passwords", External{Endpoints: []string{withUsers(t)}}, "user name is empty"},
 		{"too old", External{Endpoints: []string{old}}, "is etcd 3.5.12, which lacks progress"},
 		{"plain text", External{Endpoints: []string{plain}}, ""},
 		{"TLS", External{Endpoints: []string{secure}, CACert: files.CACert, Cert: files.Cert, Key: files.Key}, ""},
@@ -259,6 +260,27 @@ func TestExternalBadInput(t *testing.T) {
 	if _, err := Open("etcd", Options{Dir: dir, External: External{Endpoints: []string{plain}}}); err == nil {
 		t.Error("etcd took endpoints")
 	}
+}
+
+// withUsers is an etcd that answers only users of its own, who have passwords.
+func withUsers(t *testing.T) string {
+	t.Helper()
+	e := start(t, "etcd:members=1", Options{})
+	client := dial(t, e.Endpoints()...)
+	const root = "root" // both must have this name
+	if _, err := client.RoleAdd(bounded(t), root); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.UserAdd(bounded(t), root, "secret"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.UserGrantRole(bounded(t), root, root); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.AuthEnable(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	return e.Endpoints()[0]
 }
 
 // A store that goes away under a run is named, in one line; one that answers is
