@@ -39,7 +39,7 @@ func kinds() []kind {
 		onKine(kineSQLiteName, func(string) kineData { return sqlite{} }, kine.Versions()...),
 		onKine(kinePostgresName, func(logs string) kineData { return database.Postgres(logs) }, kine.Versions()...),
 		onKine(kineMariaDBName, func(logs string) kineData { return database.MariaDB(logs) }, kine.Versions()...),
-		onKine(kineMemoryName, func(string) kineData { return kineInMemory{} }, "v0.17.5"),
+		onKine(kineMemoryName, func(string) kineData { return kineInMemory{} }, kine.Versions()...),
 		onKine(kineNATSName, func(string) kineData { return kineOnNATS{} }, "v0.17.5"),
 		onKine(kineT4Name, func(string) kineData { return kineOnT4{} }, "v0.17.5"),
 		orThroughProxy(kind{name: memoryName, open: func(_ map[string]string, opt Options) (Backend, error) { return newMemory(opt), nil }}),

@@ -10,7 +10,7 @@ import (
 func TestParseSpec(t *testing.T) {
 	const known = "etcd[:members=3|1|5,fsync=on|off,proxy=off|on], etcd-process[:members=3|1|5,fsync=on|off], " +
 		"kine-sqlite[:version=v0.17.5|v0.16.4], kine-postgres[:version=v0.17.5|v0.16.4], " +
-		"kine-mariadb[:version=v0.17.5|v0.16.4], kine-memory[:version=v0.17.5], kine-nats[:version=v0.17.5], kine-t4[:version=v0.17.5], memory[:proxy=off|on], external"
+		"kine-mariadb[:version=v0.17.5|v0.16.4], kine-memory[:version=v0.17.5|v0.16.4], kine-nats[:version=v0.17.5], kine-t4[:version=v0.17.5], memory[:proxy=off|on], external"
 	for _, test := range []struct {
 		spec    string
 		members string
