@@ -68,9 +68,9 @@ type Moment struct {
 }
 
 // Floors are the least amounts of evidence below which a guarantee is Invalid
-// rather than Pass. A zero field means its default, a negative one none. Where
-// the default holds and there is no evidence at all, because the run was not
-// about it, the guarantee is not exercised.
+// rather than Pass. A zero field means its default, a negative one none. No
+// evidence at all is less than any floor: whether a run was about a guarantee is
+// for its claims to say, see package judge.
 type Floors struct {
 	Bindings  int64 // for NoDoubleBind and NoOvercommit; default 100
 	Workloads int64 // judged by ReplicasConverge; default 1
@@ -239,14 +239,12 @@ func (j *judge) verdict(g guarantee, f *finding) checkers.Verdict {
 		v.Outcome, v.Unfit = checkers.Invalid, true
 		v.Detail = fmt.Sprintf("%d versions came out of order and were left out", j.table.Dropped())
 	case g.settled != nil && f.evidence == nil && !j.settled():
-		v.Outcome, v.Detail = checkers.NotExercised, "the run never settled"
+		v.Outcome, v.Detail = checkers.Invalid, "the run never settled"
 	case f.evidence != nil:
 		v.Outcome, v.Detail = checkers.Fail, f.evidence.String()
 		if f.count > 1 {
 			v.Detail += fmt.Sprintf("\n(the first of %d violations)", f.count)
 		}
-	case f.judged == 0 && f.floor == 0:
-		v.Outcome, v.Detail = checkers.NotExercised, "no "+f.what
 	case f.judged < floor:
 		v.Outcome, v.Detail = checkers.Invalid, fmt.Sprintf("%d %s, the floor is %d", f.judged, f.what, floor)
 	}

@@ -13,6 +13,15 @@ const (
 
 const docs = "https://kubernetes.io/docs/concepts/"
 
+// Guarantees returns all of them in the order of their verdicts.
+func Guarantees() []string {
+	var names []string
+	for _, g := range guarantees {
+		names = append(names, g.name)
+	}
+	return names
+}
+
 // guarantee is a name with what it promises. The quoted words are those of the
 // documentation.
 type guarantee struct {

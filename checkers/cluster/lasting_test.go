@@ -42,10 +42,10 @@ func tellLasting(t *testing.T, guarantee string, stories []story) {
 					t.Errorf("%s", other)
 				}
 			}
-			if v := lasts(t, guarantee, s.w, 0); v.Outcome != checkers.NotExercised {
+			if v := lasts(t, guarantee, s.w, 0); v.Outcome != checkers.Invalid {
 				t.Errorf("never calm: %s", v)
 			}
-			if v := lasts(t, guarantee, s.w, second(s.w.rev-100)); v.Outcome != checkers.NotExercised {
+			if v := lasts(t, guarantee, s.w, second(s.w.rev-100)); v.Outcome != checkers.Invalid {
 				t.Errorf("calm only at the end: %s", v)
 			}
 		})
@@ -70,26 +70,26 @@ func TestReplicaSetsInTime(t *testing.T) {
 		before.wait(time.Minute).put(replica(fmt.Sprint("o", i+1), "uid-other"))
 	}
 	tellLasting(t, cluster.ReplicasConverge, []story{
-		{"in time", whole(one().wait(within)), checkers.NotExercised, []string{"2 times", "within 2m51s"}},
+		{"in time", whole(one().wait(within)), checkers.Invalid, []string{"2 times", "within 2m51s"}},
 		{"too late", whole(one().wait(beyond)), checkers.Fail, []string{"asked for 2 replicas and owned 1 pods", "revision 3", "revision 194"}},
 		{"never", one().wait(beyond), checkers.Fail, []string{"owned 1 pods"}},
 		{"too many for too long", newWorld().put(rs("1")).put(replica("a", of)).put(replica("b", of)).wait(beyond).remove(pod("b")), checkers.Fail, []string{"asked for 1 replicas and owned 2"}},
 		{"scaled, and nothing happens", newWorld().put(rs("1")).put(replica("a", of)).wait(beyond).put(generation(rs("2"), 2)).wait(beyond), checkers.Fail, []string{"asked for 2"}},
-		{"slowly", newWorld().put(rs("3")).put(replica("a", of)).wait(within).put(replica("b", of)).wait(within).put(replica("c", of)), checkers.NotExercised, nil},
+		{"slowly", newWorld().put(rs("3")).put(replica("a", of)).wait(within).put(replica("b", of)).wait(within).put(replica("c", of)), checkers.Invalid, nil},
 		{"its status changes meanwhile", whole(one().wait(within).put(set("replicasets", "rs", "2", "1")).wait(within)), checkers.Fail, nil},
-		{"one that is on its way out", one().put(deleting(rs("2"))).wait(beyond), checkers.NotExercised, nil},
-		{"one that never had a pod", newWorld().put(rs("2")).wait(beyond), checkers.NotExercised, []string{"1 excused"}},
-		{"under a quota", one().put(object("", "resourcequotas", "ns", "q")).wait(beyond), checkers.NotExercised, []string{"1 excused"}},
-		{"in a namespace that goes", newWorld().put(ns).put(rs("2")).put(replica("a", of)).put(deleting(ns)).wait(beyond), checkers.NotExercised, []string{"1 excused"}},
-		{"unreadable", one().put(unread(pod("b"))).wait(beyond), checkers.NotExercised, nil},
-		{"behind another", whole(before), checkers.NotExercised, nil},
+		{"one that is on its way out", one().put(deleting(rs("2"))).wait(beyond), checkers.Invalid, nil},
+		{"one that never had a pod", newWorld().put(rs("2")).wait(beyond), checkers.Invalid, []string{"1 excused"}},
+		{"under a quota", one().put(object("", "resourcequotas", "ns", "q")).wait(beyond), checkers.Invalid, []string{"1 excused"}},
+		{"in a namespace that goes", newWorld().put(ns).put(rs("2")).put(replica("a", of)).put(deleting(ns)).wait(beyond), checkers.Invalid, []string{"1 excused"}},
+		{"unreadable", one().put(unread(pod("b"))).wait(beyond), checkers.Invalid, nil},
+		{"behind another", whole(before), checkers.Invalid, nil},
 		{"before others that were asked for later", whole(busy(one(), 5)), checkers.Fail, []string{"owned 1 pods"}},
 	})
 	for name, w := range map[string]*world{ // what they leave is NoOrphans'
 		"one that is removed":    one().remove(rs("2")).wait(beyond),
 		"of a life that is over": whole(one().put(withUID(rs("0"), "2")).wait(beyond)),
 	} {
-		if v := lasts(t, cluster.ReplicasConverge, w, 1); v.Outcome != checkers.NotExercised {
+		if v := lasts(t, cluster.ReplicasConverge, w, 1); v.Outcome != checkers.Invalid {
 			t.Errorf("%s: %s", name, v)
 		}
 	}
@@ -112,23 +112,23 @@ func TestEndpointsInTime(t *testing.T) {
 		return w
 	}
 	tellLasting(t, cluster.EndpointsMatch, []story{
-		{"in time", front().put(up("a")).wait(within).put(slice("e", "uid-a:true")), checkers.NotExercised, []string{"1 endpoints were put right, within 2m51"}},
+		{"in time", front().put(up("a")).wait(within).put(slice("e", "uid-a:true")), checkers.Invalid, []string{"1 endpoints were put right, within 2m51"}},
 		{"too late", front().put(up("a")).wait(beyond).put(slice("e", "uid-a:true")), checkers.Fail, []string{"no ready endpoint for a ready pod", "pods/ns/a", "revision 4"}},
 		{"never", front().put(up("a")).wait(beyond), checkers.Fail, nil},
 		{"gone too late", front().put(up("a")).put(slice("e", "uid-a:true")).remove(pod("a")).wait(beyond).put(slice("e", "")), checkers.Fail, []string{"that is no ready pod"}},
 		{"no longer selected", front().put(up("a")).put(slice("e", "uid-a:true")).put(labelled(pod("a", "ready=True", "hasIP=True", "spec.nodeName=n"), "app=y")).wait(beyond), checkers.Fail, []string{"that is no ready pod"}},
 		{"one of two, while others come and go", restless(front().put(up("a")).put(up("b")).put(slice("e", "uid-b:true"))).put(both), checkers.Fail, []string{"pods/ns/a"}},
-		{"all, while others come and go", restless(front().put(up("a")).put(up("b")).put(both)), checkers.NotExercised, nil},
-		{"in another slice", front().put(up("a")).put(slice("e", "uid-a:true")).put(slice("f", "uid-a:true")).put(slice("e", "")).wait(beyond), checkers.NotExercised, nil},
+		{"all, while others come and go", restless(front().put(up("a")).put(up("b")).put(both)), checkers.Invalid, nil},
+		{"in another slice", front().put(up("a")).put(slice("e", "uid-a:true")).put(slice("f", "uid-a:true")).put(slice("e", "")).wait(beyond), checkers.Invalid, nil},
 		{"in none of two", front().put(up("a")).put(slice("e", "uid-a:true")).put(slice("f", "uid-a:true")).remove(slice("e", "")).remove(slice("f", "")).wait(beyond), checkers.Fail, nil},
-		{"ready and not, again and again", front().put(up("a")).wait(within).put(labelled(pod("a", "hasIP=True", "spec.nodeName=n"), "app=x")).put(up("a")).wait(within).put(slice("e", "uid-a:true")), checkers.NotExercised, nil},
-		{"a Service that comes later", newWorld().put(n).put(up("a")).wait(beyond).put(object("", "services", "ns", "s", "selector=app=x")).wait(within).put(slice("e", "uid-a:true")), checkers.NotExercised, nil},
+		{"ready and not, again and again", front().put(up("a")).wait(within).put(labelled(pod("a", "hasIP=True", "spec.nodeName=n"), "app=x")).put(up("a")).wait(within).put(slice("e", "uid-a:true")), checkers.Invalid, nil},
+		{"a Service that comes later", newWorld().put(n).put(up("a")).wait(beyond).put(object("", "services", "ns", "s", "selector=app=x")).wait(within).put(slice("e", "uid-a:true")), checkers.Invalid, nil},
 		{"a Service that comes later and gets none", newWorld().put(n).put(up("a")).put(object("", "services", "ns", "s", "selector=app=x")).wait(beyond), checkers.Fail, nil},
 		{"a Service that asks for others", front().put(up("a")).put(slice("e", "uid-a:true")).put(object("", "services", "ns", "s", "selector=app=y")).wait(beyond).put(slice("e", "")), checkers.Fail, nil},
-		{"a Service that was removed", front().put(up("a")).remove(object("", "services", "ns", "s")).wait(beyond), checkers.NotExercised, nil},
-		{"a pod of a node that is not there", front().put(up("a")).remove(n).wait(beyond), checkers.NotExercised, []string{"1 excused"}},
-		{"a pod whose node came later", newWorld().put(object("", "services", "ns", "s", "selector=app=x")).put(up("a")).put(n).wait(beyond), checkers.NotExercised, []string{"1 excused"}},
-		{"a slice of somebody else", front().put(labelled(foreign, "a=b")).wait(beyond), checkers.NotExercised, nil},
+		{"a Service that was removed", front().put(up("a")).remove(object("", "services", "ns", "s")).wait(beyond), checkers.Invalid, nil},
+		{"a pod of a node that is not there", front().put(up("a")).remove(n).wait(beyond), checkers.Invalid, []string{"1 excused"}},
+		{"a pod whose node came later", newWorld().put(object("", "services", "ns", "s", "selector=app=x")).put(up("a")).put(n).wait(beyond), checkers.Invalid, []string{"1 excused"}},
+		{"a slice of somebody else", front().put(labelled(foreign, "a=b")).wait(beyond), checkers.Invalid, nil},
 	})
 }
 
@@ -143,21 +143,21 @@ func TestCollectedInTime(t *testing.T) {
 	far.Sealed(1000)
 	late := &world{table: far, rev: 1000, now: map[string]history.Version{}}
 	tellLasting(t, cluster.NoOrphans, []story{
-		{"in time", lost().wait(within).remove(item()), checkers.NotExercised, []string{"1 objects without an owner were collected, within 2m51"}},
+		{"in time", lost().wait(within).remove(item()), checkers.Invalid, []string{"1 objects without an owner were collected, within 2m51"}},
 		{"too late", lost().wait(beyond).remove(item()), checkers.Fail, []string{"secrets/ns/d was there without any of its owners", "revision 4", "uid uid-o"}},
-		{"marked in time", lost().wait(within).put(deleting(item("uid-o"))).wait(beyond), checkers.NotExercised, nil},
+		{"marked in time", lost().wait(within).put(deleting(item("uid-o"))).wait(beyond), checkers.Invalid, nil},
 		{"never", lost().wait(beyond), checkers.Fail, nil},
-		{"given to another in time", lost().put(item("uid-p")).put(object("", "configmaps", "ns", "p")).wait(beyond), checkers.NotExercised, nil},
-		{"given to nobody", lost().put(func() history.Version { v := item(); v.Owners = []history.Owner{}; return v }()).wait(beyond), checkers.NotExercised, nil},
+		{"given to another in time", lost().put(item("uid-p")).put(object("", "configmaps", "ns", "p")).wait(beyond), checkers.Invalid, nil},
+		{"given to nobody", lost().put(func() history.Version { v := item(); v.Owners = []history.Owner{}; return v }()).wait(beyond), checkers.Invalid, nil},
 		{"an owner that never was", stored().put(item("uid-z")).wait(beyond), checkers.Fail, []string{"uid uid-z"}},
-		{"an owner that never was, of a kind that is none", newWorld().put(item("uid-x")).wait(beyond), checkers.NotExercised, []string{"1 excused"}},
-		{"an owner that never was, of an object without a namespace", stored().put(owned(node("n"), "uid-z")).wait(beyond), checkers.NotExercised, []string{"1 excused"}},
-		{"an owner that never was, or could not be read", stored().put(unread(object("", "configmaps", "ns", "y"))).put(item("uid-z")).wait(beyond), checkers.NotExercised, []string{"1 excused"}},
-		{"an owner of before the history", late.put(kind(object("", "configmaps", "ns", "x"), "Owner")).put(item("uid-z")).wait(beyond), checkers.NotExercised, []string{"1 excused"}},
-		{"an owner that comes later", stored().put(item("uid-o")).put(owner).wait(beyond), checkers.NotExercised, nil},
-		{"one owner that never was, and one that is", stored().put(owner).put(item("uid-o", "uid-z")).wait(beyond), checkers.NotExercised, nil},
+		{"an owner that never was, of a kind that is none", newWorld().put(item("uid-x")).wait(beyond), checkers.Invalid, []string{"1 excused"}},
+		{"an owner that never was, of an object without a namespace", stored().put(owned(node("n"), "uid-z")).wait(beyond), checkers.Invalid, []string{"1 excused"}},
+		{"an owner that never was, or could not be read", stored().put(unread(object("", "configmaps", "ns", "y"))).put(item("uid-z")).wait(beyond), checkers.Invalid, []string{"1 excused"}},
+		{"an owner of before the history", late.put(kind(object("", "configmaps", "ns", "x"), "Owner")).put(item("uid-z")).wait(beyond), checkers.Invalid, []string{"1 excused"}},
+		{"an owner that comes later", stored().put(item("uid-o")).put(owner).wait(beyond), checkers.Invalid, nil},
+		{"one owner that never was, and one that is", stored().put(owner).put(item("uid-o", "uid-z")).wait(beyond), checkers.Invalid, nil},
 		{"made for an owner that was gone", newWorld().put(kind(owner, "Owner")).remove(owner).put(item("uid-o")).wait(beyond), checkers.Fail, nil},
-		{"one of many, each in time after the one before", inTurn(true), checkers.NotExercised, nil},
+		{"one of many, each in time after the one before", inTurn(true), checkers.Invalid, nil},
 		{"left when there was nothing else to do", lost().wait(beyond).put(object("", "configmaps", "ns", "p")).put(owned(object("", "secrets", "ns", "f"), "uid-p")).
 			remove(object("", "configmaps", "ns", "p")).remove(object("", "secrets", "ns", "f")).wait(time.Minute).remove(item()), checkers.Fail, []string{"secrets/ns/d"}},
 		{"one of many that is left out", inTurn(false), checkers.Fail, []string{"secrets/ns/d0"}},
@@ -210,10 +210,10 @@ func TestLeaderInTime(t *testing.T) {
 		want checkers.Outcome
 	}{
 		{"one that renews", renewing(lost(), "a", 0, 4, 95), checkers.Fail},
-		{"one that is gone", lost().wait(beyond), checkers.NotExercised},
-		{"one that has just taken over", renewing(lost().wait(beyond), "b", 1, 200, 80), checkers.NotExercised},
+		{"one that is gone", lost().wait(beyond), checkers.Invalid},
+		{"one that has just taken over", renewing(lost().wait(beyond), "b", 1, 200, 80), checkers.Invalid},
 		{"one that has taken over", renewing(lost().wait(beyond), "b", 1, 200, 95), checkers.Fail},
-		{"one that was frozen", renewing(lost().wait(beyond), "a", 0, 4, 80), checkers.NotExercised},
+		{"one that was frozen", renewing(lost().wait(beyond), "a", 0, 4, 80), checkers.Invalid},
 	} {
 		if v := lasts(t, cluster.NoOrphans, s.w, 1); v.Outcome != s.want {
 			t.Errorf("%s: %s; %s", s.name, v, v.Checked)
@@ -269,7 +269,7 @@ func TestUntimed(t *testing.T) {
 	before := w.rev
 	o, item := object("", "configmaps", "ns", "o"), owned(object("", "secrets", "ns", "d"), "uid-o")
 	w.put(o).put(item).wait(time.Minute).remove(o).wait(beyond).remove(item)
-	for from, want := range map[int64]checkers.Outcome{1: checkers.Fail, before: checkers.Fail, w.rev - 1: checkers.NotExercised} {
+	for from, want := range map[int64]checkers.Outcome{1: checkers.Fail, before: checkers.Fail, w.rev - 1: checkers.Invalid} {
 		opts := w.options()
 		opts.Settled = nil
 		known, asked := opts.Commit, int64(0)

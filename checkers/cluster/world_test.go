@@ -188,7 +188,7 @@ func TestFloors(t *testing.T) {
 	none := newWorld().put(pod("p")).options()
 	none.Floors = cluster.Floors{}
 	for _, v := range cluster.Judge(none) {
-		if v.Outcome != checkers.NotExercised {
+		if v.Outcome != checkers.Invalid || v.Unfit {
 			t.Errorf("of nothing: %s", v)
 		}
 	}
@@ -238,7 +238,7 @@ func TestNotSettled(t *testing.T) {
 			t.Errorf("settled: %s", v)
 		}
 		opts.Settled = nil
-		if v := verdict(t, g, opts); v.Outcome != checkers.NotExercised {
+		if v := verdict(t, g, opts); v.Outcome != checkers.Invalid {
 			t.Errorf("not settled: %s", v)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // A history that cannot be judged is Invalid, also where a plan claims nothing of
-// what it was to be judged for: `scale` claims no guarantee of the API.
+// what it was to be judged for: a `scale` of few pods claims no guarantee of the API.
 func TestUnfitThoughNotClaimed(t *testing.T) {
 	f := func(name string, damage func(p *plane), want ...string) {
 		t.Helper()

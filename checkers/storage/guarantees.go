@@ -19,6 +19,15 @@ const (
 	apiURL        = "https://etcd.io/docs/v3.6/learning/api/"
 )
 
+// Guarantees returns all of them in the order of their verdicts.
+func Guarantees() []string {
+	var names []string
+	for _, g := range guarantees {
+		names = append(names, g.name)
+	}
+	return names
+}
+
 // guarantee is a name with what it promises. The quoted words are those of the
 // documentation.
 type guarantee struct{ name, statement string }

@@ -23,6 +23,15 @@ const (
 	linkMeta        = " (https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1#"
 )
 
+// Guarantees returns all of them in the order of their verdicts.
+func Guarantees() []string {
+	var names []string
+	for _, g := range guarantees {
+		names = append(names, g.name)
+	}
+	return names
+}
+
 // guarantee is one of them, in the words of the documentation where it has any.
 type guarantee struct{ name, statement string }
 

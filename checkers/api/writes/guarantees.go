@@ -22,6 +22,15 @@ const (
 	uidURL      = "https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#uids"
 )
 
+// Guarantees returns all of them in the order of their verdicts.
+func Guarantees() []string {
+	var names []string
+	for _, g := range guarantees {
+		names = append(names, g.name)
+	}
+	return names
+}
+
 // guarantee is a name with what it promises. The quoted words are those of the
 // documentation.
 type guarantee struct{ name, statement string }

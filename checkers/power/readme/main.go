@@ -1,7 +1,9 @@
 // Command readme prints the table of the README about the proof of power, from
-// what its parts left behind, or writes down what clean runs came to.
+// what its parts left behind, or what it leaves unproven, or writes down what clean
+// runs came to.
 //
 //	readme -parts DIRECTORY [-seeds FILE] [-runs COMMAND RUN_DIRECTORY...]
+//	readme -parts DIRECTORY -unproven
 //	readme -runs COMMAND -save FILE RUN_DIRECTORY...
 package main
 
@@ -13,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/planecheck/planecheck/checkers/power/known"
 	"github.com/planecheck/planecheck/checkers/power/tally"
 )
 
@@ -28,6 +31,7 @@ func run(args []string, out io.Writer) error {
 	parts := flags.String("parts", "", "the `directory` with what the parts left behind")
 	seeds := flags.String("seeds", "", "a `file` that -save wrote; it may be missing")
 	save := flags.String("save", "", "the `file` to write down what clean runs came to")
+	unproven := flags.Bool("unproven", false, "print what no lie puts to the test, instead of the table")
 	command := flags.String("runs", "", "the `command` that made the run directories")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -41,6 +45,11 @@ func run(args []string, out io.Writer) error {
 	}
 	p, err := tally.Load(*parts)
 	if err != nil {
+		return err
+	}
+	p.Known = known.Guarantees()
+	if *unproven {
+		_, err = io.WriteString(out, p.Unproven())
 		return err
 	}
 	if flags.NArg() > 0 {

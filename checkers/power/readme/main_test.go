@@ -36,6 +36,9 @@ func TestRun(t *testing.T) {
 	if got := says("-parts", dir, "-seeds", clean); !strings.Contains(got, "| store | Order | 1 / 1 | 1 / 1 | 3 / 3 |") || strings.Contains(got, "make seeds") {
 		t.Errorf("without seeds: %s", got)
 	}
+	if got := says("-parts", dir, "-unproven"); !strings.HasPrefix(got, "Unproven live, for no lie breaks it: Replay, ") || !strings.Contains(got, "SameEnd") {
+		t.Errorf("-unproven says %s", got)
+	}
 	if got := says("-runs", "make seeds", "-save", clean, one, one); got != "" {
 		t.Errorf("-save says %q", got)
 	}

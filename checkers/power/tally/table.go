@@ -14,6 +14,9 @@ type Proof struct {
 	Store, Runs       Part    // mutants: of generated histories of a store, of recorded runs
 	Etcd, API, Broken Part    // live: before etcd, before API servers, control planes set up wrongly
 	Clean             []Clean // the runs without a lie
+	// Known are the guarantees that there are, of which a lie need not be told. Their
+	// counts are nothing.
+	Known []Row
 }
 
 // Load reads the parts that `make power` leaves in a directory.
@@ -43,10 +46,10 @@ func (p *Proof) live() Part {
 	return sum
 }
 
-// guarantees are all that a lie was told about, area by area.
+// guarantees are all that there are, and that a lie was told about, area by area.
 func (p *Proof) guarantees() []Row {
 	var all Part
-	for _, part := range []Part{p.Store, p.Runs, p.live()} {
+	for _, part := range []Part{{Rows: p.Known}, p.Store, p.Runs, p.live()} {
 		all.add(Part{Rows: part.Rows})
 	}
 	areas := []string{checkers.AreaStore, checkers.AreaAPI, checkers.AreaCluster}
@@ -125,7 +128,7 @@ func (p *Proof) missed() (lines []string) {
 
 // unproven are the guarantees that mutants or live lies leave out.
 func (p *Proof) unproven() (lines []string) {
-	var noMutants, noLive []string
+	var noMutants, noLive, beside []string // the last are some of noLive
 	live := p.live()
 	for _, r := range p.guarantees() {
 		if p.Store.row(r).Tried+p.Runs.row(r).Tried == 0 {
@@ -133,18 +136,28 @@ func (p *Proof) unproven() (lines []string) {
 		}
 		if live.row(r).Tried == 0 {
 			noLive = append(noLive, r.Guarantee)
+			if slices.Contains(live.Beside, Row{Area: r.Area, Guarantee: r.Guarantee}) {
+				beside = append(beside, r.Guarantee)
+			}
 		}
 	}
 	for _, l := range []struct {
 		what  string
 		names []string
-	}{{"live, for no lie breaks it", noLive}, {"by mutants", noMutants}} {
+	}{
+		{"Unproven live, for no lie breaks it", noLive},
+		{"Of these failed in a live run that breaks another", beside},
+		{"Unproven by mutants", noMutants},
+	} {
 		if len(l.names) > 0 {
-			lines = append(lines, fmt.Sprintf("Unproven %s: %s", l.what, strings.Join(l.names, ", ")))
+			lines = append(lines, fmt.Sprintf("%s: %s", l.what, strings.Join(l.names, ", ")))
 		}
 	}
 	return append(lines, slices.Concat(p.Store.Unproven, p.Runs.Unproven)...)
 }
+
+// Unproven renders what mutants or live lies leave out, in Markdown.
+func (p *Proof) Unproven() string { return strings.Join(p.unproven(), ".\n\n") + ".\n" }
 
 // clean tells of what had no lie in it.
 func (p *Proof) clean(b *strings.Builder) {

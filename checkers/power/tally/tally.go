@@ -29,6 +29,7 @@ type Part struct {
 	Equals    []string `json:"equals,omitempty"`    // lies that a declared equal caught alone
 	Survivors []string `json:"survivors,omitempty"` // lies that nobody caught, or only another guarantee
 	Unproven  []string `json:"unproven,omitempty"`  // what no lie put to the test
+	Beside    []Row    `json:"beside,omitempty"`    // guarantees that failed where a lie breaks another
 	// Clean is how many of what was judged without a lie, and FalseAlarms what it
 	// came to.
 	Clean       int    `json:"clean,omitempty"`
@@ -60,6 +61,11 @@ func Live(areaOf func(guarantee string) string, breaks, failed []string) Part {
 		}
 		p.Rows = append(p.Rows, r)
 	}
+	for _, g := range failed {
+		if !slices.Contains(breaks, g) {
+			p.Beside = append(p.Beside, Row{Area: areaOf(g), Guarantee: g})
+		}
+	}
 	return p
 }
 
@@ -78,6 +84,11 @@ func (p *Part) add(o Part) {
 	p.Equals = append(p.Equals, o.Equals...)
 	p.Survivors = append(p.Survivors, o.Survivors...)
 	p.Unproven = append(p.Unproven, o.Unproven...)
+	for _, g := range o.Beside {
+		if !slices.Contains(p.Beside, g) {
+			p.Beside = append(p.Beside, g)
+		}
+	}
 	p.Clean += o.Clean
 	p.CleanOf = max(p.CleanOf, o.CleanOf)
 	p.FalseAlarms += o.FalseAlarms

@@ -42,7 +42,7 @@ func leave(t *testing.T, dir string) {
 	lies := filepath.Join(dir, "api-lies.md")
 	must(Live(area(checkers.AreaAPI), []string{"Ordered"}, []string{"Unique", "Ordered"}).Append(lies))
 	must(Live(area(checkers.AreaAPI), []string{"Ordered", "Unique"}, []string{"Ordered"}).Append(lies))
-	must(Live(area(""), []string{"PriorityKept"}, []string{"PriorityKept"}).Append(filepath.Join(dir, "broken.md")))
+	must(Live(area(""), []string{"PriorityKept"}, []string{"PriorityKept", "Recovered"}).Append(filepath.Join(dir, "broken.md")))
 }
 
 const want = `| area | guarantee | mutants of store histories | mutants of recorded runs | live lies |
@@ -52,6 +52,8 @@ const want = `| area | guarantee | mutants of store histories | mutants of recor
 | API | Ordered |  | 7 / 7 | 2 / 2 |
 | API | Unique |  |  | 0 / 1 |
 | cluster | OneLeader |  | 7 / 7 |  |
+| run | Recovered |  |  |  |
+| run | SameEnd |  |  |  |
 | run | PriorityKept |  |  | 1 / 1 |
 | all | | 19 + 1 / 20 | 14 / 14 | 11 / 12 |
 
@@ -61,9 +63,11 @@ Survivor: Unique did not fail in 1 of 1 live runs with a lie that breaks it.
 
 By an equal: Ordered, swap: 1 of 5 by Reads or Order, because it is the same.
 
-Unproven live, for no lie breaks it: Fresh, OneLeader.
+Unproven live, for no lie breaks it: Fresh, OneLeader, Recovered, SameEnd.
 
-Unproven by mutants: Unique, PriorityKept.
+Of these failed in a live run that breaks another: Recovered.
+
+Unproven by mutants: Unique, Recovered, SameEnd, PriorityKept.
 
 Unproven: Fresh: never told.
 
@@ -117,6 +121,9 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Clean = []Clean{c}
+	p.Known = []Row{
+		{Area: checkers.AreaStore, Guarantee: "Ordered"}, {Guarantee: "Recovered"}, {Guarantee: "SameEnd"},
+	}
 	if got := p.Table(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

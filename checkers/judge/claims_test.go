@@ -1,0 +1,43 @@
+package judge
+
+import (
+	"testing"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/cluster"
+)
+
+// A claim without any evidence is void, whatever it is about: a run that claims a
+// guarantee and has nothing to judge it by is Invalid. What it does not claim is
+// listed.
+func TestVoidClaims(t *testing.T) {
+	dir := newPlane(2, 1500).whole(t)
+	of := []string{cluster.OneLeader, cluster.NodeFailureHeals, cluster.ReplicasConverge, cluster.EndpointsMatch, cluster.NoOrphans}
+	var claims []string
+	for _, g := range of {
+		claims = append(claims, Claim(checkers.AreaCluster, g))
+	}
+	outcome := func(claimed []string) map[string]checkers.Outcome {
+		t.Helper()
+		found := map[string]checkers.Outcome{}
+		for _, v := range mustJudge(t, dir, Options{Claimed: claimed}).Verdicts {
+			found[Claim(v.Area, v.Guarantee)] = v.Outcome
+		}
+		return found
+	}
+	nothing, all := outcome([]string{}), outcome(nil)
+	for _, g := range claims {
+		if nothing[g] != checkers.NotExercised || all[g] != checkers.Invalid {
+			t.Errorf("%s is %s where nothing is claimed, and %s where everything is", g, nothing[g], all[g])
+		}
+		one := outcome([]string{g})
+		for _, other := range claims {
+			if want := map[bool]checkers.Outcome{true: checkers.Invalid, false: checkers.NotExercised}[other == g]; one[other] != want {
+				t.Errorf("%s is %s where %s is claimed, want %s", other, one[other], g, want)
+			}
+		}
+	}
+	if v := outcome([]string{"API/ExpiredHonest"})["API/ExpiredHonest"]; v != checkers.Invalid {
+		t.Errorf("of the API it is %s", v)
+	}
+}
