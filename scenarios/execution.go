@@ -84,7 +84,7 @@ func newExecution(plan *Plan, dir *results.Dir, run *results.Run) (*execution, e
 		return nil, err
 	}
 	if !plan.World.Unrecorded {
-		if x.recording, err = newRecording(dir.Path, plan.everyMember(), log); err != nil {
+		if x.recording, err = newRecording(dir.Path, plan.everyMember(), x.acts.calm, log); err != nil {
 			return nil, err
 		}
 	}

@@ -47,14 +47,15 @@ type recording struct {
 	log   *slog.Logger
 	// members are the store's, from follow on.
 	members []storage.Member
+	hashing hashing
 
 	mu      sync.Mutex
 	restore *history.Restore // guarded by mu
 }
 
 // newRecording begins the histories of a run; every: all events are asked of each
-// member of its store, not of one.
-func newRecording(runDir string, every bool, log *slog.Logger) (*recording, error) {
+// member of its store, not of one; calm: no fault acts just now.
+func newRecording(runDir string, every bool, calm func() bool, log *slog.Logger) (*recording, error) {
 	// The members of etcd sync to the same disk for every write: an archive
 	// that synced, too, would slow them down. What a crash of the machine
 	// leaves behind reads as incomplete.
@@ -63,6 +64,10 @@ func newRecording(runDir string, every bool, log *slog.Logger) (*recording, erro
 		return nil, err
 	}
 	r := &recording{archive: w, every: every, log: log}
+	r.hashing = hashing{
+		hash:      func(ctx context.Context) (int64, error) { return storage.Hash(ctx, r.members) },
+		compacted: make(chan struct{}, 1), calm: calm, log: log,
+	}
 	storage.AsRecorder(func() { // which write on goroutines of their own
 		if r.store, err = archive.NewStoreWriter(w); err == nil {
 			r.api, err = archive.NewAPIWriter(w)
@@ -119,7 +124,7 @@ func (r *recording) sink() history.StoreSink {
 	if r == nil {
 		return nil
 	}
-	return r.store
+	return compactions{r.store, r.hashing.compacted}
 }
 
 // follow begins to watch all keys, at the store's first member as long as that is
@@ -137,6 +142,9 @@ func (r *recording) follow(members []storage.Member) (err error) {
 	storage.AsRecorder(func() {
 		if r.watch, err = record.StartFullWatch(opt); err == nil && r.every {
 			err = r.followOthers(members[1:])
+		}
+		if err == nil && len(members) > 1 {
+			r.hashing.start()
 		}
 	})
 	return err
@@ -190,6 +198,7 @@ func (r *recording) finish() {
 	if r == nil || r.watch == nil {
 		return
 	}
+	r.hashing.stop()
 	if r.hurry {
 		_ = r.stopWatches() // they had not seen everything: nobody asks
 		return

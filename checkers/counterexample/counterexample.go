@@ -42,6 +42,19 @@ func Render(why string, rows []Row) string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
+// Tabled says that a counter-example, as this package and those of the checkers
+// render it, has rows below its sentence.
+func Tabled(detail string) bool {
+	headed := false
+	for i, line := range strings.Split(detail, "\n") {
+		if i > 0 && (headed || strings.HasPrefix(line, "  ")) {
+			return true
+		}
+		headed = i > 0 && strings.HasPrefix(line, "TIME ")
+	}
+	return false
+}
+
 func relative(t, first history.Time) string {
 	if t == 0 {
 		return ""

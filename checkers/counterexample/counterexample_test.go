@@ -19,3 +19,20 @@ func TestRender(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+func TestTabled(t *testing.T) {
+	for detail, want := range map[string]bool{
+		"":                                  false,
+		"why":                               false,
+		"why\n(the first of 2 violations)":  false,
+		"why\nTIME  STREAM":                 false,
+		"why\nTIME  STREAM\n-     3":        true,
+		Render("why", nil):                  false,
+		Render("why", []Row{{Text: "put"}}): true,
+		Render("why", []Row{{From: 3, What: "#2"}}) + "\n(": true,
+	} {
+		if got := Tabled(detail); got != want {
+			t.Errorf("%q: %v, want %v", detail, got, want)
+		}
+	}
+}

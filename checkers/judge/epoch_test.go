@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/counterexample"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/history/archive"
 	"github.com/planecheck/planecheck/checkers/versions"
@@ -270,6 +271,11 @@ func TestRestoredBroken(t *testing.T) {
 		j, v := s.judge(t)
 		if v.Outcome != checkers.Fail || !strings.Contains(v.Detail, want) {
 			t.Errorf("%s: %s, want %q", what, v, want)
+		}
+		for _, v := range j.Verdicts {
+			if v.Outcome == checkers.Fail && !counterexample.Tabled(v.Detail) {
+				t.Errorf("%s: without a table of what happened: %s", what, v)
+			}
 		}
 		for _, name := range also {
 			if !slices.Contains(outcomes(j, checkers.Fail), name) {

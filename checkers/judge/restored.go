@@ -7,7 +7,10 @@ import (
 	"strconv"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/api/watches"
+	"github.com/planecheck/planecheck/checkers/counterexample"
 	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/storage"
 	"github.com/planecheck/planecheck/checkers/timeline"
 )
 
@@ -29,19 +32,28 @@ type restored struct {
 	lost  int64 // acknowledged writes
 	shown map[string]sighting
 
-	asked   map[uint64][]int64  // by stream: the starts of watches without an answer
-	resumed map[watchName]int64 // watches that go on behind a revision which is lost
+	asked   map[uint64][]start  // by stream: the starts of watches without an answer
+	resumed map[watchName]start // watches that go on behind a revision which is lost
 	behind  map[any]bool        // of them and of those of the API: they were told
-	calls   map[uint64]int64    // as resumed, of the API
+	calls   map[uint64]start    // as resumed, of the API
 
-	violation string
+	teller shownAt // the call before that was answered at the highest revision
+	toldBy int64   // that revision
+
+	violation *seam
 	count     int
 }
 
 // sighting is a key as a call showed it.
 type sighting struct {
 	kv history.StoreKV
-	op uint64
+	by shownAt
+}
+
+// start is the beginning of a watch behind a revision that is lost.
+type start struct {
+	rev int64
+	row counterexample.Row
 }
 
 type watchName struct {
@@ -52,14 +64,17 @@ type watchName struct {
 func newRestored(r history.Restore) *restored {
 	return &restored{
 		Restore: r, told: r.Told, shown: map[string]sighting{},
-		asked: map[uint64][]int64{}, resumed: map[watchName]int64{}, calls: map[uint64]int64{}, behind: map[any]bool{},
+		asked: map[uint64][]start{}, resumed: map[watchName]start{}, calls: map[uint64]start{}, behind: map[any]bool{},
 	}
 }
 
-func (r *restored) fail(format string, args ...any) {
-	if r.count++; r.count == 1 {
-		r.violation = fmt.Sprintf(format, args...)
+// fail counts a violation. The first one is shown, and gets its rows.
+func (r *restored) fail(format string, args ...any) *seam {
+	if r.count++; r.count > 1 {
+		return nil
 	}
+	r.violation = &seam{why: fmt.Sprintf(format, args...)}
+	return r.violation
 }
 
 // lostRevision says that the revision was made and is not any more.
@@ -75,6 +90,9 @@ func (r *restored) op(op *history.StoreOp) {
 	}
 	if op.Called <= r.At {
 		r.told = max(r.told, op.Header)
+		if op.Header > r.toldBy {
+			r.toldBy, r.teller = op.Header, shownBy(op)
+		}
 		if op.Header > r.Kept && timeline.Changed(op) {
 			r.lost++
 		}
@@ -83,26 +101,27 @@ func (r *restored) op(op *history.StoreOp) {
 	what := fmt.Sprintf("#%d (%s at %s), which was called after the restore,", op.ID, op.Method, op.Member)
 	switch {
 	case op.Header > 0 && r.lostRevision(op.Header):
-		r.fail("%s is answered at revision %d, which had been made before the restore and is lost", what, op.Header)
+		r.fail("%s is answered at revision %d, which had been made before the restore and is lost", what, op.Header).op(op)
 	case op.Header > 0 && op.Header < r.Bumped:
-		r.fail("%s is answered at revision %d, and the store was restored to go on after %d", what, op.Header, r.Bumped)
+		r.fail("%s is answered at revision %d, and the store was restored to go on after %d", what, op.Header, r.Bumped).op(op)
 	}
 	branch := timeline.Branch(op)
 	for i, result := range op.Results {
 		for _, kv := range result.KVs {
-			r.key(what, kv, op.ID, i < len(branch) && branch[i].KeysOnly)
+			r.key(what, kv, op, i < len(branch) && branch[i].KeysOnly)
 		}
 	}
 }
 
 // key takes a key that was shown after the restoration.
-func (r *restored) key(what string, kv history.StoreKV, op uint64, keysOnly bool) {
+func (r *restored) key(what string, kv history.StoreKV, op *history.StoreOp, keysOnly bool) {
 	switch {
 	case kv.Mod > r.Kept && kv.Mod <= max(r.told, r.Bumped):
-		r.fail("%s shows %s of revision %d, of which the snapshot has nothing", what, kv.Key, kv.Mod)
+		r.fail("%s shows %s of revision %d, of which the snapshot has nothing", what, kv.Key, kv.Mod).
+			op(op).key("in the answer", kv)
 	case kv.Mod > 0 && kv.Mod <= r.Kept && !keysOnly:
 		if _, ok := r.shown[kv.Key]; !ok {
-			r.shown[kv.Key] = sighting{kv, op}
+			r.shown[kv.Key] = sighting{kv, shownBy(op)}
 		}
 	}
 }
@@ -119,11 +138,13 @@ func (r *restored) watch(w *history.StoreWatch, old bool) {
 	id := watchName{w.Stream, w.Watch}
 	switch w.Kind {
 	case history.WatchCreate:
-		r.asked[w.Stream] = append(r.asked[w.Stream], w.Start)
+		r.asked[w.Stream] = append(r.asked[w.Stream], start{rev: w.Start, row: counterexample.Row{
+			From: w.At, What: "watch", Who: fmt.Sprintf("stream %d at %s", w.Stream, w.Member), Text: fmt.Sprintf("%s from revision %d", w.Kind, w.Start),
+		}})
 	case history.WatchCreated:
 		if starts := r.asked[w.Stream]; len(starts) > 0 {
 			r.asked[w.Stream] = starts[1:]
-			if r.lostRevision(starts[0] - 1) {
+			if r.lostRevision(starts[0].rev - 1) {
 				r.resumed[id] = starts[0]
 			}
 		}
@@ -133,14 +154,14 @@ func (r *restored) watch(w *history.StoreWatch, old bool) {
 			delete(r.resumed, id)
 		}
 	case history.WatchEvents, history.WatchProgress:
-		if start, ok := r.resumed[id]; ok {
+		if began, ok := r.resumed[id]; ok {
 			r.fail("a watch at %s that had seen everything up to revision %d, which is lost, goes on as if nothing had happened (stream %d, %s at revision %d)",
-				w.Member, start-1, w.Stream, w.Kind, w.Header)
+				w.Member, began.rev-1, w.Stream, w.Kind, w.Header).add(began.row).message(w)
 		}
 		for i := range w.Events {
 			if kv := w.Events[i].KV; kv.Mod > r.Kept && kv.Mod <= max(r.told, r.Bumped) {
 				r.fail("a watch at %s shows %s of revision %d after the restore, and that revision had been made before it and is lost (stream %d)",
-					w.Member, kv.Key, kv.Mod, w.Stream)
+					w.Member, kv.Key, kv.Mod, w.Stream).message(w).key("an event of it", kv)
 			}
 		}
 	}
@@ -154,7 +175,7 @@ func (r *restored) call(c *history.APICall) {
 		return
 	}
 	if c.Status == 200 {
-		r.calls[c.ID] = rev
+		r.calls[c.ID] = start{rev, watches.CallRow(c)}
 	} else if c.Status == 410 {
 		r.behind[c.ID] = true
 	}
@@ -162,7 +183,7 @@ func (r *restored) call(c *history.APICall) {
 
 // message takes a message of a watch of the API from after the restoration.
 func (r *restored) message(m *history.APIWatch) {
-	rev, ok := r.calls[m.Call]
+	began, ok := r.calls[m.Call]
 	switch {
 	case !ok:
 	case m.Type == "ERROR":
@@ -170,7 +191,7 @@ func (r *restored) message(m *history.APIWatch) {
 		delete(r.calls, m.Call)
 	case m.Type != history.APIWatchOpen && m.Type != history.APIWatchClosed:
 		r.fail("watch #%d of the API, whose client had seen revision %d, which is lost, goes on with %s %s of revision %d as if nothing had happened",
-			m.Call, rev, m.Type, m.Object.Key(), m.Object.Version)
+			m.Call, began.rev, m.Type, m.Object.Key(), m.Object.Version).add(began.row, watches.MessageRow(m))
 	}
 }
 
@@ -179,7 +200,8 @@ func (r *restored) verdict(before *timeline.Timeline, across int) checkers.Verdi
 	for _, key := range slices.Sorted(maps.Keys(r.shown)) {
 		s := r.shown[key]
 		if want, known := before.Get(key, r.Kept); known && !timeline.SameKV(want, s.kv) {
-			r.fail("#%d shows %s of revision %d after the restore, and at revision %d, of which the snapshot is, it was of revision %d", s.op, key, s.kv.Mod, r.Kept, want.Mod)
+			r.fail("#%d shows %s of revision %d after the restore, and at revision %d, of which the snapshot is, it was of revision %d", s.by.id, key, s.kv.Mod, r.Kept, want.Mod).
+				key(fmt.Sprintf("revision %d", r.Kept), want).add(s.by.row(storage.Describe(s.kv)))
 		}
 	}
 	v := checkers.Verdict{
@@ -190,7 +212,7 @@ func (r *restored) verdict(before *timeline.Timeline, across int) checkers.Verdi
 	}
 	switch {
 	case r.count > 0:
-		v.Outcome, v.Detail = checkers.Fail, r.violation
+		v.Outcome, v.Detail = checkers.Fail, counterexample.Render(r.violation.why, slices.Concat(r.before(), r.violation.rows))
 		if r.count > 1 {
 			v.Detail += fmt.Sprintf("\n(the first of %d violations)", r.count)
 		}
@@ -199,7 +221,8 @@ func (r *restored) verdict(before *timeline.Timeline, across int) checkers.Verdi
 		}
 	case r.repeats():
 		v.Outcome = checkers.Fail
-		v.Detail = fmt.Sprintf("the store goes on after revision %d, and revision %d had been told of before", r.Bumped, r.told)
+		v.Detail = counterexample.Render(
+			fmt.Sprintf("the store goes on after revision %d, and revision %d had been told of before", r.Bumped, r.told), r.before())
 	case r.lost == 0 || len(r.shown) < restoredFloor || len(r.behind) == 0:
 		v.Outcome, v.Detail = checkers.Invalid, "too little was lost, read, or asked for to tell"
 	}

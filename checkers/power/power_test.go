@@ -51,6 +51,9 @@ func TestPower(t *testing.T) {
 		}
 	}
 	for _, m := range r.Mutants {
+		for _, bare := range m.Bare {
+			t.Errorf("without a table of what happened: %s (%s)", bare, m)
+		}
 		if m.Lie.Missed == "" && m.Fate != Caught && m.Fate != Equivalent {
 			t.Log(m)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/counterexample"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/storage"
 	"github.com/planecheck/planecheck/checkers/storage/storetest"
@@ -98,6 +99,7 @@ type Mutant struct {
 	Seed    uint64 // of the place where the lie was told
 	Fate    Fate
 	Failed  []string // guarantees that the checkers found broken
+	Bare    []string // of them: those without a table of what happened
 	Why     string   // why the model rejects it
 }
 
@@ -162,6 +164,9 @@ func tell(lie Lie, base storetest.History, history, seed uint64) (Mutant, bool) 
 	for _, v := range judge(t.h) {
 		if v.Outcome == checkers.Fail {
 			m.Failed = append(m.Failed, v.Guarantee)
+			if !counterexample.Tabled(v.Detail) {
+				m.Bare = append(m.Bare, v.String())
+			}
 		}
 	}
 	if m.Fate == Equivalent {

@@ -21,7 +21,7 @@ func differ(format string, args ...any) *mismatch {
 }
 
 func differKV(key string, want, got history.StoreKV) *mismatch {
-	return &mismatch{fmt.Sprintf("showed %s, it was %s", describe(got), describe(want)), key, want, got}
+	return &mismatch{fmt.Sprintf("showed %s, it was %s", Describe(got), Describe(want)), key, want, got}
 }
 
 // checkRange compares the answer of a range with a state, as etcdserver/txn/

@@ -34,8 +34,28 @@ func because(format string, args ...any) *evidence {
 func (e *evidence) op(op *history.StoreOp) *evidence {
 	if op != nil {
 		e.ops = append(e.ops, op)
-		who := fmt.Sprintf("client %d at %s", op.Client, op.Member)
-		e.rows = append(e.rows, row{From: op.Called, To: op.Returned, What: fmt.Sprintf("#%d", op.ID), Who: who, Text: request(op) + " -> " + answer(op)})
+		e.rows = append(e.rows, CallRow(op))
+	}
+	return e
+}
+
+// CallRow is a call as counter-examples show it.
+func CallRow(op *history.StoreOp) counterexample.Row {
+	who := fmt.Sprintf("client %d at %s", op.Client, op.Member)
+	return row{From: op.Called, To: op.Returned, What: fmt.Sprintf("#%d", op.ID), Who: who, Text: request(op) + " -> " + answer(op)}
+}
+
+// held adds the keys that hold a lease at the end, as they are there.
+func (e *evidence) held(c *Checker, lease int64) *evidence {
+	_, last := c.t.Bounds()
+	keys := c.builder.Keys(lease)
+	for i, key := range keys {
+		if i == 4 {
+			return e.note("", fmt.Sprintf("and %d more keys", len(keys)-i))
+		}
+		if kv, known := c.t.Get(key, last); known {
+			e.note(fmt.Sprintf("revision %d", last), Describe(kv))
+		}
 	}
 	return e
 }
@@ -48,11 +68,11 @@ func (e *evidence) state(rev int64, changes []timeline.Change) *evidence {
 			e.rows = append(e.rows, row{What: "", Text: fmt.Sprintf("and %d more keys", len(changes)-i)})
 			break
 		}
-		text := "put " + describe(c.KV)
+		text := "put " + Describe(c.KV)
 		if c.Delete {
 			text = "delete " + show(c.Key)
 		}
-		e.rows = append(e.rows, row{What: fmt.Sprintf("revision %d", rev), Text: text + ", before: " + describe(c.Prev)})
+		e.rows = append(e.rows, row{What: fmt.Sprintf("revision %d", rev), Text: text + ", before: " + Describe(c.Prev)})
 	}
 	return e
 }
@@ -64,7 +84,7 @@ func (e *evidence) event(member string, at history.Time, rev int64, changes []ti
 		e.rows = append(e.rows, row{From: at, What: fmt.Sprintf("revision %d", rev), Who: "watch at " + member, Text: "no event"})
 	}
 	for _, c := range changes[:min(len(changes), 4)] {
-		text := "PUT " + describe(c.KV)
+		text := "PUT " + Describe(c.KV)
 		if c.Delete {
 			text = "DELETE " + show(c.Key)
 		}
@@ -88,8 +108,8 @@ func show(key string) string {
 	return key
 }
 
-// describe is a key in a few words.
-func describe(kv history.StoreKV) string {
+// Describe is a key in a few words.
+func Describe(kv history.StoreKV) string {
 	if kv.Version == 0 {
 		return "nothing"
 	}
@@ -204,7 +224,7 @@ func result(r history.StoreResult) string {
 			b.WriteString("... ")
 			break
 		}
-		b.WriteString(describe(kv) + ", ")
+		b.WriteString(Describe(kv) + ", ")
 	}
 	if len(r.Chunks) > 0 {
 		fmt.Fprintf(&b, "%d chunks ", len(r.Chunks))

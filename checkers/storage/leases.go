@@ -335,16 +335,16 @@ func (c *Checker) finishLeases() {
 		}
 		if grant == nil {
 			if !c.grantsUnseen() {
-				c.fail(LeaseHonest, because("keys hold lease %x, which was never granted", id))
+				c.fail(LeaseHonest, because("keys hold lease %x, which was never granted", id).held(c, id))
 			}
 			continue
 		}
 		if end := c.latestEnd(life, grant, c.leases.witness.Term); end != 0 && c.leases.called > end {
-			c.fail(LeaseHonest, because("keys outlive lease %x by more than %s", id, c.opts.Contract.LeaseOverrun).op(grant).op(c.leases.witness))
+			c.fail(LeaseHonest, because("keys outlive lease %x by more than %s", id, c.opts.Contract.LeaseOverrun).op(grant).held(c, id).op(c.leases.witness))
 		}
 		for _, revoke := range life.revokes {
 			if acknowledged(revoke) && revoke.Called > grant.Returned {
-				c.fail(LeaseHonest, because("keys outlive lease %x, which was revoked", id).op(grant).op(revoke))
+				c.fail(LeaseHonest, because("keys outlive lease %x, which was revoked", id).op(grant).op(revoke).held(c, id))
 			}
 		}
 	}

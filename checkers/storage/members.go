@@ -78,6 +78,17 @@ func (c *Checker) judgeHash(op *history.StoreOp) {
 	c.fail(MembersAgree, because("members %s and %s have different hashes at revision %d", first.Member, op.Member, key.rev).op(first).op(op))
 }
 
+// points is how many revisions the hashes of several members are known at.
+func (m *members) points() int {
+	revs := map[int64]bool{}
+	for key, h := range m.hashes {
+		if len(h.others) > 0 {
+			revs[key.rev] = true
+		}
+	}
+	return len(revs)
+}
+
 // pairs is the floor of compared.
 func (c *Checker) pairs() int64 {
 	f := c.opts.Floors
@@ -110,7 +121,7 @@ func (c *Checker) shortOfMembers() string {
 
 // membersChecked says what MembersAgree rests on.
 func (c *Checker) membersChecked() string {
-	return fmt.Sprintf("%d members, %d with a watch of everything, %d pairs of hashes at one revision (floor %d), the whole read through %s",
-		len(c.members.called), len(c.builder.Members()), c.members.compared, c.pairs(),
+	return fmt.Sprintf("%d members, %d with a watch of everything, %d pairs of hashes at one revision (floor %d), %d revisions with hashes of several members, the whole read through %s",
+		len(c.members.called), len(c.builder.Members()), c.members.compared, c.pairs(), c.members.points(),
 		strings.Join(slices.Sorted(maps.Keys(c.members.wholes)), " "))
 }

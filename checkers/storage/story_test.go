@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/counterexample"
 	"github.com/planecheck/planecheck/checkers/history"
 )
 
@@ -202,6 +203,9 @@ func bad(t *testing.T, s story, guarantee string, also ...string) {
 	for name, v := range s.judge() {
 		if name == guarantee && (v.Outcome != checkers.Fail || v.Detail == "") {
 			t.Errorf("missed: %s", v)
+		}
+		if v.Outcome == checkers.Fail && !counterexample.Tabled(v.Detail) {
+			t.Errorf("without a table of what happened: %s", v)
 		}
 		if v.Outcome != checkers.Pass && !allowed[name] {
 			t.Errorf("also broken: %s", v)

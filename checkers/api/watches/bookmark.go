@@ -51,7 +51,7 @@ func (c *Checker) placeOf(w *watch, m *history.APIWatch) {
 // claim judges that all up to a bookmark was delivered.
 func (c *Checker) claim(w *watch, m *history.APIWatch) {
 	rev := m.Object.Version
-	c.pass(w, rev, func() row { return messageRow(m) })
+	c.pass(w, rev, func() row { return MessageRow(m) })
 	for i := len(w.owed) - 1; i >= 0 && !w.owed[i].claimed; i-- { // claims are of all up to a revision
 		d := &w.owed[i]
 		if d.rev > rev {

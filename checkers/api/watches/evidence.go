@@ -35,18 +35,22 @@ func (e *evidence) watch(w *watch) *evidence {
 }
 
 // call adds an attempt to open one.
-func (e *evidence) call(call *history.APICall) *evidence {
+func (e *evidence) call(call *history.APICall) *evidence { return e.add(CallRow(call)) }
+
+// CallRow is an attempt to open a watch as counter-examples show it.
+func CallRow(call *history.APICall) counterexample.Row {
 	text := request(call)
 	if call.Status != 0 {
 		text += fmt.Sprintf(" -> %d %s %s", call.Status, call.Reason, call.Cause)
 	}
-	return e.add(row{From: call.Called, To: call.Returned, What: callName(call), Who: who(call), Text: strings.TrimSpace(text)})
+	return row{From: call.Called, To: call.Returned, What: callName(call), Who: who(call), Text: strings.TrimSpace(text)}
 }
 
 // message adds what came on a watch.
-func (e *evidence) message(m *history.APIWatch) *evidence { return e.add(messageRow(m)) }
+func (e *evidence) message(m *history.APIWatch) *evidence { return e.add(MessageRow(m)) }
 
-func messageRow(m *history.APIWatch) row {
+// MessageRow is what came on a watch as counter-examples show it.
+func MessageRow(m *history.APIWatch) counterexample.Row {
 	o := &m.Object
 	r := row{From: m.At, What: m.Type, Text: fmt.Sprintf("%s at %d uid %s content %08x", o.Key(), o.Version, o.UID, o.Content>>32)}
 	switch m.Type {

@@ -131,7 +131,7 @@ func TestLies(t *testing.T) {
 				if v.Outcome != checkers.Fail {
 					t.Errorf("seed %d: %s", seed, v)
 					for _, m := range tales[0].messages {
-						t.Log(messageRow(m).What, messageRow(m).Text)
+						t.Log(MessageRow(m).What, MessageRow(m).Text)
 					}
 					t.Fatalf("%s", request(tales[0].call))
 				}

@@ -62,7 +62,7 @@ func (a arrival) kind() string {
 
 func (a arrival) row() row {
 	if a.m != nil {
-		return messageRow(a.m)
+		return MessageRow(a.m)
 	}
 	return row{From: a.at, What: "ADDED", Text: a.obj.String() + " at " + number(a.rev)}
 }

@@ -36,6 +36,9 @@ func TestPipeline(t *testing.T) {
 		for seed := uint64(0); seed < 20 && !counted; seed++ {
 			m, ok := tell(lie, b, tab, seed)
 			told = told || ok
+			for _, bare := range m.Bare {
+				t.Errorf("without a table of what happened: %s (%s)", bare, m)
+			}
 			if !ok || m.Fate == Acquitted {
 				continue
 			}

@@ -60,6 +60,9 @@ func TestPower(t *testing.T) {
 		}
 	}
 	for _, m := range r.Mutants {
+		for _, bare := range m.Bare {
+			t.Errorf("without a table of what happened: %s (%s)", bare, m)
+		}
 		if m.Fate == Acquitted && len(m.Failed) > 0 {
 			t.Logf("the model accepts what the checkers do not: %s", m) // it is coarser than they are, or they are wrong
 		}

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/counterexample"
 	"github.com/planecheck/planecheck/checkers/versions"
 )
 
@@ -31,6 +32,7 @@ type Mutant struct {
 	Seed    uint64 // of the place where the lie was told
 	Fate    Fate
 	Failed  []string // guarantees that the checker found broken
+	Bare    []string // of them: those without a table of what happened
 	Why     string   // why the model rejects it
 }
 
@@ -113,6 +115,9 @@ func tell(lie Lie, b *Base, tab *versions.Table, seed uint64) (Mutant, bool) {
 	m := Mutant{Lie: lie, History: b.Name, Seed: seed, Fate: Escaped}
 	for _, v := range t.judge(half(lie.Breaks), tab) {
 		m.Failed = append(m.Failed, v.Guarantee)
+		if !counterexample.Tabled(v.Detail) {
+			m.Bare = append(m.Bare, v.String())
+		}
 	}
 	if m.Why = t.objection(lie.Breaks); m.Why == "" {
 		m.Fate = Acquitted
