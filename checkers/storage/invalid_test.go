@@ -46,6 +46,9 @@ func TestUnfitOutweighsViolations(t *testing.T) {
 			t.Errorf("Order does not name the suspicion: %s", v.Detail)
 		}
 	}
+	if broken := c.Broken(); len(broken) > 0 {
+		t.Errorf("%v are told to be broken", broken)
+	}
 }
 
 func TestFloors(t *testing.T) {

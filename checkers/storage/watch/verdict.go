@@ -6,18 +6,23 @@ import (
 	"github.com/planecheck/planecheck/checkers"
 )
 
-// verdicts renders what was found. A violation that was seen stays one in a
-// history that is otherwise too small or incomplete.
+// verdicts renders what was found. A history that no recorder makes proves nothing,
+// neither way: records that lack or come out of order look like events that do. A
+// violation outweighs a lack of evidence.
 func (c *Checker) verdicts() []checkers.Verdict {
 	var verdicts []checkers.Verdict
 	for _, g := range Guarantees() {
 		v := checkers.Verdict{
 			Guarantee: string(g), Outcome: checkers.Pass, Statement: c.statement(g), Checked: c.checked(g),
 		}
-		if f := c.found[g]; f != nil {
-			v.Outcome, v.Detail = checkers.Fail, c.detail(f)
-		} else if c.malformed != "" {
+		f := c.found[g]
+		if c.malformed != "" {
 			v.Outcome, v.Detail, v.Unfit = checkers.Invalid, "the history is not complete: "+c.malformed, true
+			if f != nil {
+				v.Detail += "; what is there seems to show: " + c.detail(f)
+			}
+		} else if f != nil {
+			v.Outcome, v.Detail = checkers.Fail, c.detail(f)
 		} else if reason := c.short(g); reason != "" {
 			v.Outcome, v.Detail = checkers.Invalid, reason
 		}
