@@ -226,6 +226,33 @@ func TestFloors(t *testing.T) {
 	}
 }
 
+// TestNothingCompacted: compactions that no watch feels are no evidence of what
+// becomes of one that does.
+func TestNothingCompacted(t *testing.T) {
+	f := func(want checkers.Outcome, s *script) {
+		t.Helper()
+		floors := noFloors
+		floors.Compactions, floors.Compacted = 1, 1
+		c := NewChecker(s.tl, Options{Floors: floors})
+		c.AddOp(compactedAt(4, 9*second))
+		for _, r := range s.records {
+			c.Add(r)
+		}
+		for _, v := range c.Finish() {
+			if v.Guarantee == string(CompactedCancel) && v.Outcome != want {
+				t.Errorf("%s, want %s; checked: %s", v, want, v.Checked)
+			}
+		}
+	}
+	late := func(start int64) *script {
+		return newScript().wait(10*time.Second).watch("a/", "a0", start).created(0, 8)
+	}
+	f(checkers.Invalid, late(5).events(0, 8, 5, 6, 7))
+	f(checkers.Invalid, late(2).events(0, 8, 2, 4, 5, 6, 7)) // by a member that lags
+	f(checkers.Pass, late(2).canceled(0, 4))
+	f(checkers.Fail, late(5).canceled(0, 4))
+}
+
 // TestInvalid feeds what no recorder makes.
 func TestInvalid(t *testing.T) {
 	f := func(name string, records ...*history.StoreWatch) {
