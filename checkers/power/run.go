@@ -53,7 +53,7 @@ func judge(h storetest.History) []checkers.Verdict {
 	watches := watch.NewChecker(calls.Timeline(), watch.Options{
 		Commit: func(rev int64) (watch.Interval, bool) { at, ok := commits[rev]; return at, ok },
 		Calm:   b.calm, Bound: b.fresh,
-		Floors: watch.Floors{Events: -1, Resumed: -1, Compactions: -1, Progress: -1, Multi: -1, Previous: -1, Creations: -1},
+		Floors: watch.Floors{Events: -1, Resumed: -1, Compactions: -1, Compacted: -1, Progress: -1, Multi: -1, Previous: -1, Creations: -1},
 	})
 	h.Feed(sink{calls: calls, watches: watches, commits: commits})
 	verdicts := append(calls.Finish(), watches.Finish()...)

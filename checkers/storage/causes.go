@@ -42,6 +42,9 @@ func (c *Checker) onSealed(s timeline.Sealed) {
 	c.leases.deaths.note(s, c.newest.Add(c.opts.Horizon))
 	if s.Op != nil {
 		c.sealed[s.Rev] = s.Op
+		if s.Op.Method == history.MethodLeaseRevoke {
+			c.leases.revoked++
+		}
 		return
 	}
 	if c.opts.Contract.makes(s.Changes) {
@@ -80,6 +83,7 @@ func (c *Checker) claim(r record, effect []timeline.Change) {
 	if op.Method == history.MethodLeaseRevoke {
 		if e != nil && e.lease == op.Lease {
 			delete(c.causes.open, rev)
+			c.leases.revoked++
 			c.checkRest(e, r)
 		}
 		return
@@ -127,8 +131,7 @@ func (c *Checker) resolve(until history.Time, final bool) {
 		e := c.causes.open[rev]
 		settled := final || (e.seen != 0 && e.seen.Add(c.opts.Horizon) < until)
 		switch {
-		case settled && e.lease != 0 && c.expiredHonestly(e):
-			c.causes.expired++
+		case settled && e.lease != 0 && c.expired(e):
 		case !final:
 			continue
 		default:

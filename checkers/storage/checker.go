@@ -133,6 +133,9 @@ func (c *Checker) Advance() { c.flush(c.newest.Add(-c.opts.Horizon)) }
 // can undo. Records that are still to come may show that the history as a whole
 // is unfit to judge, but not that these were kept.
 func (c *Checker) Broken() []string {
+	if len(c.invalid) > 0 {
+		return nil
+	}
 	var names []string
 	for _, g := range guarantees {
 		if v := c.violations[g.name]; v != nil && v.evidence != nil {

@@ -112,7 +112,7 @@ type Floors struct {
 	Operations  int64 // calls with an answer, for every guarantee; default 1,000
 	Conflicts   int64 // transactions whose comparison failed, for Replay; default 50
 	Compactions int64 // that succeeded, for CompactionHonest; default 5
-	Leases      int64 // that were given to keys, for LeaseHonest; default 5
+	Leases      int64 // whose time ran out while keys held them, for LeaseHonest; default 5
 	Refusals    int64 // definite failures of writes, for DefiniteFailureInert; default 1
 	// Members is the number of members whose whole key space was read, for
 	// MembersAgree; default: every member that was called at all. It is negative

@@ -46,12 +46,15 @@ func TestUnfitOutweighsViolations(t *testing.T) {
 			t.Errorf("Order does not name the suspicion: %s", v.Detail)
 		}
 	}
+	if broken := c.Broken(); len(broken) > 0 {
+		t.Errorf("%v are told to be broken", broken)
+	}
 }
 
 func TestFloors(t *testing.T) {
 	outcomes := func(f Floors) map[string]checkers.Outcome {
 		m := map[string]checkers.Outcome{}
-		for _, v := range judge(storetest.Generate(1, storetest.Config{Ops: 1500, CompactEvery: 300 * time.Millisecond}), Options{Floors: f}) {
+		for _, v := range judge(storetest.Generate(1, storetest.Config{Ops: 1500, CompactEvery: 300 * time.Millisecond, Leased: 0.6}), Options{Floors: f}) {
 			m[v.Guarantee] = v.Outcome
 		}
 		return m
@@ -76,6 +79,28 @@ func TestFloors(t *testing.T) {
 			t.Errorf("%s is %s with too few operations", name, outcome)
 		}
 	}
+}
+
+// TestNoLeaseEnds: leases whose time does not run out say nothing about their ends.
+func TestNoLeaseEnds(t *testing.T) {
+	lease, a := grant(7, 2).at(0, 1).ok(1), create("a", 1).leased(7).at(2, 3).ok(2)
+	va := holding(7, kv("a", 2, 2, 1, 1))
+	f := func(name string, want checkers.Outcome, contract Contract, s story) {
+		t.Helper()
+		s.opts = Options{Contract: contract, Floors: noFloors}
+		s.opts.Floors.Leases = 1
+		if v := s.judge()[LeaseHonest]; v.Outcome != want {
+			t.Errorf("%s: %s, want %s; checked: %s", name, v, want, v.Checked)
+		}
+	}
+	ends := tell(lease, a).seen(watched("m1", 6, event(va)), watched("m1", 2300, gone("a", 3))[2:])
+	f("it ends", checkers.Pass, Etcd(), ends)
+	f("it is given to a key", checkers.Invalid, Etcd(), tell(lease, a))
+	f("its key gets another one", checkers.Invalid, Etcd(), tell(lease, a, grant(8, 2).at(4, 5).ok(2), update("a", 2, 2).leased(8).at(6, 7).ok(3),
+		get("a").at(2500, 2501).ok(3, found(holding(8, kv("a", 2, 3, 2, 2))))))
+	f("it is revoked", checkers.Invalid, Etcd(), tell(lease, a, revoke(7).at(50, 60).ok(3), get("a").at(70, 80).ok(3, found())))
+	f("nobody judges it", checkers.NotExercised, Kine(), ends)
+	f("nobody judges those that there are not", checkers.NotExercised, Kine(), tell(lease, a))
 }
 
 // TestNothingToJudge: what a guarantee is about has to be there, however much else is.

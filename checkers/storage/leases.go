@@ -21,11 +21,13 @@ type leases struct {
 	// answer, which are recorded last, may yet explain them.
 	suspects []*history.StoreOp
 	deaths   deaths
+	revoked  int64 // leases that took keys with them because a client asked for it
 }
 
 type leaseLife struct {
 	grants, renewals, revokes []*history.StoreOp
-	keys                      int // how often it was given to a key
+	keys                      int   // how often it was given to a key
+	ended                     int64 // how often it took keys with it when its time was over
 
 	// Of all renewals: the longest time to live, the latest end, and whether
 	// there is one of which nobody knows when it was done.
@@ -86,7 +88,21 @@ func (l *leases) attach(s timeline.Sealed) {
 	}
 }
 
-// given counts the leases that keys held.
+// ended counts the ends of leases whose time was known. A grant without an answer,
+// which is recorded last, makes it a guess.
+func (l *leases) ended() int64 {
+	var n int64
+	for _, life := range l.byID {
+		if !slices.ContainsFunc(life.grants, func(g *history.StoreOp) bool { return !acknowledged(g) }) {
+			n += life.ended
+		}
+	}
+	return n
+}
+
+// given counts the leases that keys held. It is no floor: a key may change its lease
+// until the end, as the record of an API server that lives does, and a history in
+// which no lease ended shows nothing of how they do.
 func (l *leases) given() int64 {
 	var n int64
 	for _, life := range l.byID {
@@ -164,24 +180,34 @@ func (c *Checker) seenBy(e *effect) history.Time {
 }
 
 // expiredHonestly says whether a revision may be the end of a lease that had
-// lived its time. Whether it came too late is judged in the end.
-func (c *Checker) expiredHonestly(e *effect) bool {
+// lived its time, and whether that time is known. Whether it came too late is
+// judged in the end.
+func (c *Checker) expiredHonestly(e *effect) (honest, timed bool) {
 	if c.opts.Contract.LeaseIDIsTTL {
-		return true
+		return true, false
 	}
 	if e.rest > 0 {
-		return false
+		return false, false
 	}
 	life := c.leases.life(e.lease)
 	grant, next, sure := life.incarnation(e.rev)
 	if grant == nil {
-		return !sure || c.grantsUnseen()
-	}
-	if !sure {
-		return true
+		return !sure || c.grantsUnseen(), false
 	}
 	at := c.seenBy(e)
-	return at == 0 || at >= life.deadline(grant, at, next)
+	return !sure || at == 0 || at >= life.deadline(grant, at, next), at != 0
+}
+
+// expired says whether a revision may be the end of a lease, and counts it.
+func (c *Checker) expired(e *effect) bool {
+	honest, timed := c.expiredHonestly(e)
+	if honest {
+		c.causes.expired++
+	}
+	if honest && timed {
+		c.leases.life(e.lease).ended++
+	}
+	return honest
 }
 
 // grantsUnseen says that leases may have been granted before the history began.

@@ -89,7 +89,10 @@ func (c *Checker) short(name string) string {
 	case CompactionHonest:
 		return below(c.compact.succeeded, f.Compactions, "compactions")
 	case LeaseHonest:
-		return below(c.leases.given(), f.Leases, "leases with keys")
+		if c.opts.Contract.LeaseIDIsTTL {
+			return "" // they are not judged, however many there are
+		}
+		return below(c.leases.ended(), f.Leases, "leases that ended with their keys")
 	case DefiniteFailureInert:
 		return below(c.counts.refused, f.Refusals, "refused writes")
 	case MembersAgree:
@@ -132,7 +135,8 @@ func (c *Checker) checked(name string) string {
 	case CompactionHonest:
 		text += fmt.Sprintf(", %d compactions (floor %d), %d uses of a revision, %d errors", c.compact.succeeded, f.Compactions, c.compact.pinned, c.compact.errors)
 	case LeaseHonest:
-		text += fmt.Sprintf(", %d leases with keys (floor %d), overrun %s", c.leases.given(), f.Leases, c.opts.Contract.LeaseOverrun)
+		text += fmt.Sprintf(", %d leases that ended with their keys (floor %d), %d revoked, %d given to keys, overrun %s",
+			c.leases.ended(), f.Leases, c.leases.revoked, c.leases.given(), c.opts.Contract.LeaseOverrun)
 	case MembersAgree:
 		text += ", " + c.membersChecked()
 	}

@@ -15,7 +15,7 @@ import (
 func judgeTales(w *world, tales []*tale) map[string]checkers.Verdict {
 	c := New(Options{
 		Versions: w.table(), Window: w.window(), Calm: 1, Bound: 200 * time.Millisecond,
-		Floors: Floors{Events: -1, Initial: -1, Ends: -1, Bookmarks: -1, Deleted: -1, Expired: -1, Future: -1},
+		Floors: Floors{Events: -1, Initial: -1, Ends: -1, Bookmarks: -1, Deleted: -1, Matching: -1, Expired: -1, Future: -1},
 	})
 	return feed(c, tales)
 }
@@ -68,7 +68,7 @@ func TestClean(t *testing.T) {
 // TestWhileFilled hands over calls and messages in steps of random length, with a
 // table that has only what the store may have reached by their ends.
 func TestWhileFilled(t *testing.T) {
-	floors := Floors{Events: -1, Initial: -1, Ends: -1, Bookmarks: -1, Deleted: -1, Expired: -1, Future: -1}
+	floors := Floors{Events: -1, Initial: -1, Ends: -1, Bookmarks: -1, Deleted: -1, Matching: -1, Expired: -1, Future: -1}
 	for seed := range uint64(30) {
 		w := newWorld(seed)
 		w.churn(400)

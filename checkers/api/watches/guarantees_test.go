@@ -211,6 +211,22 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
+// TestNothingChangesSides: deletions alone say nothing of what begins or ceases to
+// match.
+func TestNothingChangesSides(t *testing.T) {
+	w := small()
+	f := func(want checkers.Outcome, detail string, story *tale) {
+		t.Helper()
+		c := New(Options{Versions: w.table(), Window: w.window(), Floors: Floors{Deleted: 1, Matching: 1}})
+		if v := feed(c, []*tale{story})[Transitions]; v.Outcome != want || v.Detail != detail {
+			t.Errorf("want %s: %s; checked: %s", want, v, v.Checked)
+		}
+	}
+	f(checkers.Pass, "", w.watching(4, "4", "", w.on("DELETED", 5, 3), w.on("ADDED", 6, 6), w.on("DELETED", 7, 4)))
+	f(checkers.Invalid, "0 objects that began to match, the floor is 1", w.watching(6, "6", "", w.on("DELETED", 7, 4), w.on("ADDED", 8, 8)))
+	f(checkers.Invalid, "0 objects that ceased to match, the floor is 1", w.watching(5, "5", "", w.on("ADDED", 6, 6), w.on("DELETED", 7, 4)))
+}
+
 // TestTail: what nothing passes by is owed only in time, and only where the
 // server had it.
 func TestTail(t *testing.T) {
@@ -250,7 +266,7 @@ func TestSilence(t *testing.T) {
 		closed.At, closed.Error = w.commit(8).at+5000*ms, history.ClosedByClient
 		return feed(New(Options{
 			Versions: w.table(), Window: w.window(), Calm: calm, Bound: time.Second,
-			Floors: Floors{Events: -1, Initial: -1, Ends: -1, Bookmarks: -1, Deleted: -1, Expired: -1, Future: -1},
+			Floors: Floors{Events: -1, Initial: -1, Ends: -1, Bookmarks: -1, Deleted: -1, Matching: -1, Expired: -1, Future: -1},
 		}), []*tale{story})
 	}
 	f := func(guarantee string, want checkers.Outcome, story *tale) {

@@ -34,6 +34,7 @@ type Floors struct {
 	Ends      int64 // ends of initial events: InitialEventsEnd; default 20
 	Bookmarks int64 // other bookmarks and those: BookmarkNotAhead; default 20
 	Deleted   int64 // DELETED events: Transitions; default 20
+	Matching  int64 // objects that began to match, and as many that ceased to: Transitions; default 20
 	Expired   int64 // watches refused as too old: ExpiredHonest; default 5
 	Future    int64 // watches from the future: TooNewHonest; default 5
 }
@@ -56,7 +57,7 @@ func (o Options) withDefaults() Options {
 		value int64
 	}{
 		{&f.Events, 1000}, {&f.Initial, 20}, {&f.Ends, 20}, {&f.Bookmarks, 20},
-		{&f.Deleted, 20}, {&f.Expired, 5}, {&f.Future, 5},
+		{&f.Deleted, 20}, {&f.Matching, 20}, {&f.Expired, 5}, {&f.Future, 5},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value

@@ -43,8 +43,11 @@ func (c *Checker) decide(v *checkers.Verdict) {
 		}
 		return
 	}
-	if f := c.floor(v.Guarantee); f.n < f.floor {
-		v.Outcome, v.Detail = checkers.Invalid, fmt.Sprintf("%d %s, the floor is %d", f.n, f.what, f.floor)
+	for _, f := range c.floors(v.Guarantee) {
+		if f.n < f.floor {
+			v.Outcome, v.Detail = checkers.Invalid, fmt.Sprintf("%d %s, the floor is %d", f.n, f.what, f.floor)
+			return
+		}
 	}
 }
 
@@ -56,23 +59,28 @@ type floor struct {
 
 func (f floor) String() string { return fmt.Sprintf("%d %s (floor %d)", f.n, f.what, f.floor) }
 
-func (c *Checker) floor(name string) floor {
+func (c *Checker) floors(name string) []floor {
 	f, n := c.opt.Floors, &c.counts
 	switch name {
 	case InitialState:
-		return floor{n.initial, f.Initial, "initial states"}
+		return []floor{{n.initial, f.Initial, "initial states"}}
 	case InitialEventsEnd:
-		return floor{n.ends, f.Ends, "ends of initial events"}
+		return []floor{{n.ends, f.Ends, "ends of initial events"}}
 	case BookmarkNotAhead:
-		return floor{n.bookmarks, f.Bookmarks, "bookmarks"}
+		return []floor{{n.bookmarks, f.Bookmarks, "bookmarks"}}
 	case Transitions:
-		return floor{n.deleted, f.Deleted, "DELETED events"}
+		// A deletion is one without any selector. What the guarantee adds are the
+		// objects that stay and that a selector takes in or lets go.
+		return []floor{
+			{n.deleted, f.Deleted, "DELETED events"},
+			{n.began, f.Matching, "objects that began to match"}, {n.ceased, f.Matching, "objects that ceased to match"},
+		}
 	case ExpiredHonest:
-		return floor{n.expired, f.Expired, "watches refused as too old"}
+		return []floor{{n.expired, f.Expired, "watches refused as too old"}}
 	case TooNewHonest:
-		return floor{n.future, f.Future, "watches from the future"}
+		return []floor{{n.future, f.Future, "watches from the future"}}
 	}
-	return floor{n.judged(), f.Events, "changes"}
+	return []floor{{n.judged(), f.Events, "changes"}}
 }
 
 // judged counts the changes that came on watches, without initial events.
@@ -81,7 +89,11 @@ func (n *counts) judged() int64 { return n.added + n.modified + n.deleted }
 // checked says what a verdict rests on, with its floor.
 func (c *Checker) checked(name string) string {
 	n := &c.counts
-	parts := []string{c.floor(name).String(), fmt.Sprintf("%d watches", n.watches)}
+	var parts []string
+	for _, f := range c.floors(name) {
+		parts = append(parts, f.String())
+	}
+	parts = append(parts, fmt.Sprintf("%d watches", n.watches))
 	add := func(count int64, format string) {
 		if count > 0 {
 			parts = append(parts, fmt.Sprintf(format, count))
@@ -93,9 +105,6 @@ func (c *Checker) checked(name string) string {
 		add(n.owing, "%d had to be complete at their end")
 	case Delivered:
 		add(n.owing, "%d had to have shown everything at their end")
-	case Transitions:
-		add(n.began, "%d objects began to match")
-		add(n.ceased, "%d ceased to")
 	case ExpiredHonest:
 		add(n.accepted, "%d watches served from a revision")
 	case TooNewHonest:

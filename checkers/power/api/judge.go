@@ -48,7 +48,7 @@ func (t *teller) judge(half string, tab *versions.Table) []checkers.Verdict {
 		verdicts = c.Finish()
 	case "watches":
 		c := watches.New(watches.Options{Versions: tab, Window: t.b.Window, Calm: t.b.Calm, Bound: delivery, Floors: watches.Floors{
-			Events: -1, Initial: -1, Ends: -1, Bookmarks: -1, Deleted: -1, Expired: -1, Future: -1,
+			Events: -1, Initial: -1, Ends: -1, Bookmarks: -1, Deleted: -1, Matching: -1, Expired: -1, Future: -1,
 		}})
 		feed(t.calls, c.Call)
 		feed(t.watches, c.Watch)

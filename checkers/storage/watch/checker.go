@@ -124,8 +124,12 @@ func (c *Checker) Advance(rev int64, at history.Time) {
 	c.order = slices.DeleteFunc(c.order, func(s *stream) bool { return s.over && len(s.queue) == 0 })
 }
 
-// Broken names the guarantees of which a violation was seen so far.
+// Broken names the guarantees of which a violation was seen so far, none of a
+// history that is unfit to judge.
 func (c *Checker) Broken() []string {
+	if c.malformed != "" {
+		return nil
+	}
 	var names []string
 	for _, g := range Guarantees() {
 		if c.found[g] != nil {

@@ -3,6 +3,7 @@ package watch
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -225,6 +226,33 @@ func TestFloors(t *testing.T) {
 	}
 }
 
+// TestNothingCompacted: compactions that no watch feels are no evidence of what
+// becomes of one that does.
+func TestNothingCompacted(t *testing.T) {
+	f := func(want checkers.Outcome, s *script) {
+		t.Helper()
+		floors := noFloors
+		floors.Compactions, floors.Compacted = 1, 1
+		c := NewChecker(s.tl, Options{Floors: floors})
+		c.AddOp(compactedAt(4, 9*second))
+		for _, r := range s.records {
+			c.Add(r)
+		}
+		for _, v := range c.Finish() {
+			if v.Guarantee == string(CompactedCancel) && v.Outcome != want {
+				t.Errorf("%s, want %s; checked: %s", v, want, v.Checked)
+			}
+		}
+	}
+	late := func(start int64) *script {
+		return newScript().wait(10*time.Second).watch("a/", "a0", start).created(0, 8)
+	}
+	f(checkers.Invalid, late(5).events(0, 8, 5, 6, 7))
+	f(checkers.Invalid, late(2).events(0, 8, 2, 4, 5, 6, 7)) // by a member that lags
+	f(checkers.Pass, late(2).canceled(0, 4))
+	f(checkers.Fail, late(5).canceled(0, 4))
+}
+
 // TestInvalid feeds what no recorder makes.
 func TestInvalid(t *testing.T) {
 	f := func(name string, records ...*history.StoreWatch) {
@@ -248,7 +276,25 @@ func TestInvalid(t *testing.T) {
 		&history.StoreWatch{Stream: 1, Kind: history.WatchCreated, Watch: 3, Header: 2, At: 4 * second},
 		&history.StoreWatch{Stream: 1, Kind: history.WatchCreated, Watch: 3, Header: 2, At: 4 * second})
 
-	c := NewChecker(handTimeline(), Options{Floors: noFloors})
+	// What looks like a violation beside such a record may come from the same fault.
+	s := newScript().watch("a/", "a0", 2).created(0, 4).events(0, 4, 4) // without 2
+	s.records = append(s.records, &history.StoreWatch{Stream: 1, Kind: history.WatchAsk, At: second})
+	c := NewChecker(s.tl, Options{Commit: handCommit, Calm: second, Floors: noFloors})
+	for _, r := range s.records {
+		c.Add(r)
+	}
+	broken := c.found
+	verdicts := c.Finish()
+	if got := outcomes(verdicts, checkers.Invalid); len(got) != len(Guarantees()) || len(broken) == 0 || len(c.Broken()) > 0 {
+		t.Errorf("an event is missing beside a record out of order: only %v are Invalid, of which %d seem broken", got, len(broken))
+	}
+	for _, v := range verdicts {
+		if seems := strings.Contains(v.Detail, "what is there seems to show"); seems != (broken[Guarantee(v.Guarantee)] != nil) || !v.Unfit {
+			t.Errorf("%+v", v)
+		}
+	}
+
+	c = NewChecker(handTimeline(), Options{Floors: noFloors})
 	if got := outcomes(c.Finish(), checkers.Invalid); !slices.Equal(got, []Guarantee{Fresh}) {
 		t.Errorf("without times %v are Invalid", got)
 	}

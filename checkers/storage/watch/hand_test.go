@@ -162,7 +162,7 @@ func (s *script) edit(change func(*history.StoreWatch)) *script {
 	return s
 }
 
-var noFloors = Floors{Events: -1, Resumed: -1, Compactions: -1, Progress: -1, Multi: -1, Previous: -1, Creations: -1}
+var noFloors = Floors{Events: -1, Resumed: -1, Compactions: -1, Compacted: -1, Progress: -1, Multi: -1, Previous: -1, Creations: -1}
 
 // outcomes returns the names of the guarantees with the given outcome.
 func outcomes(verdicts []checkers.Verdict, outcome checkers.Outcome) []Guarantee {

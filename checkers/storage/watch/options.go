@@ -79,6 +79,7 @@ type Floors struct {
 	Events      int64 // judged events: Ordered, Unique, Reliable, Filtered, Fresh; default 1000
 	Resumed     int64 // watches that read the past of a range watched before: Resumable; default 20
 	Compactions int64 // acknowledged compactions: CompactedCancel; default 5
+	Compacted   int64 // watches that were canceled because what they needed was compacted: CompactedCancel; default 5
 	Progress    int64 // progress, per watch that it concerned: Bookmarkable; default 20
 	Multi       int64 // revisions with several events for a watch: Atomic; default 1
 	Previous    int64 // events whose previous version was asked for: PrevKV; default 20
@@ -96,7 +97,7 @@ func (o Options) withDefaults() Options {
 		field *int64
 		value int64
 	}{
-		{&f.Events, 1000}, {&f.Resumed, 20}, {&f.Compactions, 5}, {&f.Progress, 20},
+		{&f.Events, 1000}, {&f.Resumed, 20}, {&f.Compactions, 5}, {&f.Compacted, 5}, {&f.Progress, 20},
 		{&f.Multi, 1}, {&f.Previous, 20}, {&f.Creations, 20},
 	} {
 		if *d.field == 0 {

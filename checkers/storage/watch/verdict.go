@@ -6,18 +6,23 @@ import (
 	"github.com/planecheck/planecheck/checkers"
 )
 
-// verdicts renders what was found. A violation that was seen stays one in a
-// history that is otherwise too small or incomplete.
+// verdicts renders what was found. A history that no recorder makes proves nothing,
+// neither way: records that lack or come out of order look like events that do. A
+// violation outweighs a lack of evidence.
 func (c *Checker) verdicts() []checkers.Verdict {
 	var verdicts []checkers.Verdict
 	for _, g := range Guarantees() {
 		v := checkers.Verdict{
 			Guarantee: string(g), Outcome: checkers.Pass, Statement: c.statement(g), Checked: c.checked(g),
 		}
-		if f := c.found[g]; f != nil {
-			v.Outcome, v.Detail = checkers.Fail, c.detail(f)
-		} else if c.malformed != "" {
+		f := c.found[g]
+		if c.malformed != "" {
 			v.Outcome, v.Detail, v.Unfit = checkers.Invalid, "the history is not complete: "+c.malformed, true
+			if f != nil {
+				v.Detail += "; what is there seems to show: " + c.detail(f)
+			}
+		} else if f != nil {
+			v.Outcome, v.Detail = checkers.Fail, c.detail(f)
 		} else if reason := c.short(g); reason != "" {
 			v.Outcome, v.Detail = checkers.Invalid, reason
 		}
@@ -54,7 +59,9 @@ func (c *Checker) floors(g Guarantee) []floor {
 	case Bookmarkable:
 		return []floor{{n.progress, f.Progress, "progress of watches"}}
 	case CompactedCancel:
-		return []floor{{c.compact.acked, f.Compactions, "compactions"}}
+		// Only a watch that needs what was compacted shows what becomes of it. Those
+		// that a member serves all the same, because it lags, are not counted.
+		return []floor{{c.compact.acked, f.Compactions, "compactions"}, {n.compacted, f.Compacted, "watches canceled by compaction"}}
 	case Fresh:
 		return []floor{{n.timed, f.Events, "events whose commit has a time"}}
 	default:
@@ -93,8 +100,6 @@ func (c *Checker) checked(g Guarantee) string {
 		text += fmt.Sprintf(", %d resumed watches", n.resumedAny)
 	case Bookmarkable:
 		text += fmt.Sprintf(", %d progress messages of whole streams", n.progressAll)
-	case CompactedCancel:
-		text += fmt.Sprintf(", %d watches canceled by compaction", n.compacted)
 	}
 	for _, f := range c.floors(g) {
 		if f.want > 0 {
