@@ -31,6 +31,9 @@ func (p *Plan) claims(contradict bool) []string {
 	switch {
 	case crowd && contradict:
 		claims = append(claims, contractClaims()...)
+		if p.spendsEvents() {
+			claims = append(claims, storage.LeaseHonest, string(watch.Resumable), string(watch.CompactedCancel))
+		}
 		if p.Contract.Oversized { // each client begins with one: no other write of an API server is refused for sure
 			claims = append(claims, storage.DefiniteFailureInert)
 		}
@@ -62,9 +65,6 @@ func (p *Plan) loadClaims() (claims []string) {
 		}
 	}
 	add(checkers.AreaAPI, watches.Ordered, watches.Unique, watches.Delivered, writes.IdentityStable, writes.UIDUnique)
-	if p.has(phaseDrain) { // of pods
-		add(checkers.AreaAPI, watches.Transitions)
-	}
 	add(checkers.AreaCluster, guarantees.NoDoubleBind, guarantees.NoOvercommit)
 	if !p.has(phaseHold) && !p.has(phaseChurn) { // it is never at rest
 		return claims
@@ -82,6 +82,22 @@ func (p *Plan) loadClaims() (claims []string) {
 // restful is a hold at whose end the load was surely at rest for as long as workloads
 // and Services have to be, to be judged (cluster.Options.Settle, 30 s).
 const restful = 40 * time.Second
+
+// events is the operation of contract traffic that makes an Event and watches such
+// from the past, which nothing but the store can tell of: some from a revision that
+// was compacted. An API server's own watches begin where it has just listed, and
+// only one that starts anew, or loses a member of the store, resumes them.
+const events = "watch-events"
+
+// spendsEvents says whether the traffic makes Events all the time, and long enough
+// for the leases of most of them to end: see eventTTL.
+func (p *Plan) spendsEvents() bool {
+	hold := p.Hold
+	if p.Density != nil {
+		hold = Duration(p.Density.Config.Hold)
+	}
+	return p.Contract.Weights[events] > 0 && hold >= contractHold
+}
 
 // undergoes says whether the plan has faults that leave all of its traffic in place
 // and its history in one piece: a swarm leaves more kinds of requests out than all do,
@@ -134,8 +150,6 @@ func (p *Plan) tests(list []string) []string {
 }
 
 // contractClaims are what contract traffic at its full rate puts to the test.
-// Resumable is none of them: only an API server that starts anew, or loses a member
-// of the store, resumes watches, and that brings little more than the floor.
 //
 // What is said to be too old needs no API server that starts anew. The store is
 // compacted every five seconds, and clients list from revision 1, from the first
@@ -148,8 +162,8 @@ func (p *Plan) tests(list []string) []string {
 // that starts anew adds, a window that begins anew, is in contract/faults.
 func contractClaims() []string {
 	claims := []string{
-		storage.Replay, storage.CompactionHonest, storage.LeaseHonest, storage.Durable,
-		string(watch.Bookmarkable), string(watch.CompactedCancel), string(watch.Fresh),
+		storage.Replay, storage.CompactionHonest, storage.Durable,
+		string(watch.Bookmarkable), string(watch.Fresh),
 	}
 	add := func(guarantee string) { claims = append(claims, judge.Claim(checkers.AreaAPI, guarantee)) }
 	for _, g := range reads.Guarantees() {

@@ -10,8 +10,8 @@ import (
 // or may be in vain.
 func TestLoadClaims(t *testing.T) {
 	always := []string{"API/Ordered", "API/Unique", "API/Delivered", "API/IdentityStable", "API/UIDUnique", "cluster/NoDoubleBind", "cluster/NoOvercommit"}
-	const drained, orphans, replicas, endpoints = "API/Transitions", "cluster/NoOrphans", "cluster/ReplicasConverge", "cluster/EndpointsMatch"
-	all := append(slices.Clone(always), drained, orphans, replicas, endpoints)
+	const orphans, replicas, endpoints = "cluster/NoOrphans", "cluster/ReplicasConverge", "cluster/EndpointsMatch"
+	all := append(slices.Clone(always), orphans, replicas, endpoints)
 	claims := func(scenario string, pods int, adjust func(*Options)) []string {
 		t.Helper()
 		found, err := Find(scenario)
@@ -39,13 +39,13 @@ func TestLoadClaims(t *testing.T) {
 	plain := func(*Options) {}
 	long := func(o *Options) { o.Hold = Duration(restful) }
 	with := func(more ...string) []string { return append(slices.Clone(always), more...) }
-	f("a plain run", claims("scale/density", fewPods, plain), with(drained, orphans))
+	f("a plain run", claims("scale/density", fewPods, plain), with(orphans))
 	f("a long hold", claims("scale/density", fewPods, long), all)
-	f("no contract traffic", claims("scale/density", fewPods, func(o *Options) { o.Contract = 0 }), with(drained, orphans))
-	f("no Services", claims("scale/density", fewPods, func(o *Options) { long(o); o.Services = 0 }), with(drained, orphans, replicas))
-	f("a turnover", claims("scale/density", fewPods, func(o *Options) { long(o); o.Turnover = 1 }), with(drained, orphans))
+	f("no contract traffic", claims("scale/density", fewPods, func(o *Options) { o.Contract = 0 }), with(orphans))
+	f("no Services", claims("scale/density", fewPods, func(o *Options) { long(o); o.Services = 0 }), with(orphans, replicas))
+	f("a turnover", claims("scale/density", fewPods, func(o *Options) { long(o); o.Turnover = 1 }), with(orphans))
 	f("no drain", claims("scale/density", fewPods, func(o *Options) { o.Drain = false }), with(orphans))
-	f("no rest", claims("scale/density", fewPods, func(o *Options) { o.Hold = 0 }), with(drained))
+	f("no rest", claims("scale/density", fewPods, func(o *Options) { o.Hold = 0 }), always)
 	f("few pods", claims("scale/density", fewPods-1, long), nil)
 	f("no pods", claims("scale/density", 0, func(o *Options) { o.NoPods = true }), nil)
 	f("a fault", claims("scale/frozen-scheduler", fewPods, long), nil)

@@ -212,7 +212,10 @@ func (p *Plan) addLoad(o Options) error {
 	if o.Contract > 0 {
 		weights := map[string]int{}
 		if o.ContractFrom != "" { // short: without these nothing is resumed or too old
-			weights["watch-old"], weights["watch-events"] = 1, 2
+			weights["watch-old"], weights[events] = 1, 2
+		}
+		if o.Contradict && o.World.Lie == "" { // else no lease ends and no watch of the store is too old
+			weights[events] = 2
 		}
 		if o.Pods == 0 { // else its client would be taken for the scheduler of a cluster where nobody else binds
 			weights[bind] = 0

@@ -311,7 +311,7 @@ func TestPlanLeavesAnExternalStoreAlone(t *testing.T) {
 			missing = append(missing, claim)
 		}
 	}
-	if diff := cmp.Diff([]string{"CompactionHonest", "CompactedCancel", "API/ExpiredHonest", "DefiniteFailureInert"}, missing); diff != "" {
+	if diff := cmp.Diff([]string{"CompactionHonest", "API/ExpiredHonest", "CompactedCancel", "DefiniteFailureInert"}, missing); diff != "" {
 		t.Errorf("what is not claimed (-want +got):\n%s", diff)
 	}
 	var usage *UsageError
@@ -341,6 +341,39 @@ func TestScenarioClaims(t *testing.T) {
 	}
 	if p := mustPlan(t, Scenario{Name: "t"}, DefaultOptions()); p.Judge.Claimed == nil {
 		t.Error("a plan that claims nothing claims all")
+	}
+}
+
+// Leases end, and watches of the store are resumed and meet a compaction, where the traffic makes Events for longer
+// than these live; a lie has too little time for that.
+func TestEventClaims(t *testing.T) {
+	short := func(o *Options) { o.World.Lie, o.Hold = "event-dropped", seconds(15) }
+	for _, c := range []struct {
+		name   string
+		change func(*Options)
+		want   bool
+	}{
+		{"contract/api", nil, true}, {"contract/faults", nil, true}, {"contract/storage", nil, true}, {"contract/api", short, false},
+		{"scale/density", nil, false}, {"faults/apiserver-kill", nil, false},
+	} {
+		found, err := Find(c.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := DefaultOptions()
+		o.World.Nodes, o.Pods = 20, 100
+		if c.change != nil {
+			c.change(&o)
+		}
+		p := mustPlan(t, found[0], o)
+		for _, g := range []string{"LeaseHonest", "Resumable", "CompactedCancel"} {
+			if slices.Contains(p.Judge.Claimed, g) != c.want {
+				t.Errorf("%s with %+v claims %v", c.name, o.World, p.Judge.Claimed)
+			}
+		}
+		if c.want && !slices.Contains(p.World.APIServerArgs, "--event-ttl=20s") {
+			t.Errorf("%s: arguments of the API servers: %v", c.name, p.World.APIServerArgs)
+		}
 	}
 }
 

@@ -137,7 +137,7 @@ func Registry() []Scenario {
 // while: some promises are only put to the test once a minute.
 func contractOptions(o *Options) {
 	o.World.APIServers = 2
-	o.World.APIServerArgs = append(o.World.APIServerArgs, "--etcd-compaction-interval=5s")
+	o.World.APIServerArgs = append(o.World.APIServerArgs, "--etcd-compaction-interval=5s", "--event-ttl="+eventTTL)
 	o.Contract, o.Contradict = max(o.Contract, contractRate), true
 	if o.World.Lie == "" { // a lie is told every second or so
 		o.Hold = max(o.Hold, contractHold)
@@ -156,6 +156,11 @@ func contractFaults(o Options, _ Ground) []Intervention {
 }
 
 const (
+	// eventTTL (upstream: 1 h) has leases of the store end in the course of a run, with
+	// the Events that hold them. An API server adds a twentieth, in whole seconds, and
+	// gives one lease to the Events of so long a time: below 20 s each would get its own
+	// (apiserver/pkg/storage/etcd3/lease_manager.go).
+	eventTTL     = "20s"
 	contractRate = 150 // requests/s
 	contractHold = Duration(45 * time.Second)
 )

@@ -67,7 +67,10 @@
 //
 // The last two are for traffic too short for watches to break, or to fall behind,
 // by themselves: what resumes a watch, and is refused as too old, is then theirs.
-// Events have no watch cache, so that these watches are the store's. Where the
+// Events have no watch cache, so that these watches are the store's, and those from
+// revision 1 are what it cancels for a compaction; and they go with their leases, if
+// the API servers let them live for seconds. The scenarios about the API have some of
+// them for that. Where the
 // store is known to refuse that much (Options.Oversized) the first illegal request
 // of each client, and every 25th after it, is illegal-large: a write of an API
 // server that the store refuses.
