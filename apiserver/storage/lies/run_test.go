@@ -38,7 +38,7 @@ func (m *memory) judge() []checkers.Verdict {
 	w := watch.NewChecker(c.Timeline(), watch.Options{
 		Commit: func(rev int64) (watch.Interval, bool) { i, ok := commits[rev]; return i, ok },
 		Floors: watch.Floors{
-			Events: none, Resumed: none, Compactions: none, Progress: none, Multi: none, Previous: none, Creations: none,
+			Events: none, Resumed: none, Compactions: none, Compacted: none, Progress: none, Multi: none, Previous: none, Creations: none,
 		},
 	})
 	for _, op := range m.Ops {
