@@ -54,8 +54,8 @@ unit: ## the tests without a control plane, the light ones with the race detecto
 race: ## the tests without a control plane, all of them with the race detector
 	go test -timeout 60m -race $(LIGHT)
 
-# A run of this size waits for most of its time, so two specs run at once, but for those
-# that measure a pace: these are Serial.
+# A run of this size waits for most of its time, so two specs run at once, but for one
+# whose pace yields to whatever else runs: it is Serial.
 suite: build ## the tests with a real control plane (long ones: make long, lies: make power); how long each took: build/suite.json
 	@mkdir -p build
 	go test -ldflags "$(K8S_LDFLAGS)" -o scenarios/scenarios.test -skip '^TestScenarios$$' ./scenarios

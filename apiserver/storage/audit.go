@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -49,9 +50,18 @@ func auditMember(ctx context.Context, m Member, conn *grpc.ClientConn, revision 
 	if _, err := pb.NewKVClient(conn).Range(ctx, everything(m, !whole)); err != nil {
 		return fmt.Errorf("read all keys: %w", err)
 	}
+	if err := hashAt(ctx, conn, revision); !errors.Is(err, ErrHashless) { // the contract of such a store says that it has none
+		return err
+	}
+	return nil
+}
+
+// hashAt asks a member for the hash of all keys at a revision: ErrHashless if its
+// store has none.
+func hashAt(ctx context.Context, conn *grpc.ClientConn, revision int64) error {
 	_, err := pb.NewMaintenanceClient(conn).HashKV(ctx, &pb.HashKVRequest{Revision: revision})
 	if hashless(err) {
-		return nil // the contract of such a store says that it has none
+		return ErrHashless
 	}
 	if err != nil {
 		return fmt.Errorf("hash all keys at revision %d: %w", revision, err)

@@ -41,15 +41,8 @@ func Hash(ctx context.Context, members []Member) (revision int64, err error) {
 		revision = cmp.Or(revision, r)
 	}
 	for _, m := range members { // one after the other: a pause of one is none of a quorum
-		err := withMember(m, func(conn *grpc.ClientConn) error {
-			_, err := pb.NewMaintenanceClient(conn).HashKV(ctx, &pb.HashKVRequest{Revision: revision})
-			return err
-		})
-		if hashless(err) {
-			return 0, ErrHashless
-		}
-		if err != nil {
-			return 0, fmt.Errorf("hash all keys at revision %d: %s: %w", revision, m.Name, err)
+		if err := withMember(m, func(conn *grpc.ClientConn) error { return hashAt(ctx, conn, revision) }); err != nil {
+			return 0, fmt.Errorf("%s: %w", m.Name, err)
 		}
 	}
 	return revision, nil
