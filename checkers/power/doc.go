@@ -14,6 +14,10 @@
 // plain list of changes. Its cost is quadratic, and its histories are small. What
 // it accepts is listed as equivalent.
 //
+// The lies are told in generated histories, many in each guarantee, and once each in
+// the histories that the stores of recorded runs left, faults among them. What an
+// API server never does, such as a write of two keys, finds no place there.
+//
 // A mutant is caught if the guarantee fails that it breaks. Where what a lie does
 // breaks another one as surely and may show by that alone, the catalogue names that
 // equal and says why, and what equals catch is counted apart. Lies that the

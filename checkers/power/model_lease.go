@@ -86,8 +86,9 @@ func (f *facts) mayExpire(lease, rev int64, before state) bool {
 // checkLeases looks for keys that were there when their lease had long ended.
 func (f *facts) checkLeases(b bounds) {
 	lives := map[int64][]grant{}
+	stood := f.stood()
 	for rev := int64(firstRevision + 1); rev <= f.last; rev++ {
-		at := f.lastAt(rev)
+		at := stood[rev]
 		for _, kv := range f.states[rev] {
 			if kv.Lease == 0 {
 				continue
@@ -113,17 +114,21 @@ func outlives(lives []grant, at history.Time, b bounds) bool {
 	return len(lives) > 0
 }
 
-// lastAt returns the latest moment at which the store surely stood at a
-// revision or before it.
-func (f *facts) lastAt(rev int64) history.Time {
-	var at history.Time
+// stood returns, by revision, the latest moment at which the store surely stood at
+// it or at one before it.
+func (f *facts) stood() []history.Time {
+	at := make([]history.Time, f.last+1)
 	for _, op := range f.ops {
-		if acked(op) && !local(op) && op.Header <= rev {
-			at = max(at, op.Called)
+		if acked(op) && !local(op) && op.Header <= f.last {
+			rev := max(op.Header, 0)
+			at[rev] = max(at[rev], op.Called)
 		}
 	}
-	if rev < f.last && f.cause[rev+1] != nil {
-		at = max(at, f.cause[rev+1].Called)
+	for rev := int64(1); rev <= f.last; rev++ {
+		at[rev] = max(at[rev], at[rev-1])
+		if f.cause[rev] != nil {
+			at[rev-1] = max(at[rev-1], f.cause[rev].Called)
+		}
 	}
 	return at
 }

@@ -14,6 +14,9 @@ type Report struct {
 	Config  Config
 	Mutants []Mutant
 	Clean   int // histories without a lie that were judged
+	// Recorded: the histories are those of runs. What finds no place in them is
+	// proven by generated ones.
+	Recorded bool
 	// FalseAlarms are verdicts other than Pass on histories without a lie.
 	FalseAlarms []string
 	// FalseObjections are what the model has against them: errors of the model.
@@ -110,6 +113,9 @@ func (r *Report) Table() string {
 	for _, line := range slices.Concat(t.Equals, t.Survivors, t.Unproven) {
 		fmt.Fprintf(&b, "\n%s.\n", line)
 	}
+	if names := r.Unproven(); r.Recorded && len(names) > 0 {
+		fmt.Fprintf(&b, "\nNo place in these histories, or none that counts: %s.\n", strings.Join(names, "; "))
+	}
 	return b.String()
 }
 
@@ -128,6 +134,10 @@ func (r *Report) Tally() tally.Part {
 		if c.Survived+c.ByAnother > 0 {
 			p.Survivors = append(p.Survivors, tally.Survivor(lie.Breaks, lie.Name, c.Survived, c.ByAnother, c.Tried(), lie.Missed))
 		}
+	}
+	if r.Recorded {
+		p.CleanOf = "histories of the store of recorded runs"
+		return p
 	}
 	for _, name := range r.Unproven() {
 		p.Unproven = append(p.Unproven, "Unproven: "+name)

@@ -161,6 +161,15 @@ func (t *teller) retellWatch(r *request, g *facts) {
 	}
 }
 
+// lasts says that a watch was closed because the history ends: in a recorded one,
+// if it was closed after all calls.
+func (t *teller) lasts(r *request, closed *history.StoreWatch) bool {
+	if closed.Reason == "end of the run" {
+		return true
+	}
+	return r.create.Key == "\x00" && !slices.ContainsFunc(t.h.Ops, func(op *history.StoreOp) bool { return op.Called >= closed.At })
+}
+
 // append adds a revision behind the last one: watches of everything show it at
 // their end and the closing reads answer from it. member "" is all members.
 func (t *teller) append(member string, changes []history.StoreEvent) bool {
@@ -174,7 +183,7 @@ func (t *teller) append(member string, changes []history.StoreEvent) bool {
 	}
 	for _, r := range requests(t.h.Watches) {
 		n := len(r.messages)
-		if r.created == nil || n == 0 || r.messages[n-1].Kind != history.WatchClosed || r.messages[n-1].Reason != "end of the run" ||
+		if r.created == nil || n == 0 || r.messages[n-1].Kind != history.WatchClosed || !t.lasts(r, r.messages[n-1]) ||
 			slices.ContainsFunc(r.messages, func(m *history.StoreWatch) bool { return m.Kind == history.WatchCanceled }) ||
 			(member != "" && r.create.Member != member) {
 			continue

@@ -42,10 +42,17 @@ func generate(seed uint64) storetest.History {
 	})
 }
 
+// base is a valid history that lies are told in, and the times that it is judged by.
+type base struct {
+	name string // the seed of a generated one, the directory of a recorded one
+	h    storetest.History
+	bounds
+	facts *facts // of h, which a teller starts from; nil: it learns them anew
+}
+
 // judge returns the guarantees that the checkers say are broken, with what they
 // say, in the order of their verdicts.
-func judge(h storetest.History) []checkers.Verdict {
-	b := etcdBounds()
+func judge(h storetest.History, b bounds) []checkers.Verdict {
 	calls := storage.New(storage.Options{Start: firstRevision, Floors: storage.Floors{
 		Operations: -1, Conflicts: -1, Compactions: -1, Leases: -1, Refusals: -1, Members: -1, Hashes: -1,
 	}})
@@ -95,7 +102,7 @@ const (
 // Mutant is one lie told in one history.
 type Mutant struct {
 	Lie     Lie
-	History uint64 // seed of the history
+	History string // name of the history
 	Seed    uint64 // of the place where the lie was told
 	Fate    Fate
 	Failed  []string // guarantees that the checkers found broken
@@ -104,7 +111,7 @@ type Mutant struct {
 }
 
 func (m Mutant) String() string {
-	return fmt.Sprintf("%s: %s (history %d, seed %d): %s; failed %v; the model says: %s",
+	return fmt.Sprintf("%s: %s (history %s, seed %d): %s; failed %v; the model says: %s",
 		m.Lie.Breaks, m.Lie.Name, m.History, m.Seed, m.Fate, m.Failed, m.Why)
 }
 
@@ -113,16 +120,16 @@ func (m Mutant) String() string {
 func Run(ctx context.Context, cfg Config) (*Report, error) {
 	cfg = cfg.withDefaults()
 	report := &Report{Config: cfg}
-	var bases []storetest.History
+	var bases []base
 	for i := range cfg.Histories + cfg.Clean {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		seed := cfg.Seed + uint64(i)
-		h := generate(seed)
-		report.clean(seed, h)
+		b := base{name: fmt.Sprint(seed), h: generate(seed), bounds: etcdBounds()}
+		report.clean(b)
 		if i < cfg.Histories {
-			bases = append(bases, h)
+			bases = append(bases, b)
 		}
 	}
 	lies := map[string][]Lie{}
@@ -138,7 +145,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 			}
 			lie := lies[g][try%len(lies[g])]
 			n := try / len(lies[g]) % len(bases)
-			if m, ok := tell(lie, bases[n], cfg.Seed+uint64(n), uint64(try)); ok {
+			if m, ok := tell(lie, bases[n], uint64(try)); ok {
 				report.Mutants = append(report.Mutants, m)
 				if m.Fate != Equivalent {
 					told++
@@ -150,18 +157,16 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 }
 
 // tell makes one mutant and finds its fate.
-func tell(lie Lie, base storetest.History, history, seed uint64) (Mutant, bool) {
-	t := newTeller(base, seed)
+func tell(lie Lie, b base, seed uint64) (Mutant, bool) {
+	t := newTeller(b.h, b.facts, seed)
 	if !lie.tell(t) {
 		return Mutant{}, false
 	}
-	m := Mutant{Lie: lie, History: history, Seed: seed, Fate: Survived}
-	if bad := objections(t.h, etcdBounds()); len(bad) == 0 {
+	m := Mutant{Lie: lie, History: b.name, Seed: seed, Fate: Survived}
+	if m.Why = objection(t.h, b.bounds); m.Why == "" {
 		m.Fate = Equivalent
-	} else {
-		m.Why = bad[0]
 	}
-	for _, v := range judge(t.h) {
+	for _, v := range judge(t.h, b.bounds) {
 		if v.Outcome == checkers.Fail {
 			m.Failed = append(m.Failed, v.Guarantee)
 			if !counterexample.Tabled(v.Detail) {
@@ -194,12 +199,12 @@ func Guarantees() []string {
 	return names
 }
 
-func (r *Report) clean(seed uint64, h storetest.History) {
+func (r *Report) clean(b base) {
 	r.Clean++
-	for _, v := range judge(h.Clone()) {
-		r.FalseAlarms = append(r.FalseAlarms, fmt.Sprintf("history %d: %s", seed, v))
+	for _, v := range judge(b.h.Clone(), b.bounds) {
+		r.FalseAlarms = append(r.FalseAlarms, fmt.Sprintf("history %s: %s", b.name, v))
 	}
-	if bad := objections(h, etcdBounds()); len(bad) > 0 {
-		r.FalseObjections = append(r.FalseObjections, fmt.Sprintf("history %d: %s", seed, strings.Join(bad, "; ")))
+	if bad := objections(b.h, b.bounds); len(bad) > 0 {
+		r.FalseObjections = append(r.FalseObjections, fmt.Sprintf("history %s: %s", b.name, strings.Join(bad, "; ")))
 	}
 }

@@ -1,6 +1,7 @@
 package power
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 
@@ -32,9 +33,36 @@ type teller struct {
 	f   *facts // of the history before the lie
 }
 
-func newTeller(h storetest.History, seed uint64) *teller {
-	c := h.Clone()
-	return &teller{rng: rand.New(rand.NewPCG(seed, 0x6c6965)), h: c, f: learn(c)}
+// newTeller copies a history. known are the facts of it, nil: they are to be learned.
+func newTeller(h storetest.History, known *facts, seed uint64) *teller {
+	t := &teller{rng: rand.New(rand.NewPCG(seed, 0x6c6965)), h: h.Clone()}
+	if known == nil {
+		t.f = learn(t.h)
+	} else {
+		t.f = known.of(h, t.h)
+	}
+	return t
+}
+
+// of returns the facts of a history as those of a copy of it. What lies change of
+// them is copied too: the last state, and what is appended.
+func (f *facts) of(h, c storetest.History) *facts {
+	twin := make(map[*history.StoreOp]*history.StoreOp, len(h.Ops))
+	for i, op := range h.Ops {
+		twin[op] = c.Ops[i]
+	}
+	g := *f
+	g.ops, g.watches = c.Ops, c.Watches
+	g.changes, g.states = slices.Clone(f.changes), slices.Clone(f.states)
+	g.states[f.last] = maps.Clone(f.states[f.last])
+	g.cause, g.used = make([]*history.StoreOp, len(f.cause)), make(map[*history.StoreOp]int64, len(f.used))
+	for rev, op := range f.cause {
+		g.cause[rev] = twin[op] // nil stays nil
+	}
+	for op, rev := range f.used {
+		g.used[twin[op]] = rev
+	}
+	return &g
 }
 
 // draw draws one of the items that fit.

@@ -39,7 +39,7 @@ func Load(dir string) (*Base, error) {
 		return nil, fmt.Errorf("load the history of %s: %w", dir, err)
 	}
 	b := &Base{Name: filepath.Base(dir)}
-	if b.Calm, err = calm(dir); err != nil {
+	if b.Calm, err = Calm(dir); err != nil {
 		return nil, fmt.Errorf("load the record of %s: %w", dir, err)
 	}
 	w := window.New()
@@ -83,8 +83,9 @@ func Load(dir string) (*Base, error) {
 	return b, nil
 }
 
-// calm reads what the record of a run, if it has one, says of its faults.
-func calm(dir string) (history.Time, error) {
+// Calm reads what the record of a run, if it has one, says of its faults: from when
+// on nothing was done to the cluster, as in Base.
+func Calm(dir string) (history.Time, error) {
 	data, err := os.ReadFile(filepath.Join(dir, "run.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil

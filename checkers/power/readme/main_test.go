@@ -15,7 +15,7 @@ import (
 func TestRun(t *testing.T) {
 	dir, clean := t.TempDir(), filepath.Join(t.TempDir(), "clean.json")
 	p := tally.Part{Rows: []tally.Row{{Area: checkers.AreaStore, Guarantee: "Order", Caught: 1, Tried: 1}}, Clean: 1, CleanOf: "histories"}
-	for _, name := range []string{"power-store.md", "power-api.md", "power-etcd.md", "api-lies.md", "broken.md"} {
+	for _, name := range []string{"power-store.md", "power-api.md", "power-histories.md", "power-etcd.md", "api-lies.md", "broken.md"} {
 		if err := p.Save(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +33,7 @@ func TestRun(t *testing.T) {
 		}
 		return out.String()
 	}
-	if got := says("-parts", dir, "-seeds", clean); !strings.Contains(got, "| store | Order | 1 / 1 | 1 / 1 | 3 / 3 |") || strings.Contains(got, "make seeds") {
+	if got := says("-parts", dir, "-seeds", clean); !strings.Contains(got, "| store | Order | 1 / 1 | 2 / 2 | 3 / 3 |") || strings.Contains(got, "make seeds") {
 		t.Errorf("without seeds: %s", got)
 	}
 	if got := says("-parts", dir, "-unproven"); !strings.HasPrefix(got, "Unproven live, for no lie breaks it: Replay, ") || !strings.Contains(got, "SameEnd") {

@@ -12,6 +12,7 @@ import (
 // Proof is the whole: mutants of histories, live lies, and runs without a lie.
 type Proof struct {
 	Store, Runs       Part    // mutants: of generated histories of a store, of recorded runs
+	Histories         Part    // of recorded runs too, of the histories of their stores; a part of Runs but for what is clean
 	Etcd, API, Broken Part    // live: before etcd, before API servers, control planes set up wrongly
 	Clean             []Clean // the runs without a lie
 	// Known are the guarantees that there are, of which a lie need not be told. Their
@@ -26,7 +27,7 @@ func Load(dir string) (*Proof, error) {
 		name string
 		part *Part
 	}{
-		{"power-store", &p.Store}, {"power-api", &p.Runs}, {"power-etcd", &p.Etcd}, {"api-lies", &p.API}, {"broken", &p.Broken},
+		{"power-store", &p.Store}, {"power-api", &p.Runs}, {"power-histories", &p.Histories}, {"power-etcd", &p.Etcd}, {"api-lies", &p.API}, {"broken", &p.Broken},
 	} {
 		part, err := read(filepath.Join(dir, f.name+".json"))
 		if err != nil {
@@ -34,6 +35,7 @@ func Load(dir string) (*Proof, error) {
 		}
 		*f.part = part
 	}
+	p.Runs.add(Part{Rows: p.Histories.Rows, Equals: p.Histories.Equals, Survivors: p.Histories.Survivors})
 	return p, nil
 }
 
@@ -162,7 +164,7 @@ func (p *Proof) Unproven() string { return strings.Join(p.unproven(), ".\n\n") +
 // clean tells of what had no lie in it.
 func (p *Proof) clean(b *strings.Builder) {
 	fmt.Fprintf(b, "\nFalse alarms:\n\n")
-	for _, part := range []Part{p.Store, p.Runs, p.Etcd} {
+	for _, part := range []Part{p.Store, p.Runs, p.Histories, p.Etcd} {
 		fmt.Fprintf(b, "* %d over %d %s\n", part.FalseAlarms, part.Clean, part.CleanOf)
 	}
 	for _, c := range p.Clean {
