@@ -91,8 +91,7 @@ power: build ## what the checkers see: lies in histories, and live before etcd a
 	go test -ldflags "$(K8S_LDFLAGS)" -c -o scenarios/scenarios.test ./scenarios
 	@$(SUBMAKE) --no-print-directory -j 2 power-store power-runs
 	@$(SUBMAKE) --no-print-directory -j 2 power-lies1 power-lies2
-	@$(SUBMAKE) --no-print-directory -j 2 power-api power-etcd
-	@$(SUBMAKE) --no-print-directory power-histories
+	@$(SUBMAKE) --no-print-directory -j 2 power-api power-etcd power-histories
 	@$(SUBMAKE) --no-print-directory -j 2 power-broken1 power-broken2
 	@$(SUBMAKE) --no-print-directory VERSION=$(VERSION) power-page > $(if $(QUICK),build,docs)/power.md
 	@$(if $(QUICK),,$(SUBMAKE) --no-print-directory VERSION=$(VERSION) power-readme)
@@ -117,7 +116,7 @@ power-api:
 	PLANECHECK_POWER_TABLE=$(CURDIR)/build/power-api.md PLANECHECK_POWER_RUNS=$$(echo $(CURDIR)/build/power-runs/* | tr ' ' ':') \
 		PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),10,200)) nice -n 19 go test -count=1 -v -timeout 120m ./checkers/power/api -run TestPower
 
-# It has both cores: a mutant costs a second or two, and half a gigabyte.
+# A mutant costs a second or two, and half a gigabyte.
 power-histories:
 	PLANECHECK_POWER_TABLE=$(CURDIR)/build/power-histories.md \
 		PLANECHECK_POWER_RUNS=$$(echo $(CURDIR)/build/power-runs/* | tr ' ' ':') \
