@@ -17,9 +17,10 @@ type Kind struct {
 	// a version was seen that has both.
 	prefix  string
 	objects map[string]*object // by path
-	sorted  []*object          // by path, as far as unsorted is empty
-	fresh   []*object          // not sorted in yet
+	order   order              // of them all
 	log     []place            // every version in the order of revisions
+	// labelled are the objects that ever had a label, of labels that were asked for.
+	labelled map[history.Pair]*labelled
 }
 
 // object is everything that ever was at one key, more than one life of it.
@@ -82,7 +83,7 @@ func (k *Kind) object(v *history.Version) *object {
 		o.path = o.key[len(o.key)-len(o.path):]
 	}
 	k.objects[o.path] = o
-	k.fresh = append(k.fresh, o)
+	k.order.add(o)
 	return o
 }
 
@@ -240,34 +241,14 @@ func (k *Kind) find(namespace, name string) *object {
 
 // within returns the objects of a namespace, sorted.
 func (k *Kind) within(namespace string) []*object {
-	k.sort()
+	sorted := k.order.all()
 	if namespace == "" {
-		return k.sorted
+		return sorted
 	}
 	// '0' follows '/' in ASCII: it ends the range of the namespace's keys.
-	from, _ := slices.BinarySearchFunc(k.sorted, namespace+"/", comparePath)
-	to, _ := slices.BinarySearchFunc(k.sorted, namespace+"0", comparePath)
-	return k.sorted[from:to]
-}
-
-func comparePath(o *object, p string) int { return strings.Compare(o.path, p) }
-
-// sort puts the fresh objects between the others, from the last to the first:
-// each of the others is moved once at most, and few are compared.
-func (k *Kind) sort() {
-	if len(k.fresh) == 0 {
-		return
-	}
-	slices.SortFunc(k.fresh, func(a, b *object) int { return strings.Compare(a.path, b.path) })
-	end := len(k.sorted) // of those that were not moved yet
-	k.sorted = append(k.sorted, k.fresh...)
-	for i := len(k.fresh) - 1; i >= 0; i-- {
-		at, _ := slices.BinarySearchFunc(k.sorted[:end], k.fresh[i].path, comparePath)
-		copy(k.sorted[at+i+1:], k.sorted[at:end])
-		k.sorted[at+i] = k.fresh[i]
-		end = at
-	}
-	k.fresh = nil
+	from, _ := slices.BinarySearchFunc(sorted, namespace+"/", comparePath)
+	to, _ := slices.BinarySearchFunc(sorted, namespace+"0", comparePath)
+	return sorted[from:to]
 }
 
 // after returns the index of the first version after rev.

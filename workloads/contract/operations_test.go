@@ -347,6 +347,29 @@ func TestCrowded(t *testing.T) {
 	}
 }
 
+// Lists of others' pods cost a server a look at each of them: they are rare.
+func TestSeldomEverywhere(t *testing.T) {
+	f := func(crowded, pods bool, from, to int) {
+		t.Helper()
+		w, _ := newFakeAPI(t).workload(t, 1, Options{Crowded: crowded})
+		i := slices.IndexFunc(w.plan.objects(), func(o object) bool { return o.kind.pod() == pods })
+		n := 0
+		for seed := range uint64(400) {
+			tn := w.turn(0, w.plan.objects()[i], seed)
+			r := tn.about("list")
+			if tn.scope(&r, true); r.Namespace == "" {
+				n++
+			}
+		}
+		if n < from || n > to {
+			t.Errorf("crowded %v, pods %v: %d of 400 are for all namespaces, want %d to %d", crowded, pods, n, from, to)
+		}
+	}
+	f(true, true, 5, 40)
+	f(true, false, 150, 250)
+	f(false, true, 150, 250)
+}
+
 func TestPagesAreFollowedToTheEnd(t *testing.T) {
 	api := newFakeAPI(t)
 	w, seen := api.workload(t, 1, Options{Clients: 1, ObjectsPerKind: 6, Namespaces: []string{"ns"}})

@@ -63,7 +63,7 @@ func get(ctx context.Context, t *turn) {
 // name reads one key, and takes no notice of a continue token.
 func (t *turn) scope(r *client.Request, byName bool) {
 	r.Name = ""
-	if t.chance(2) {
+	if t.everywhere() {
 		r.Namespace = ""
 	}
 	label, field := t.labelSelector(), t.fieldSelector(byName)
@@ -72,6 +72,18 @@ func (t *turn) scope(r *client.Request, byName bool) {
 	}
 	setIf(r.Query, "labelSelector", label)
 	setIf(r.Query, "fieldSelector", field)
+}
+
+// everywhere says whether a request for many objects is for all namespaces: every
+// second one, but among others' pods one of twenty. There a list costs an API server a
+// look at each of them, and one of a version that its cache has not the decoding of
+// each: beside a fill to 140,000 pods they took 1.8 s on average, when every second one
+// was such.
+func (t *turn) everywhere() bool {
+	if t.w.plan.Crowded && t.object.kind.pod() {
+		return t.chance(20)
+	}
+	return t.chance(2)
 }
 
 func (t *turn) labelSelector() string {

@@ -80,8 +80,8 @@ func nodeOf(call *history.APICall) string {
 
 // candidates yields, in the order of their keys, the objects at a list's
 // revision that may belong to it, and maybe others.
-func (c *Checker) candidates(call *history.APICall, k *versions.Kind) iter.Seq[*history.Version] {
-	all := k.List(call.Namespace, versions.Selector{}, call.ListVersion)
+func (c *Checker) candidates(call *history.APICall, k *versions.Kind, selector versions.Selector) iter.Seq[*history.Version] {
+	all := k.May(call.Namespace, selector, call.ListVersion)
 	node := nodeOf(call)
 	if node == "" {
 		return all

@@ -77,7 +77,7 @@ func (c *Checker) compare(call *history.APICall, k *versions.Kind, after string)
 	}
 	var unknown *int64
 	state := func(yield func(*history.Version) bool) {
-		for v := range c.candidates(call, k) {
+		for v := range c.candidates(call, k, selector) {
 			if v.Unread {
 				unknown = &c.counts.unread
 				return
