@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -30,6 +31,7 @@ type session struct {
 	decode bool         // somebody wants to see the messages
 
 	up     Stream
+	asked  chan struct{} // closed when the first request was recorded, or none comes
 	opened chan struct{} // closed when up is set
 
 	mu      sync.Mutex
@@ -49,10 +51,13 @@ func (p *Proxy) handle(_ any, client grpc.ServerStream) error {
 	s := &session{
 		proxy: p, ctx: forwarded(ctx), cancel: cancel, method: method, client: client, call: call,
 		decode: call != nil || len(p.opt.Interference) > 0,
-		opened: make(chan struct{}),
+		asked:  make(chan struct{}), opened: make(chan struct{}),
 	}
 	p.requests.Go(s.requests)
 	err := s.answers()
+	if err != nil {
+		s.awaitRequest()
+	}
 	if refused, ok := errors.AsType[*sendError](context.Cause(ctx)); ok {
 		err = status.Error(codes.Internal, refused.Error())
 	}
@@ -88,6 +93,8 @@ func forwarded(ctx context.Context) context.Context {
 // request before the way to the upstream is open, because whatever keeps that
 // from opening comes after the recorder.
 func (s *session) requests() {
+	first := sync.OnceFunc(func() { close(s.asked) })
+	defer first()
 	for {
 		var f frame
 		err := s.client.RecvMsg(&f)
@@ -98,6 +105,7 @@ func (s *session) requests() {
 		if err == nil {
 			m = s.request(f.bytes)
 		}
+		first()
 		select {
 		case <-s.opened:
 		case <-s.ctx.Done():
@@ -156,6 +164,19 @@ func (s *session) answers() error {
 		if err := s.client.SendMsg(&frame{bytes: b}); err != nil {
 			return err
 		}
+	}
+}
+
+// awaitRequest waits until the first request has been recorded: a call that ends
+// before it is none that anybody could tell what it was about. A client that opens a
+// stream and asks nothing is told of the failure all the same.
+func (s *session) awaitRequest() {
+	patience := time.NewTimer(dialWait)
+	defer patience.Stop()
+	select {
+	case <-s.asked:
+	case <-s.ctx.Done():
+	case <-patience.C:
 	}
 }
 
