@@ -27,6 +27,7 @@ type Checker struct {
 	phases    map[string]*hdrhistogram.Histogram // of all resources, by Options.Phase
 	end       history.Time                       // of the last record
 	counts    counts
+	skipped   map[string]int64 // watches that are not judged, by the reason
 	found     map[string]*finding
 }
 
@@ -34,7 +35,7 @@ type resourceName struct{ group, resource string }
 
 // counts is what was judged, and what was not.
 type counts struct {
-	watches, excepted, unread, strangers    int64 // watches, those not judged, messages without a watch
+	watches, excepted, strangers            int64 // watches, those of Events, messages without a watch
 	events, unjudged                        int64
 	initial, unfinished, ends               int64
 	bookmarks, errors                       int64
@@ -57,6 +58,7 @@ func New(opt Options) *Checker {
 		resources: map[resourceName]*resource{},
 		open:      map[uint64]*watch{}, servers: map[serverName]*server{},
 		latencies: map[string]*hdrhistogram.Histogram{}, phases: map[string]*hdrhistogram.Histogram{}, found: map[string]*finding{},
+		skipped: map[string]int64{},
 	}
 }
 

@@ -1,0 +1,41 @@
+package watches
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
+)
+
+// A kube-proxy leaves headless Services out: what it is shown of the others is judged,
+// unless the history left their addresses out.
+func TestServicesWithAddresses(t *testing.T) {
+	f := func(want checkers.Outcome, not string, fields []history.Pair, shown ...int64) {
+		t.Helper()
+		w := newWorld(1)
+		w.write("services", "ns", "a", &history.Version{Kind: "Service", Fields: fields})
+		story := &tale{call: &history.APICall{
+			ID: 1, Server: "a/1", Verb: "watch", Resource: "services", ResourceVersion: "1", Status: 200,
+			Called: w.clock + ms, Returned: w.clock + 2*ms,
+			LabelSelector: "!service.kubernetes.io/service-proxy-name", FieldSelector: "spec.clusterIP!=None",
+		}}
+		story.add(&history.APIWatch{Type: history.APIWatchOpen}, w.clock+2*ms)
+		for _, rev := range shown {
+			story.add(event("ADDED", w.commit(rev).now, rev), w.clock+3*ms)
+		}
+		story.add(&history.APIWatch{Type: history.APIWatchClosed, Error: history.ClosedByClient}, w.clock+3000*ms)
+		c := New(Options{Versions: w.table(), Window: w.window(), Calm: 1, Bound: time.Second, Floors: Floors{Events: -1}})
+		v := feed(c, []*tale{story})[Delivered]
+		if v.Outcome != want || strings.Contains(v.Checked, "not judged") != (not != "") || !strings.Contains(v.Checked, not) {
+			t.Errorf("%v, shown %v: %s (%s), want %s", fields, shown, v, v.Checked, want)
+		}
+	}
+	kind := history.Pair{Name: "spec.type", Value: "ClusterIP"}
+	address, headless := history.Pair{Name: "spec.clusterIP", Value: "10.96.0.1"}, history.Pair{Name: "spec.clusterIP", Value: "None"}
+	f(checkers.Pass, "", []history.Pair{kind, address}, 2)
+	f(checkers.Fail, "", []history.Pair{kind, address})
+	f(checkers.Pass, "", []history.Pair{kind, headless})
+	f(checkers.Pass, "1 of services of which a version could not be read, or is without what selects it", []history.Pair{kind})
+}
