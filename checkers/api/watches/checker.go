@@ -20,7 +20,7 @@ type Checker struct {
 	opt         Options
 	first, last int64 // the revisions that the table knows: (first, last]
 
-	resources map[resourceName]*resource // nil: nothing of it was stored
+	resources map[resourceName]*resource // nil: it is not known to be stored
 	open      map[uint64]*watch
 	servers   map[serverName]*server
 	latencies map[string]*hdrhistogram.Histogram // by resource
@@ -163,7 +163,7 @@ func (c *Checker) resource(group, name string) *resource {
 	key := resourceName{group, name}
 	r, known := c.resources[key]
 	if !known {
-		if k := c.opt.Versions.Kind(group, name); k != nil {
+		if k := c.opt.Versions.Known(group, name); k != nil {
 			r = newResource(k)
 		}
 		c.resources[key] = r

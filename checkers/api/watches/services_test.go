@@ -39,3 +39,24 @@ func TestServicesWithAddresses(t *testing.T) {
 	f(checkers.Pass, "", []history.Pair{kind, headless})
 	f(checkers.Pass, "1 of services of which a version could not be read, or is without what selects it", []history.Pair{kind})
 }
+
+// Of a resource of which nothing was ever stored, a watch shows nothing.
+func TestNothingStored(t *testing.T) {
+	w := small()
+	f := func(resource, group, version string, want map[string]bool, shown ...*history.APIWatch) {
+		t.Helper()
+		story := w.watching(8, version, "", shown...)
+		story.call.Resource, story.call.Group, story.call.LabelSelector = resource, group, ""
+		for name, v := range judgeTales(w, []*tale{story}) {
+			if failed := v.Outcome == checkers.Fail; failed != want[name] {
+				t.Errorf("%s from %q: %s (%s)", resource, version, v, v.Checked)
+			}
+		}
+	}
+	f("secrets", "", "", nil)
+	f("secrets", "", "8", nil)
+	f("secrets", "", "", map[string]bool{InitialState: true}, w.on("ADDED", 8, 8))
+	f("secrets", "", "6", map[string]bool{Delivered: true}, w.on("ADDED", 8, 8))
+	f("deployments", "apps", "6", map[string]bool{Delivered: true}, w.on("DELETED", 8, 8))
+	f("pods", "metrics.k8s.io", "6", nil, w.on("ADDED", 8, 8)) // another server's
+}
