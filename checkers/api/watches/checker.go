@@ -41,6 +41,7 @@ type counts struct {
 	bookmarks, errors                       int64
 	added, modified, deleted, began, ceased int64
 	expired, accepted, tooLarge, lagging    int64
+	relisted, outrun, untold                int64 // of expired, why they may be; see outlived
 	future, owing                           int64 // owing: watches that had to have shown everything at their end
 }
 

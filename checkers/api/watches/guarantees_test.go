@@ -186,6 +186,19 @@ func TestRefusals(t *testing.T) {
 	f(TooNewHonest, pass, w.watching(3, "90", ""))
 	f(TooNewHonest, fail, w.watching(3, "90", "true", w.on("ADDED", 3, 3)))
 
+	// A list of the store at a later revision is why a cache begins there; without any
+	// list nobody can tell.
+	listed := func(rev int64, want checkers.Outcome, tales ...*tale) {
+		t.Helper()
+		w.lists = []history.StoreOp{listOf("/registry/pods/", rev, w.commit(8).at)}
+		f(ExpiredHonest, want, tales...)
+		w.lists = nil
+	}
+	listed(2, fail, w.refusal(8, "3", "", 410))
+	listed(3, fail, w.refusal(8, "3", "", 410))
+	listed(4, pass, w.refusal(8, "3", "", 410))
+	listed(2, pass, w.refusal(8, "1", "", 410))
+
 	whole := w.refusal(8, "8", "", 410) // also as the answer's own status
 	whole.call.Status, whole.call.Reason, whole.messages = 410, "Expired", nil
 	f(ExpiredHonest, fail, whole)

@@ -123,6 +123,9 @@ func (c *Checker) checked(name string) string {
 		add(n.owing, "%d had to have shown everything at their end")
 	case ExpiredHonest:
 		add(n.accepted, "%d watches served from a revision")
+		add(n.relisted, "%d refused from before a list or a compaction of the store")
+		add(n.outrun, "%d refused from 100 or more changes before")
+		add(n.untold, "%d refused of which nobody can tell what the server held")
 	case TooNewHonest:
 		add(n.tooLarge, "%d refused")
 		add(n.lagging, "%d of them for a revision that the store had (allowed, observed)")
