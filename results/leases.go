@@ -18,12 +18,15 @@ type Leases struct {
 	ended    []leasePhase
 	recent   recent
 	total    LeaseTotals
+	misses   []LeaseMiss // the first ones
 }
 
 // leaseState is what is known of one node's lease.
 type leaseState struct {
 	deadline history.Time // end of the lease that is being extended
 	missed   bool         // that deadline has been counted as missed
+	kept     int          // where that one is in Leases.misses, counted from 1; 0: it is not
+	before   history.Lease
 }
 
 type leasePhase struct {
@@ -81,10 +84,11 @@ func (l *Leases) observe(r history.Lease, now history.Time) {
 	if r.Deadline != 0 {
 		state.deadline = r.Deadline
 	}
-	l.miss(&state, end)
+	l.miss(r.Node, &state, end)
+	l.explain(state, r)
 	if answered {
 		l.renewed(r)
-		state = leaseState{deadline: r.Sent.Add(l.duration)}
+		state = leaseState{deadline: r.Sent.Add(l.duration), before: r}
 	} else {
 		l.total.Failed++
 		l.phase.figures.Failed++
@@ -92,14 +96,20 @@ func (l *Leases) observe(r history.Lease, now history.Time) {
 	l.nodes[r.Node] = state
 }
 
+// passed says that the deadline passed before end, and has not been counted.
+func (s *leaseState) passed(end history.Time) bool {
+	return !s.missed && s.deadline != 0 && end > s.deadline
+}
+
 // miss counts a deadline that passed before end, once until the next renewal.
-func (l *Leases) miss(state *leaseState, end history.Time) {
-	if state.missed || state.deadline == 0 || end <= state.deadline {
+func (l *Leases) miss(node string, state *leaseState, end history.Time) {
+	if !state.passed(end) {
 		return
 	}
 	state.missed = true
 	l.total.Missed++
 	l.phase.figures.Missed++
+	l.keep(node, state)
 }
 
 // Overdue counts the nodes of which nothing is heard and whose deadline has
@@ -109,8 +119,9 @@ func (l *Leases) Overdue(now history.Time) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	before := l.total.Missed
-	for node, state := range l.nodes {
-		l.miss(&state, now)
+	for _, node := range l.overdue(now) {
+		state := l.nodes[node]
+		l.miss(node, &state, now)
 		l.nodes[node] = state
 	}
 	return l.total.Missed - before

@@ -45,6 +45,9 @@ type Run struct {
 	// Struck is the moment, on the same clock, at which the first fault began; 0:
 	// there was none, or the record is older than this.
 	Struck int64 `json:"struck,omitempty"`
+	// Crashes are the members of the store that faults ended and that came back with
+	// their data. Records from before 23 November 2026 do not say.
+	Crashes []history.Crash `json:"crashes,omitempty"`
 	// Settled are the moments at which nothing was left to do, in their order.
 	Settled []cluster.Moment `json:"settled,omitempty"`
 	// SettledRevision is all that older records have of it: the revision of the store

@@ -29,6 +29,9 @@ type ServerFigures struct {
 	// ConsistencyChecks counts the servers' own comparisons of their watch
 	// caches with the store, by status (success, failure, error) and resource.
 	ConsistencyChecks map[string]int64 `json:"consistency_checks,omitempty"`
+	// CacheDifferences are the watch caches that one of these found to differ from the
+	// store, by server and resource.
+	CacheDifferences []CacheDifference `json:"cache_differences,omitempty"`
 	// ConsistentReads counts the lists of the most recent state that the servers
 	// meant to answer from their watch caches, by "success fallback": "true false"
 	// came from the cache, "true true" from the store after all, because the cache
@@ -204,6 +207,7 @@ func (s *Servers) End(at Seconds, scrapes map[string]*Scrape) ServerFigures {
 	s.judge(s.marks[0], mark{at, slisOf(last)})
 	s.begun = false
 	f := figuresOf(Delta(s.first, last))
+	f.CacheDifferences = cacheDifferences(s.first, last)
 	s.first, s.marks = nil, nil
 	for i := range f.Calls {
 		c := &f.Calls[i]
@@ -250,7 +254,7 @@ func figuresOf(d *Scrape) ServerFigures {
 		TerminatedWatchers: d.counts("apiserver_terminated_watchers_total", 0),
 		WatchEvents:        d.counts("apiserver_watch_cache_events_dispatched_total", 0),
 		OpenWatches:        d.watches(),
-		ConsistencyChecks:  d.counts("apiserver_storage_consistency_checks_total", 0, 2),
+		ConsistencyChecks:  d.counts(consistencyFamily, 0, 2),
 		ConsistentReads:    d.counts("apiserver_watch_cache_consistent_read_total", 0, 1),
 		Inflight:           d.counts("apiserver_current_inflight_requests", 0),
 		PendingPods:        d.counts("scheduler_pending_pods", 0),

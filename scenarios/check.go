@@ -34,7 +34,7 @@ func (r *Runner) Check(ctx context.Context, dir string) (checkers.Outcome, error
 // says of it.
 func judgeAgain(ctx context.Context, dir string, run *results.Run, options judge.Options) (*judge.Judgement, error) {
 	options.Settled, options.Calm, options.Restore = run.Moments(), history.Time(run.Calm), run.Restore
-	options.Struck = history.Time(run.Struck)
+	options.Struck, options.Crashes = history.Time(run.Struck), run.Crashes
 	return judge.Directory(ctx, filepath.Join(dir, historyDir), options)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/planecheck/planecheck/checkers/judge"
 	"github.com/planecheck/planecheck/checkers/storage"
 	"github.com/planecheck/planecheck/checkers/storage/watch"
+	"github.com/planecheck/planecheck/scenarios/faults"
 )
 
 // claims are the guarantees that the plan puts to the test for sure. Others are
@@ -39,6 +40,9 @@ func (p *Plan) claims(contradict bool) []string {
 		}
 	case crowd && p.undergoes():
 		claims = append(claims, faultClaims()...)
+	}
+	if crowd && p.crashes() && (contradict || p.undergoes()) {
+		claims = append(claims, storage.Durable)
 	}
 	for _, claim := range p.loadClaims() {
 		if !slices.Contains(claims, claim) {
@@ -108,6 +112,15 @@ func (p *Plan) undergoes() bool {
 		!p.restores() && !slices.ContainsFunc(p.Interventions, slows)
 }
 
+// crashes says whether the plan ends members of the store that come back: without
+// that a store in memory would keep what it has acknowledged as well as any other.
+func (p *Plan) crashes() bool {
+	return slices.ContainsFunc(p.Interventions, func(i Intervention) bool {
+		f, _ := faults.Find(i.Fault)
+		return f.Crashes
+	})
+}
+
 // swarms says whether the seed has chosen among the kinds of operations.
 func (p *Plan) swarms() bool {
 	for operation, weight := range p.Contract.Weights {
@@ -123,7 +136,7 @@ func (p *Plan) swarms() bool {
 // left out of which it brings little more than the floor of evidence: lists of
 // an exact or any version, and watches from one that is compacted.
 func faultClaims() []string {
-	claims := []string{storage.Replay, storage.Durable, string(watch.Fresh)}
+	claims := []string{storage.Replay, string(watch.Fresh)}
 	for _, g := range []string{
 		string(reads.MostRecent), string(reads.Snapshot), string(reads.Paged), string(reads.ExpiredHonest),
 		watches.InitialState, watches.InitialEventsEnd, watches.BookmarkNotAhead, watches.Ordered, watches.Unique,
@@ -162,7 +175,7 @@ func (p *Plan) tests(list []string) []string {
 // that starts anew adds, a window that begins anew, is in contract/faults.
 func contractClaims() []string {
 	claims := []string{
-		storage.Replay, storage.CompactionHonest, storage.Durable,
+		storage.Replay, storage.CompactionHonest,
 		string(watch.Bookmarkable), string(watch.Fresh),
 	}
 	add := func(guarantee string) { claims = append(claims, judge.Claim(checkers.AreaAPI, guarantee)) }

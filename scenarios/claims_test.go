@@ -52,3 +52,24 @@ func TestLoadClaims(t *testing.T) {
 	f("broken", claims("broken/no-eviction", fewPods, func(o *Options) { o.Contract = 0 }), nil)
 	f("beside contract traffic", claims("contract/api", fewPods, plain), all)
 }
+
+// Durable is claimed where members of the store end and come back, and nowhere else: a
+// store that loses everything with its process keeps it as long as nobody ends that.
+func TestCrashClaims(t *testing.T) {
+	for name, want := range map[string]bool{
+		"faults/etcd-kill": true, "faults/etcd-majority-kill": true, "faults/etcd-member-stop": true, "faults/etcd-all-restart": true,
+		"faults/etcd-slow-disk": true, "faults/short": true, "faults/ha-etcd": true, "faults/ha-etcd-stop": true,
+		"contract/api": false, "contract/faults": false, "contract/storage": false, "contract/store": false, "scale/density": false,
+		"faults/etcd-freeze": false, "faults/etcd-leader-move": false, "faults/etcd-member-replace": false, "faults/apiserver-kill": false,
+		"faults/backup-restore": false, "broken/etcd-rollback": false,
+	} {
+		found, err := Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := mustPlan(t, found[0], DefaultOptions())
+		if slices.Contains(p.Judge.Claimed, "Durable") != want {
+			t.Errorf("%s claims %v", name, p.Judge.Claimed)
+		}
+	}
+}

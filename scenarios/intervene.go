@@ -41,6 +41,7 @@ type interventions struct {
 	failed   []string
 	judged   []checkers.Verdict // of the faults themselves
 	strikes  []*strike
+	crashes  []history.Crash // of members of the store
 }
 
 // intervene does what the plan does to the cluster, when its time has come.
@@ -94,6 +95,16 @@ func (a *interventions) judge(v *checkers.Verdict) {
 	a.judged = append(a.judged, *v)
 }
 
+// crashed notes the members of the store that a fault ended after a moment, and that
+// have been back since another one.
+func (a *interventions) crashed(ended, back history.Time, members []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, m := range members {
+		a.crashes = append(a.crashes, history.Crash{Member: m, Ended: ended, Back: back})
+	}
+}
+
 // interveneOnce injects a fault, lets it act, and heals it, also where the run
 // ends meanwhile.
 func (x *execution) interveneOnce(ctx context.Context, env *faults.Env, i Intervention) error {
@@ -124,6 +135,7 @@ func (x *execution) interveneOnce(ctx context.Context, env *faults.Env, i Interv
 	s.window.ShownHealed(evidence)
 	x.tellFault("healed", i, evidence)
 	x.acts.judge(active.Verdict)
+	x.acts.crashed(s.injected, history.Now(), active.Crashed)
 	x.acts.close(s)
 	return nil
 }

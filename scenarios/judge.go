@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/planecheck/planecheck/apiserver"
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/counterexample"
 	"github.com/planecheck/planecheck/checkers/deposed"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/judge"
@@ -122,7 +125,7 @@ func (x *execution) judgeLeases() checkers.Verdict {
 	}
 	switch {
 	case totals.Missed > 0:
-		v.Outcome, v.Detail = checkers.Fail, fmt.Sprintf("%d lease deadlines passed without a renewal", totals.Missed)
+		v.Outcome, v.Detail = checkers.Fail, missedLeases(totals.Missed, x.m.collector.Leases.Misses())
 	case totals.Renewals < int64(x.plan.World.Nodes):
 		// Shorter than one round of renewals: no deadline could have passed.
 		v.Outcome, v.Detail = checkers.Invalid, "the run was too short for every node to renew once"
@@ -161,19 +164,23 @@ func judgeCaches(phases []results.Phase) checkers.Verdict {
 		Outcome: checkers.NotExercised,
 	}
 	counts := map[string]int64{}
+	var differing []string
+	var rows []counterexample.Row
 	for _, p := range phases {
-		for key, n := range p.Servers.ConsistencyChecks {
+		rows = append(rows, cacheRows(p)...)
+		for _, key := range slices.Sorted(maps.Keys(p.Servers.ConsistencyChecks)) {
 			status, resource, _ := strings.Cut(key, " ")
+			n := p.Servers.ConsistencyChecks[key]
 			counts[status] += n
 			if status == "failure" && n > 0 {
-				v.Detail = fmt.Sprintf("in phase %s the cache of %s differed from the store", p.Name, resource)
+				differing = append(differing, fmt.Sprintf("in phase %s the cache of %s differed from the store", p.Name, resource))
 			}
 		}
 	}
 	v.Checked = fmt.Sprintf("%d comparisons by the API servers, %d in vain", counts["success"]+counts["failure"], counts["error"])
 	switch {
 	case counts["failure"] > 0:
-		v.Outcome = checkers.Fail
+		v.Outcome, v.Detail = checkers.Fail, counterexample.Render(differing[0], rows)
 	case counts["success"] > 0:
 		v.Outcome = checkers.Pass
 	}

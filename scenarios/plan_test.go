@@ -380,7 +380,7 @@ func TestEventClaims(t *testing.T) {
 // Faults are no reason to judge less: a run whose traffic did not put the API, the
 // freshness of watches and the bindings to the test is not a Pass.
 func TestFaultClaims(t *testing.T) {
-	safety := []string{"API/MostRecent", "API/Delivered", "API/NoLostUpdate", "API/UIDUnique", "Fresh", "Replay", "Durable"}
+	safety := []string{"API/MostRecent", "API/Delivered", "API/NoLostUpdate", "API/UIDUnique", "Fresh", "Replay"}
 	bindings := "cluster/NoDoubleBind"
 	for name, want := range map[string][]string{
 		"faults/scheduler-leader-kill": append(slices.Clone(safety), bindings), "faults/scheduler-leader-freeze": append(slices.Clone(safety), bindings),

@@ -36,7 +36,7 @@ func planStorage(o Options) *StoragePlan {
 func storageClaims() []string {
 	return []string{
 		checker.Order, checker.Replay, checker.Reads, checker.RealTime, checker.NoPhantom, checker.CompactionHonest, checker.LeaseHonest,
-		checker.Durable, string(watch.Ordered), string(watch.Unique), string(watch.Reliable), string(watch.Resumable), string(watch.Filtered),
+		string(watch.Ordered), string(watch.Unique), string(watch.Reliable), string(watch.Resumable), string(watch.Filtered),
 		string(watch.PrevKV), string(watch.IsCreate), string(watch.Bookmarkable), string(watch.CompactedCancel),
 	}
 }

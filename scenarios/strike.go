@@ -123,7 +123,7 @@ func (x *execution) sumUpStrikes() {
 	now, end := history.Now(), x.workSoFar()
 	x.acts.mu.Lock()
 	defer x.acts.mu.Unlock()
-	x.run.Struck = struck(x.acts.strikes)
+	x.run.Struck, x.run.Crashes = struck(x.acts.strikes), x.acts.crashes
 	for i, s := range x.acts.strikes {
 		s.after, s.recovered = end, end
 		until := now

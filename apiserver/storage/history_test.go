@@ -15,9 +15,14 @@ import (
 )
 
 // tested says whether the histories here put a guarantee to enough tests: they have
-// few compactions and leases, and nothing is refused.
+// few compactions and leases, nothing is refused, and the judge is told of no member
+// that ended.
 func tested(guarantee string) bool {
-	return guarantee != checker.CompactionHonest && guarantee != checker.LeaseHonest && guarantee != checker.DefiniteFailureInert
+	switch guarantee {
+	case checker.CompactionHonest, checker.LeaseHonest, checker.DefiniteFailureInert, checker.Durable:
+		return false
+	}
+	return true
 }
 
 // historyLog keeps the history of a cluster.
@@ -25,8 +30,10 @@ type historyLog struct{ storetest.Log }
 
 func (l *historyLog) judge() map[string]checkers.Verdict { return l.judgeBy(checker.Etcd()) }
 
-func (l *historyLog) judgeBy(contract checker.Contract) map[string]checkers.Verdict {
-	c := checker.New(checker.Options{Contract: contract, Start: 1, Floors: checker.Floors{Operations: 50, Conflicts: 5}})
+func (l *historyLog) judgeBy(contract checker.Contract, crashes ...history.Crash) map[string]checkers.Verdict {
+	c := checker.New(checker.Options{
+		Contract: contract, Start: 1, Floors: checker.Floors{Operations: 50, Conflicts: 5}, Crashes: crashes,
+	})
 	for _, op := range l.Ops {
 		contract.Op(op)
 		c.StoreOp(op)

@@ -21,8 +21,8 @@ import (
 
 // judged is the outcome of the guarantees over a history, without those that
 // the traffic of the tests is too small for.
-func judged(log *historyLog) map[string]checkers.Verdict {
-	verdicts := log.judge()
+func judged(log *historyLog, crashes ...history.Crash) map[string]checkers.Verdict {
+	verdicts := log.judgeBy(checker.Etcd(), crashes...)
 	delete(verdicts, checker.CompactionHonest)
 	delete(verdicts, checker.LeaseHonest)
 	return verdicts
@@ -70,6 +70,7 @@ func TestProcessHistoryWithKills(t *testing.T) {
 	}
 	grown(50)
 	leader := leads(t, c, names(c)...)
+	ended := history.Now()
 	if err := c.KillMembers(ctx, leader); err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +79,7 @@ func TestProcessHistoryWithKills(t *testing.T) {
 	if err := c.RestartMember(ctx, leader); err != nil {
 		t.Fatal(err)
 	}
+	crash := history.Crash{Member: leader, Ended: ended, Back: history.Now()}
 	grown(20)
 	if err := c.KillMembers(ctx, names(c)...); err != nil {
 		t.Fatal(err)
@@ -107,8 +109,11 @@ func TestProcessHistoryWithKills(t *testing.T) {
 			t.Errorf("%s (%s)", v, v.Checked)
 		}
 	}
-	if v := judged(log)[checker.Durable]; v.Outcome != checkers.Pass {
+	if v := judged(log, crash)[checker.Durable]; v.Outcome != checkers.Pass {
 		t.Errorf("%s (%s)", v, v.Checked)
+	}
+	if v := judged(log)[checker.Durable]; v.Outcome != checkers.Invalid {
+		t.Errorf("with no word of a member that ended: %s (%s)", v, v.Checked)
 	}
 	unanswered := 0
 	for _, op := range log.Ops {

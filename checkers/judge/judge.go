@@ -45,6 +45,9 @@ type Options struct {
 	// Struck is when the first fault of the run began: an answer that came before is
 	// one of a whole cluster. 0: there was none, or it is not known, as of Calm.
 	Struck history.Time `json:"-"`
+	// Crashes are the members of the store that the run ended, and that came back. Nil:
+	// there were none, or it is not known, as of Calm.
+	Crashes []history.Crash `json:"-"`
 	// Restores says that the run restores the store from a snapshot on its way, so
 	// that its history cannot be judged before Restore is known.
 	Restores bool `json:"restores,omitempty"`
@@ -172,7 +175,7 @@ func newJudge(opt Options, e *epoch) *judge {
 		floors.Members = -1
 	}
 	j.calls = storage.New(storage.Options{
-		Contract: opt.Contract, Floors: floors, Start: 1, Initial: e.initial(), Horizon: horizon, Residual: residual.Judge(residual.Limits{}),
+		Contract: opt.Contract, Floors: floors, Crashes: opt.Crashes, Start: 1, Initial: e.initial(), Horizon: horizon, Residual: residual.Judge(residual.Limits{}),
 	})
 	fresh := watch.Options{Commit: j.commit, Observe: j.deliveries.observe, Calm: opt.calm(), NoVersions: opt.Contract.Uncounted}
 	j.watches = watch.NewChecker(j.calls.Timeline(), fresh)

@@ -111,6 +111,25 @@ func TestClaims(t *testing.T) {
 	}
 }
 
+// Durable takes a member that ended and came back, of which only the run can tell.
+func TestCrashes(t *testing.T) {
+	h := storetest.Generate(1, storetest.Config{Ops: 6000})
+	dir, half := write(t, h), h.Ops[len(h.Ops)/2]
+	crash := []history.Crash{{Member: half.Member, Ended: half.Called, Back: half.Called + 1}}
+	f := func(claimed []string, crashes []history.Crash, want checkers.Outcome) {
+		t.Helper()
+		for _, v := range mustJudge(t, dir, Options{Claimed: claimed, Crashes: crashes}).Verdicts {
+			if v.Guarantee == "Durable" && v.Outcome != want {
+				t.Errorf("claimed %q, crashes %+v: %s (%s), want %s", claimed, crashes, v, v.Checked, want)
+			}
+		}
+	}
+	f([]string{}, nil, checkers.NotExercised)
+	f([]string{"Durable"}, nil, checkers.Invalid)
+	f([]string{"Durable"}, crash, checkers.Pass)
+	f([]string{}, crash, checkers.Pass)
+}
+
 // A history with a part missing proves nothing, neither way.
 func TestIncompleteHistory(t *testing.T) {
 	dir := write(t, storetest.Generate(3, storetest.Config{Ops: 3000}))

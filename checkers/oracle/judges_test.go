@@ -46,7 +46,7 @@ func search(m *etcdModel, ops []porcupine.Operation, limit time.Duration) judgem
 
 // byRevision asks the revision checker. It returns the broken guarantees too.
 func byRevision(h storetest.History) (judgement, []checkers.Verdict) {
-	floors := storage.Floors{Operations: -1, Conflicts: -1, Compactions: -1, Leases: -1, Refusals: -1, Members: -1, Hashes: -1}
+	floors := storage.Floors{Operations: -1, Conflicts: -1, Compactions: -1, Leases: -1, Refusals: -1, Crashes: -1, Members: -1, Hashes: -1}
 	c := storage.New(storage.Options{Start: 1, Floors: floors})
 	h.Feed(c)
 	var broken []checkers.Verdict

@@ -13,7 +13,7 @@ import (
 // withResidual asks the revision checker with the search of ambiguous windows,
 // and says what that search found.
 func withResidual(h storetest.History) (judgement, storage.Finding, []checkers.Verdict) {
-	floors := storage.Floors{Operations: -1, Conflicts: -1, Compactions: -1, Leases: -1, Refusals: -1, Members: -1, Hashes: -1}
+	floors := storage.Floors{Operations: -1, Conflicts: -1, Compactions: -1, Leases: -1, Refusals: -1, Crashes: -1, Members: -1, Hashes: -1}
 	var found storage.Finding
 	search := residual.Judge(residual.Limits{})
 	c := storage.New(storage.Options{Start: 1, Floors: floors, Residual: func(w storage.Window) storage.Explanation {

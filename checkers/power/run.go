@@ -54,7 +54,7 @@ type base struct {
 // say, in the order of their verdicts.
 func judge(h storetest.History, b bounds) []checkers.Verdict {
 	calls := storage.New(storage.Options{Start: firstRevision, Floors: storage.Floors{
-		Operations: -1, Conflicts: -1, Compactions: -1, Leases: -1, Refusals: -1, Members: -1, Hashes: -1,
+		Operations: -1, Conflicts: -1, Compactions: -1, Leases: -1, Refusals: -1, Crashes: -1, Members: -1, Hashes: -1,
 	}})
 	commits := map[int64]watch.Interval{}
 	watches := watch.NewChecker(calls.Timeline(), watch.Options{

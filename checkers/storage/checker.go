@@ -30,6 +30,9 @@ import (
 type Options struct {
 	Contract Contract // default Etcd()
 	Floors   Floors
+	// Crashes are the members that ended in the course of the history and came back:
+	// without any, Durable says nothing. Nil: none did, or nobody knows.
+	Crashes []history.Crash
 	// Start is the store's revision before the first call of the history; 1 is
 	// a new store. Default: inferred from the first records.
 	Start int64

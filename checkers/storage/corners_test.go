@@ -158,3 +158,17 @@ func TestKeysFromBefore(t *testing.T) {
 		t.Errorf("checked: %s", v.Checked)
 	}
 }
+
+// TestNotReadWhole: a key space that nobody read whole is said to be so.
+func TestNotReadWhole(t *testing.T) {
+	f := func(want string, calls ...call) {
+		t.Helper()
+		s := tell(append([]call{create("a", 1).at(0, 1).ok(2)}, calls...)...)
+		if v := s.judge()[MembersAgree]; !strings.HasSuffix(v.Checked, want) {
+			t.Errorf("%s does not end in %q", v.Checked, want)
+		}
+	}
+	whole := list("\x00", "\x00").on("m2").at(4, 5).ok(2, found(va))
+	f(", not read whole through any", get("a").at(2, 3).ok(2, found(va)))
+	f(", the whole read through m2", whole)
+}

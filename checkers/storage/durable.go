@@ -22,6 +22,9 @@ type durable struct {
 	lost   map[string]*loss
 	denied *denial
 	others map[int64]bool // revisions that no acknowledged write caused
+
+	began history.Time            // when the first acknowledged write had returned; 0: there was none
+	asked map[string]history.Time // by member: the last call that it answered
 }
 
 type loss struct {
@@ -45,12 +48,34 @@ type denial struct {
 // a store lost its end ask for a write that is not among the last.
 const ackedLimit = 1 << 17
 
-func (d *durable) init() { d.acked.limit = ackedLimit }
+func (d *durable) init() { d.acked.limit, d.asked = ackedLimit, map[string]history.Time{} }
 
 func (d *durable) see(op *history.StoreOp) {
-	if acknowledged(op) && op.Header > 0 && timeline.Changed(op) {
-		d.acked.add(op)
+	if !acknowledged(op) {
+		return
 	}
+	d.asked[op.Member] = max(d.asked[op.Member], op.Called)
+	if op.Header > 0 && timeline.Changed(op) {
+		d.acked.add(op)
+		if d.began == 0 || op.Returned < d.began {
+			d.began = op.Returned
+		}
+	}
+}
+
+// crashes is what crashed counts.
+const crashes = "ends of members that came back and were asked again"
+
+// crashed counts the ends of members by which a write could have been lost: one was
+// acknowledged before, and the member has answered since it came back.
+func (c *Checker) crashed() (n int64) {
+	d := &c.durable
+	for _, crash := range c.opts.Crashes {
+		if d.began != 0 && d.began < crash.Ended && d.asked[crash.Member] >= crash.Back {
+			n++
+		}
+	}
+	return n
 }
 
 // other notes that no acknowledged write caused a revision.

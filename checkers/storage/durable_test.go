@@ -200,6 +200,37 @@ func TestDurableEvidence(t *testing.T) {
 	}
 }
 
+// TestDurableCrashes: where nothing ended, or nobody asked afterwards, every store
+// keeps what it has acknowledged.
+func TestDurableCrashes(t *testing.T) {
+	f := func(name string, want checkers.Outcome, n string, crashes ...history.Crash) {
+		t.Helper()
+		s := tell(create("a", 1).at(0, 1).ok(2), get("a").on("m2").at(8, 9).ok(2, found(va)))
+		s.opts.Floors, s.opts.Crashes = noFloors, crashes
+		s.opts.Floors.Crashes = 1
+		if v := s.judge()[Durable]; v.Outcome != want || !strings.Contains(v.Checked, n+" ends of members that came back and were asked again (floor 1)") {
+			t.Errorf("%s: %s, want %s; checked: %s", name, v, want, v.Checked)
+		}
+	}
+	crash := func(member string, ended, back int) history.Crash {
+		return history.Crash{Member: member, Ended: ms(ended), Back: ms(back)}
+	}
+	f("nothing ended", checkers.Invalid, "0")
+	f("a member came back", checkers.Pass, "1", crash("m2", 4, 7))
+	f("twice", checkers.Pass, "2", crash("m2", 2, 3), crash("m2", 4, 7))
+	f("before anything was acknowledged", checkers.Invalid, "0", crash("m2", 1, 7))
+	f("asked before it was back", checkers.Invalid, "0", crash("m2", 4, 9))
+	f("only another one was asked", checkers.Invalid, "0", crash("m1", 4, 7))
+
+	// What was seen broken is, however little else was looked at.
+	s := rolledBack(get("b").at(8, 9).ok(2, found()))
+	s.opts.Floors = noFloors
+	s.opts.Floors.Crashes = 1
+	if v := s.judge()[Durable]; v.Outcome != checkers.Fail {
+		t.Error(v)
+	}
+}
+
 // TestDurableStreamed: batch by batch it comes to the same.
 func TestDurableStreamed(t *testing.T) {
 	f := func(want checkers.Outcome, calls ...call) {

@@ -11,7 +11,7 @@ import (
 )
 
 // noFloors lets small histories pass.
-var noFloors = Floors{Operations: -1, Conflicts: -1, Compactions: -1, Leases: -1, Refusals: -1, Members: -1, Hashes: -1}
+var noFloors = Floors{Operations: -1, Conflicts: -1, Compactions: -1, Leases: -1, Refusals: -1, Crashes: -1, Members: -1, Hashes: -1}
 
 func judge(h storetest.History, opts Options) []checkers.Verdict {
 	c := New(opts)

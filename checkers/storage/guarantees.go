@@ -50,6 +50,6 @@ var guarantees = []guarantee{
 	{LeaseHonest, `"when a lease expires ... all keys attached to the lease will be deleted": ` +
 		`no key dies before the time to live of its lease has passed, and none outlives it by more than the stated bound. ` + apiURL + "#lease-api"},
 	{Durable, `"Any completed operations are durable. All accessible data is also durable data": ` +
-		`an acknowledged write is never unmade. ` + guaranteesURL + "#durability"},
+		`an acknowledged write is never unmade, whichever members of the store end and come back. ` + guaranteesURL + "#durability"},
 	{MembersAgree, `every member holds the same key space at the same revision: hashes, events and full reads agree. ` + guaranteesURL},
 }

@@ -54,7 +54,10 @@ func TestUnfitOutweighsViolations(t *testing.T) {
 func TestFloors(t *testing.T) {
 	outcomes := func(f Floors) map[string]checkers.Outcome {
 		m := map[string]checkers.Outcome{}
-		for _, v := range judge(storetest.Generate(1, storetest.Config{Ops: 1500, CompactEvery: 300 * time.Millisecond, Leased: 0.6}), Options{Floors: f}) {
+		h := storetest.Generate(1, storetest.Config{Ops: 1500, CompactEvery: 300 * time.Millisecond, Leased: 0.6})
+		half := h.Ops[len(h.Ops)/2]
+		crashes := []history.Crash{{Member: half.Member, Ended: half.Called, Back: half.Called + 1}}
+		for _, v := range judge(h, Options{Floors: f, Crashes: crashes}) {
 			m[v.Guarantee] = v.Outcome
 		}
 		return m
@@ -66,7 +69,7 @@ func TestFloors(t *testing.T) {
 	}
 	for name, f := range map[string]Floors{
 		Replay: {Conflicts: 1 << 20}, CompactionHonest: {Compactions: 1 << 20}, LeaseHonest: {Leases: 1 << 20},
-		DefiniteFailureInert: {Refusals: 1 << 20}, MembersAgree: {Members: 9},
+		DefiniteFailureInert: {Refusals: 1 << 20}, Durable: {Crashes: 2}, MembersAgree: {Members: 9},
 	} {
 		for other, outcome := range outcomes(f) {
 			if (outcome == checkers.Invalid) != (other == name) {
@@ -107,7 +110,7 @@ func TestNoLeaseEnds(t *testing.T) {
 func TestNothingToJudge(t *testing.T) {
 	f := func(name string, c call, want map[string]string) {
 		t.Helper()
-		checker := New(Options{Floors: Floors{Operations: 1, Conflicts: -1, Compactions: -1, Leases: -1, Members: -1, Hashes: -1}, Start: 1})
+		checker := New(Options{Floors: Floors{Operations: 1, Conflicts: -1, Compactions: -1, Leases: -1, Crashes: -1, Members: -1, Hashes: -1}, Start: 1})
 		checker.StoreOp(c.StoreOp)
 		for _, v := range checker.Finish() {
 			outcome := checkers.Pass

@@ -121,7 +121,14 @@ func (c *Checker) shortOfMembers() string {
 
 // membersChecked says what MembersAgree rests on.
 func (c *Checker) membersChecked() string {
-	return fmt.Sprintf("%d members, %d with a watch of everything, %d pairs of hashes at one revision (floor %d), %d revisions with hashes of several members, the whole read through %s",
-		len(c.members.called), len(c.builder.Members()), c.members.compared, c.pairs(), c.members.points(),
-		strings.Join(slices.Sorted(maps.Keys(c.members.wholes)), " "))
+	return fmt.Sprintf("%d members, %d with a watch of everything, %d pairs of hashes at one revision (floor %d), %d revisions with hashes of several members, %s",
+		len(c.members.called), len(c.builder.Members()), c.members.compared, c.pairs(), c.members.points(), c.members.readThrough())
+}
+
+// readThrough says through whom everything was read.
+func (m *members) readThrough() string {
+	if len(m.wholes) == 0 {
+		return "not read whole through any"
+	}
+	return "the whole read through " + strings.Join(slices.Sorted(maps.Keys(m.wholes)), " ")
 }

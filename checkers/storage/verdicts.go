@@ -95,6 +95,8 @@ func (c *Checker) short(name string) string {
 		return below(c.leases.ended(), f.Leases, "leases that ended with their keys")
 	case DefiniteFailureInert:
 		return below(c.counts.refused, f.Refusals, "refused writes")
+	case Durable:
+		return below(c.crashed(), f.Crashes, crashes)
 	case MembersAgree:
 		return c.shortOfMembers()
 	}
@@ -137,6 +139,8 @@ func (c *Checker) checked(name string) string {
 	case LeaseHonest:
 		text += fmt.Sprintf(", %d leases that ended with their keys (floor %d), %d revoked, %d given to keys, overrun %s",
 			c.leases.ended(), f.Leases, c.leases.revoked, c.leases.given(), c.opts.Contract.LeaseOverrun)
+	case Durable:
+		text += fmt.Sprintf(", %d acknowledged writes, %d %s (floor %d)", c.counts.writes, c.crashed(), crashes, f.Crashes)
 	case MembersAgree:
 		text += ", " + c.membersChecked()
 	}

@@ -46,6 +46,10 @@ type place struct {
 // Name returns the API group, "" for core, and the plural of the resource.
 func (k *Kind) Name() (group, resource string) { return k.name.group, k.name.resource }
 
+// Prefix is what the keys of the resource have before namespace/name, such as
+// /registry/pods/. "": no version was seen that has both.
+func (k *Kind) Prefix() string { return k.prefix }
+
 // Len returns how many versions of the resource there are, removals included.
 func (k *Kind) Len() int { return len(k.log) }
 

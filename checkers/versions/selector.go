@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/planecheck/planecheck/checkers/history"
+	objects "github.com/planecheck/planecheck/checkers/history/object"
 )
 
 // Selector is a label and a field selector, as a list or a watch has them. The
@@ -85,6 +86,12 @@ func (t *labelTerm) matches(v *history.Version) bool {
 	return t.op == opGreater && n > t.number || t.op == opLess && n < t.number
 }
 
+// The fields that objects of every resource can be selected by.
+const (
+	metadataName      = "metadata.name"
+	metadataNamespace = "metadata.namespace"
+)
+
 // selectable are the fields that a version always has, empty ones left out, of
 // those that the API server can select by (ToSelectableFields of the resources
 // in k8s.io/kubernetes/pkg/registry). The value is what an absent one reads as.
@@ -95,15 +102,16 @@ var selectable = map[kindName]map[string]string{
 	},
 	{"", "nodes"}:           {"spec.unschedulable": "false"},
 	{"", "namespaces"}:      {"status.phase": ""},
+	{"", "services"}:        {objects.FieldClusterIP: "", "spec.type": ""},
 	{"", "secrets"}:         {"type": ""},
 	{"apps", "replicasets"}: {"status.replicas": "0"},
 }
 
 func field(v *history.Version, name string) (value string, known bool) {
 	switch name {
-	case "metadata.name":
+	case metadataName:
 		return v.Name, true
-	case "metadata.namespace":
+	case metadataNamespace:
 		return v.Namespace, true
 	}
 	absent, has := selectable[kindName{v.Group, v.Resource}][name]
@@ -113,5 +121,23 @@ func field(v *history.Version, name string) (value string, known bool) {
 	if value := v.Field(name); value != "" {
 		return value, true
 	}
-	return absent, true
+	return absent, name != objects.FieldClusterIP || outside(v)
+}
+
+// outside says that a Service is another name for something outside of the cluster.
+// Any other one has a cluster IP, if only None (k8s.io/kubernetes
+// pkg/registry/core/service/strategy.go needsClusterIP): one without it is of a
+// history that left it out.
+func outside(v *history.Version) bool { return v.Field("spec.type") == "ExternalName" }
+
+// Unknown returns the fields that the selector reads and versions of a resource do not
+// have, each once.
+func (s Selector) Unknown(group, resource string) (names []string) {
+	for _, t := range s.fields {
+		_, has := selectable[kindName{group, resource}][t.field]
+		if !has && t.field != metadataName && t.field != metadataNamespace && !slices.Contains(names, t.field) {
+			names = append(names, t.field)
+		}
+	}
+	return names
 }

@@ -2,6 +2,7 @@ package versions_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,6 +123,13 @@ func TestUnknownFields(t *testing.T) {
 	pod := &history.Version{Resource: "pods", Name: "n"}
 	node := &history.Version{Resource: "nodes", Name: "n"}
 	unread := &history.Version{Resource: "pods", Name: "n", Unread: true}
+	service := func(kind, ip string) *history.Version {
+		v := &history.Version{Resource: "services", Name: "n", Fields: []history.Pair{{Name: "spec.type", Value: kind}}}
+		if ip != "" {
+			v.Fields = append(v.Fields, history.Pair{Name: "spec.clusterIP", Value: ip})
+		}
+		return v
+	}
 	for _, c := range []struct {
 		labels, fields string
 		v              *history.Version
@@ -134,6 +142,13 @@ func TestUnknownFields(t *testing.T) {
 		{"", "spec.unschedulable=false", node, true, true},
 		{"", "spec.unschedulable!=false", node, false, true},
 		{"", "spec.nodeName=", unread, false, false},
+		{"", "spec.clusterIP!=None", service("ClusterIP", "10.96.0.1"), true, true},
+		{"", "spec.clusterIP!=None", service("ClusterIP", "None"), false, true},
+		{"", "spec.clusterIP!=None", service("ExternalName", ""), true, true},
+		{"", "spec.clusterIP=", service("ExternalName", ""), true, true},
+		{"", "spec.clusterIP!=None", service("ClusterIP", ""), false, false}, // of a history that left it out
+		{"", "spec.type=ClusterIP", service("ClusterIP", ""), true, true},
+		{"", "spec.clusterIP!=None", node, false, false},
 		{"!a", "", unread, false, false},
 		{"", "metadata.name=n", unread, true, true},
 		{"", "metadata.name=m", unread, false, true},
@@ -148,6 +163,27 @@ func TestUnknownFields(t *testing.T) {
 	}
 	if s, _ := versions.ParseSelector("", ","); !s.Empty() {
 		t.Error("a selector of nothing is not empty")
+	}
+}
+
+func TestFieldsOfResources(t *testing.T) {
+	for _, c := range []struct {
+		group, resource, fields string
+		unknown                 []string
+	}{
+		{"", "services", "spec.clusterIP!=None,spec.type=ClusterIP,metadata.name=n", nil},
+		{"", "pods", "spec.nodeName=n,metadata.namespace!=ns", nil},
+		{"", "pods", "spec.clusterIP!=None,status.podIP=,spec.clusterIP!=x", []string{"spec.clusterIP", "status.podIP"}},
+		{"apps", "services", "spec.clusterIP!=None", []string{"spec.clusterIP"}},
+		{"", "configmaps", "", nil},
+	} {
+		s, err := versions.ParseSelector("", c.fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Unknown(c.group, c.resource); !slices.Equal(got, c.unknown) {
+			t.Errorf("%q of %s: %q, want %q", c.fields, c.resource, got, c.unknown)
+		}
 	}
 }
 

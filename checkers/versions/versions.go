@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/planecheck/planecheck/checkers/history"
+	objects "github.com/planecheck/planecheck/checkers/history/object"
 )
 
 // Table is the version table. It can be asked while it is filled: of what a
@@ -19,6 +20,7 @@ import (
 // not safe for concurrent use, questions included.
 type Table struct {
 	kinds map[kindName]*Kind
+	empty map[kindName]*Kind // asked for by Known, and not stored yet
 	order []*Kind
 	pool  pool
 
@@ -31,7 +33,7 @@ type kindName struct{ group, resource string }
 
 // New returns an empty table.
 func New() *Table {
-	return &Table{kinds: map[kindName]*Kind{}, pool: newPool()}
+	return &Table{kinds: map[kindName]*Kind{}, empty: map[kindName]*Kind{}, pool: newPool()}
 }
 
 // Add takes one version. Revisions must not fall; a version that comes too late
@@ -53,11 +55,17 @@ func (t *Table) Add(v *history.Version) {
 	k := t.kinds[name]
 	if k == nil {
 		name = kindName{t.pool.word(v.Group), t.pool.word(v.Resource)}
-		k = &Kind{name: name, pool: &t.pool, objects: map[string]*object{}}
+		if k = t.empty[name]; k == nil {
+			k = t.newKind(name)
+		}
 		t.kinds[name] = k
 		t.order = append(t.order, k)
 	}
 	k.add(v)
+}
+
+func (t *Table) newKind(name kindName) *Kind {
+	return &Kind{name: name, pool: &t.pool, objects: map[string]*object{}}
 }
 
 // Sealed says that everything up to rev has been added: no version that is
@@ -78,6 +86,34 @@ func (t *Table) Dropped() int64 { return t.dropped }
 
 // Kind returns the objects of a resource, nil if none was ever stored.
 func (t *Table) Kind(group, resource string) *Kind { return t.kinds[kindName{group, resource}] }
+
+// Known is Kind, but for a resource of which the table would know if anything of it
+// had been stored: of such a one it returns a Kind without objects. nil: its objects
+// may be somewhere else, or there is no such resource.
+func (t *Table) Known(group, resource string) *Kind {
+	name := kindName{group, resource}
+	k := t.kinds[name]
+	if k == nil {
+		k = t.empty[name]
+	}
+	if k == nil && t.knows(group, resource) {
+		k = t.newKind(name)
+		t.empty[name] = k
+	}
+	return k
+}
+
+// knows says that objects of a resource would be in the table: it is built in, or
+// somebody has defined it as a custom one. A table without any kind is not one of
+// the keys of API servers.
+func (t *Table) knows(group, resource string) bool {
+	if len(t.kinds) == 0 {
+		return false
+	}
+	definitions := t.kinds[kindName{"apiextensions.k8s.io", "customresourcedefinitions"}]
+	return objects.BuiltIn(group, resource) ||
+		definitions != nil && definitions.Next("", resource+"."+group, 0) != nil
+}
 
 // Kinds returns all resources in the order in which they were first stored.
 func (t *Table) Kinds() []*Kind { return append([]*Kind(nil), t.order...) }

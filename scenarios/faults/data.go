@@ -30,7 +30,7 @@ func dataFaults() []Fault {
 			targets: of(1, leader), inject: fillQuota,
 		},
 		{
-			Name: "etcd-slow-disk", Area: Etcd, Blocks: true, For: 10 * time.Second, Needs: []string{storage.FaultSlowDisk},
+			Name: "etcd-slow-disk", Area: Etcd, Blocks: true, Crashes: true, For: 10 * time.Second, Needs: []string{storage.FaultSlowDisk},
 			Does: "every fsync of an etcd member, or of all, takes 100 ms longer (the kernel holds the call, in place of a slow disk), " +
 				"for which the members are restarted one after the other, before and after",
 			targets: of(3, all, follower), inject: slowDisk, Each: true,
@@ -97,7 +97,10 @@ func cameBack(ctx context.Context, e *Env, victim storage.Member, seen storage.R
 	if err != nil {
 		return nil, err
 	}
-	return &Active{Evidence: fmt.Sprintf("%s began with entry %d, had applied %d, and has again; %s", victim.Name, seen.Began, seen.Had, leads)}, nil
+	return &Active{
+		Evidence: fmt.Sprintf("%s began with entry %d, had applied %d, and has again; %s", victim.Name, seen.Began, seen.Had, leads),
+		Crashed:  []string{victim.Name},
+	}, nil
 }
 
 // awaitRevisions waits until so much more has been written, and returns the
@@ -153,7 +156,7 @@ func rollback(ctx context.Context, e *Env, _ string) (*Active, error) {
 	if now >= lost {
 		return nil, fmt.Errorf("revision %d was lost, and the store is at %d already", lost, now)
 	}
-	return &Active{Evidence: fmt.Sprintf("the store is at revision %d and was at %d", now, lost)}, nil
+	return &Active{Evidence: fmt.Sprintf("the store is at revision %d and was at %d", now, lost), Crashed: namesOf(e.Store.Members())}, nil
 }
 
 // revision asks any member that answers.

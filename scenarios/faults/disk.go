@@ -25,7 +25,7 @@ func slowDisk(ctx context.Context, e *Env, target string) (*Active, error) {
 		return nil, err
 	}
 	names := namesOf(victims)
-	a := &Active{heal: func(ctx context.Context) (string, error) {
+	a := &Active{Crashed: names, heal: func(ctx context.Context) (string, error) {
 		if err := slower.SlowDisk(ctx, 0, names...); err != nil {
 			return "", err
 		}

@@ -34,22 +34,22 @@ func etcdFaults() []Fault {
 	}
 	return []Fault{
 		{
-			Name: "etcd-member-stop", Area: Etcd, Needs: restartable, For: 5 * time.Second,
+			Name: "etcd-member-stop", Area: Etcd, Needs: restartable, Crashes: true, For: 5 * time.Second,
 			Does:    "one etcd member that does not lead is stopped, and started again with its data",
 			targets: of(3, follower), inject: stopMembers,
 		},
 		{
-			Name: "etcd-leader-stop", Area: Etcd, Needs: restartable, For: 5 * time.Second,
+			Name: "etcd-leader-stop", Area: Etcd, Needs: restartable, Crashes: true, For: 5 * time.Second,
 			Does:    "etcd's leader is stopped, and started again with its data",
 			targets: of(3, leader), inject: stopMembers,
 		},
 		{
-			Name: "etcd-majority-stop", Area: Etcd, Needs: restartable, Blocks: true, For: 5 * time.Second,
+			Name: "etcd-majority-stop", Area: Etcd, Needs: restartable, Blocks: true, Crashes: true, For: 5 * time.Second,
 			Does:    "a majority of the etcd members, the leader among them, is stopped, so that nothing can be written, and started again",
 			targets: of(3, majority), inject: stopMembers,
 		},
 		{
-			Name: "etcd-all-restart", Area: Etcd, Needs: restartable, Blocks: true, For: 2 * time.Second,
+			Name: "etcd-all-restart", Area: Etcd, Needs: restartable, Blocks: true, Crashes: true, For: 2 * time.Second,
 			Does:    "all etcd members are stopped, and started again with their data",
 			targets: of(1, all), inject: stopMembers,
 		},
@@ -115,7 +115,7 @@ func stopMembers(ctx context.Context, e *Env, target string) (*Active, error) {
 		return nil, err
 	}
 	down := namesOf(victims)
-	a := &Active{heal: func(ctx context.Context) (string, error) { return restartMembers(ctx, e, restarter, victims) }}
+	a := &Active{Crashed: down, heal: func(ctx context.Context) (string, error) { return restartMembers(ctx, e, restarter, victims) }}
 	if err := restarter.StopMembers(ctx, down...); err != nil {
 		return nil, healed(ctx, a, err)
 	}

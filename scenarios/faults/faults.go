@@ -143,6 +143,9 @@ type Fault struct {
 	Restores bool
 	// APIServerArgs are flags that the API servers have to have for it.
 	APIServerArgs []string
+	// Crashes says that it ends members of the store, whichever its target, and that
+	// they come back with what they have on their disks: see Active.Crashed.
+	Crashes bool
 	// Thaws says that a leader which was deposed goes on: it has to be known then what
 	// each scheduler and controller manager writes.
 	Thaws bool
@@ -162,6 +165,9 @@ type Fault struct {
 type Active struct {
 	// Evidence says how it shows from outside.
 	Evidence string
+	// Crashed names the members of the store that it ended and that are back, with
+	// what was on their disks, when it is healed.
+	Crashed []string
 	// Verdict is on a guarantee that only this fault puts to the test; nil: there
 	// is none, or it is not healed yet.
 	Verdict *checkers.Verdict

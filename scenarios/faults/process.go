@@ -25,12 +25,12 @@ func processFaults() []Fault {
 	killable := []string{storage.FaultMemberKill, storage.FaultMemberRestart}
 	return []Fault{
 		{
-			Name: "etcd-kill", Area: Etcd, Needs: killable, For: 5 * time.Second, Each: true,
+			Name: "etcd-kill", Area: Etcd, Needs: killable, Crashes: true, For: 5 * time.Second, Each: true,
 			Does:    "an etcd member, follower or leader, or a minority where that is more than one, is killed (SIGKILL), and started again with its data",
 			targets: fewMembers, inject: killMembers,
 		},
 		{
-			Name: "etcd-majority-kill", Area: Etcd, Needs: killable, Blocks: true, For: 5 * time.Second, Each: true,
+			Name: "etcd-majority-kill", Area: Etcd, Needs: killable, Blocks: true, Crashes: true, For: 5 * time.Second, Each: true,
 			Does:    "a majority of the etcd members, or all, is killed (SIGKILL) at once, and started again with its data",
 			targets: of(3, majority, all), inject: killMembers,
 		},
@@ -66,7 +66,7 @@ func processFaults() []Fault {
 			targets: of(3, follower), inject: replaceMember,
 		},
 		{
-			Name: "etcd-rollback", Area: Etcd, Needs: []string{storage.FaultMemberRollback}, Blocks: true, Breaks: []string{"Durable"},
+			Name: "etcd-rollback", Area: Etcd, Needs: []string{storage.FaultMemberRollback}, Blocks: true, Crashes: true, Breaks: []string{"Durable"},
 			Forgives: []string{corruptedCache},
 			Does:     "all etcd members lose power and start from older copies of their data, as where fsync lies",
 			targets:  of(1, all), inject: rollback,
@@ -110,7 +110,7 @@ func killMembers(ctx context.Context, e *Env, target string) (*Active, error) {
 		return nil, err
 	}
 	names := namesOf(victims)
-	a := &Active{heal: func(ctx context.Context) (string, error) { return restartMembers(ctx, e, restarter, victims) }}
+	a := &Active{Crashed: names, heal: func(ctx context.Context) (string, error) { return restartMembers(ctx, e, restarter, victims) }}
 	if err := killer.KillMembers(ctx, names...); err != nil {
 		return nil, healed(ctx, a, err)
 	}

@@ -86,9 +86,11 @@ func (t *turn) everywhere() bool {
 	return t.chance(2)
 }
 
-func (t *turn) labelSelector() string {
-	color := pick(t.rng, colors)
-	return pick(t.rng, []string{
+func (t *turn) labelSelector() string { return pick(t.rng, labelSelectors(pick(t.rng, colors))) }
+
+// labelSelectors are those of lists and watches, each as often as it is chosen.
+func labelSelectors(color string) []string {
+	return []string{
 		"", "", "", "",
 		colorLabel + "=" + color,
 		colorLabel + "=" + color,
@@ -97,19 +99,43 @@ func (t *turn) labelSelector() string {
 		colorLabel + " notin (" + color + ",red)," + partLabel,
 		"!" + contestedLabel,
 		originLabel + "=generated," + colorLabel + "=" + color,
-	})
+	}
 }
 
 func (t *turn) fieldSelector(byName bool) string {
-	choices := []string{"", "", "", "", "", "metadata.namespace=" + t.object.namespace, "metadata.namespace!=" + t.object.namespace}
+	return pick(t.rng, fieldSelectors(t.object, byName))
+}
+
+// fieldSelectors are those of lists and watches about an object.
+func fieldSelectors(o object, byName bool) []string {
+	choices := []string{"", "", "", "", "", "metadata.namespace=" + o.namespace, "metadata.namespace!=" + o.namespace}
 	if byName {
-		choices = append(choices, "metadata.name="+t.object.name, "metadata.name!="+t.object.name)
+		choices = append(choices, "metadata.name="+o.name, "metadata.name!="+o.name)
 	}
-	if t.object.kind.pod() {
+	if o.kind.pod() {
 		choices = append(choices, "spec.nodeName=", "spec.nodeName="+nodeName, "spec.nodeName!=",
 			"status.phase=Pending", "status.phase!=Pending,spec.restartPolicy=Always", "spec.schedulerName="+schedulerName)
 	}
-	return pick(t.rng, choices)
+	return choices
+}
+
+// Selections are watches with the selectors that are legal, each at least once: who
+// judges them has to know these fields.
+func Selections() []client.Request {
+	var all []client.Request
+	for _, k := range kinds {
+		fields := fieldSelectors(object{kind: k, namespace: "ns", name: "name"}, true)
+		for i, labels := range labelSelectors(colors[0]) {
+			r := client.Request{Verb: "watch", Resource: k.resource, Query: url.Values{}}
+			setIf(r.Query, "labelSelector", labels)
+			setIf(r.Query, "fieldSelector", fields[i%len(fields)])
+			all = append(all, r)
+		}
+		for _, field := range fields {
+			all = append(all, client.Request{Verb: "watch", Resource: k.resource, Query: url.Values{"fieldSelector": {field}}})
+		}
+	}
+	return all
 }
 
 func listLegal(ctx context.Context, t *turn)   { t.list(ctx, pick(t.rng, legalLists)) }

@@ -144,7 +144,7 @@ func checkSound(t *testing.T, read readAt, said testimony, verdicts map[string]c
 		t.Errorf("a false alarm: %s", verdicts[name])
 	}
 	judged := []string{
-		checker.Order, checker.Reads, checker.RealTime, checker.NoPhantom, checker.CompactionHonest, checker.Durable, checker.MembersAgree,
+		checker.Order, checker.Reads, checker.RealTime, checker.NoPhantom, checker.CompactionHonest, checker.MembersAgree,
 	}
 	if read.refusal != "" {
 		judged = append(judged, checker.DefiniteFailureInert)

@@ -32,7 +32,7 @@ type memory struct{ storetest.Log }
 func (m *memory) judge() []checkers.Verdict {
 	const none = -1
 	c := checker.New(checker.Options{Start: 1, Floors: checker.Floors{
-		Operations: none, Conflicts: none, Compactions: none, Leases: none, Refusals: none,
+		Operations: none, Conflicts: none, Compactions: none, Leases: none, Refusals: none, Crashes: none,
 	}})
 	commits := map[int64]watch.Interval{}
 	w := watch.NewChecker(c.Timeline(), watch.Options{

@@ -54,7 +54,7 @@ type counts struct {
 	single         int64 // lists of one named object at N with a limit that were newer
 
 	events    int64 // Kubernetes Events: excepted
-	unstored  int64 // resources that were never stored
+	unstored  int64 // resources that are not known to be stored
 	unread    int64 // answers or versions that could not be decoded
 	unselect  int64 // selectors that read what the table does not have
 	unbounded int64 // revisions outside of the table
@@ -220,7 +220,7 @@ func (c *Checker) stored(call *history.APICall) *versions.Kind {
 		c.counts.events++
 		return nil
 	}
-	k := c.opt.Versions.Kind(call.Group, call.Resource)
+	k := c.opt.Versions.Known(call.Group, call.Resource)
 	if k == nil {
 		c.counts.unstored++
 	}

@@ -117,13 +117,45 @@ func TestGet(t *testing.T) {
 	}
 
 	// Not judged: subresources that show other things, another thing missing,
-	// Events, resources that are not stored.
+	// Events, resources that may be stored somewhere else.
 	f(with(s.getAt(81, 85, "", "a/x", 4), func(c *history.APICall) { c.Subresource = "scale" }))
 	f(with(s.getAt(81, 85, "", "a/x", 4), func(c *history.APICall) { c.Subresource = "status" }), MostRecent)
 	f(with(s.getAt(65, 69, "", "a/x", 5), func(c *history.APICall) { c.DetailsKind, c.DetailsName = "namespaces", "a" }))
 	f(with(s.getAt(81, 85, "", "a/x", 4), func(c *history.APICall) { c.Resource = "events" }))
 	f(with(s.getAt(81, 85, "", "a/x", 4), func(c *history.APICall) { c.Resource = "widgets" }))
 	f(with(s.getAt(81, 85, "", "a/x", 4), func(c *history.APICall) { c.Status = 500 }))
+}
+
+// Of a resource of which nothing was ever stored, there is nothing: what an answer
+// shows of it was invented.
+func TestNothingStored(t *testing.T) {
+	s := hand()
+	f := func(group, resource string, c *history.APICall, want ...Guarantee) {
+		t.Helper()
+		c.Group, c.Resource = group, resource
+		if c.DetailsKind != "" {
+			c.DetailsKind = resource
+		}
+		s.expect(t, []*history.APICall{c}, want...)
+	}
+	none := func(c *history.APICall) *history.APICall { c.Items = nil; return c }
+	f("", "secrets", s.getAt(81, 85, "", "a/x", 4), MostRecent)
+	f("", "secrets", s.getAt(81, 85, "0", "a/x", 4), Any)
+	f("", "secrets", s.getAt(81, 85, "", "a/x", 5))
+	f("", "services", s.listAt(150, 160, "", 7), Snapshot)
+	f("", "services", none(s.listAt(150, 160, "", 7)))
+	f("apps", "deployments", s.listAt(150, 160, "", 7), Snapshot)
+	f("apps", "deployments", none(s.listAt(150, 160, "", 6)), MostRecent)
+
+	// Of what others serve nothing is known, nor of what nobody has defined.
+	f("", "deployments", s.listAt(150, 160, "", 7))
+	f("metrics.k8s.io", "pods", s.listAt(150, 160, "", 7))
+	f("example.com", "widgets", s.listAt(150, 160, "", 7))
+	definition := history.Version{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions", Name: "widgets.example.com", UID: "d"}
+	s.write(130, 140, definition)
+	f("example.com", "widgets", s.listAt(150, 160, "", 8), Snapshot)
+	f("example.com", "widgets", none(s.listAt(150, 160, "", 8)))
+	f("example.com", "gadgets", s.listAt(150, 160, "", 8))
 }
 
 func TestListRevision(t *testing.T) {

@@ -123,6 +123,6 @@ func (c *Checker) place(call *history.APICall, p position) {
 	waiting := c.parked[t]
 	delete(c.parked, t)
 	for _, next := range waiting {
-		c.continued(next, c.opt.Versions.Kind(next.Group, next.Resource), &p)
+		c.continued(next, c.opt.Versions.Known(next.Group, next.Resource), &p)
 	}
 }

@@ -141,7 +141,7 @@ func (c *Checker) checked(g Guarantee) string {
 	c.observed(g, add)
 	if g == Snapshot || g == MostRecent {
 		add(n.events, "of Events (excepted)")
-		add(n.unstored, "of resources that were never stored (not judged)")
+		add(n.unstored, "of resources that are not known to be stored (not judged)")
 		add(n.unread, "that could not be decoded (not judged)")
 		add(n.unbounded, "of revisions that the version table lacks (not judged)")
 	}

@@ -20,13 +20,14 @@ type Checker struct {
 	opt         Options
 	first, last int64 // the revisions that the table knows: (first, last]
 
-	resources map[resourceName]*resource // nil: nothing of it was stored
+	resources map[resourceName]*resource // nil: it is not known to be stored
 	open      map[uint64]*watch
 	servers   map[serverName]*server
 	latencies map[string]*hdrhistogram.Histogram // by resource
 	phases    map[string]*hdrhistogram.Histogram // of all resources, by Options.Phase
 	end       history.Time                       // of the last record
 	counts    counts
+	skipped   map[string]int64 // watches that are not judged, by the reason
 	found     map[string]*finding
 }
 
@@ -34,12 +35,13 @@ type resourceName struct{ group, resource string }
 
 // counts is what was judged, and what was not.
 type counts struct {
-	watches, excepted, unread, strangers    int64 // watches, those not judged, messages without a watch
+	watches, excepted, strangers            int64 // watches, those of Events, messages without a watch
 	events, unjudged                        int64
 	initial, unfinished, ends               int64
 	bookmarks, errors                       int64
 	added, modified, deleted, began, ceased int64
 	expired, accepted, tooLarge, lagging    int64
+	relisted, outrun, untold                int64 // of expired, why they may be; see outlived
 	future, owing                           int64 // owing: watches that had to have shown everything at their end
 }
 
@@ -57,6 +59,7 @@ func New(opt Options) *Checker {
 		resources: map[resourceName]*resource{},
 		open:      map[uint64]*watch{}, servers: map[serverName]*server{},
 		latencies: map[string]*hdrhistogram.Histogram{}, phases: map[string]*hdrhistogram.Histogram{}, found: map[string]*finding{},
+		skipped: map[string]int64{},
 	}
 }
 
@@ -161,7 +164,7 @@ func (c *Checker) resource(group, name string) *resource {
 	key := resourceName{group, name}
 	r, known := c.resources[key]
 	if !known {
-		if k := c.opt.Versions.Kind(group, name); k != nil {
+		if k := c.opt.Versions.Known(group, name); k != nil {
 			r = newResource(k)
 		}
 		c.resources[key] = r

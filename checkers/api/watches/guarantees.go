@@ -54,7 +54,10 @@ var guarantees = []guarantee{
 		`resourceVersion":` + linkDetection + ` each committed change that matters to an open watch reaches it, with the object as ` +
 		`it was committed, and nothing else does.`},
 	{ExpiredHonest, `A server "may return a HTTP 410 (Gone) status code if a client requests a resourceVersion older than the ` +
-		`server has retained", and only then.` + linkGone},
+		`server has retained". Judged is that it is none which the server must have: the store's latest, one that the ` +
+		`same server serves later, or one as of which no list of everything was read from the store since, with no compaction and ` +
+		`fewer than 100 changes of the resource behind it; nor a watch that begins with the state. What else a server retains ` +
+		`nobody can tell.` + linkGone},
 	{TooNewHonest, `"Watch requests for a unrecognized resource version may wait indefinitely (until the request timeout) for the ` +
 		`resource version to become available";` + linkUnavailable + ` only those with initial events are refused, as a "too ` +
 		`large resource version", and are not served from an earlier one.`},

@@ -186,6 +186,19 @@ func TestRefusals(t *testing.T) {
 	f(TooNewHonest, pass, w.watching(3, "90", ""))
 	f(TooNewHonest, fail, w.watching(3, "90", "true", w.on("ADDED", 3, 3)))
 
+	// A list of the store at a later revision is why a cache begins there; without any
+	// list nobody can tell.
+	listed := func(rev int64, want checkers.Outcome, tales ...*tale) {
+		t.Helper()
+		w.lists = []history.StoreOp{listOf("/registry/pods/", rev, w.commit(8).at)}
+		f(ExpiredHonest, want, tales...)
+		w.lists = nil
+	}
+	listed(2, fail, w.refusal(8, "3", "", 410))
+	listed(3, fail, w.refusal(8, "3", "", 410))
+	listed(4, pass, w.refusal(8, "3", "", 410))
+	listed(2, pass, w.refusal(8, "1", "", 410))
+
 	whole := w.refusal(8, "8", "", 410) // also as the answer's own status
 	whole.call.Status, whole.call.Reason, whole.messages = 410, "Expired", nil
 	f(ExpiredHonest, fail, whole)
@@ -346,8 +359,22 @@ func TestExcepted(t *testing.T) {
 	for _, m := range odd.messages {
 		m.Call = 2
 	}
-	for name, v := range judgeTales(w, []*tale{event, odd}) {
-		if v.Outcome != checkers.Pass || !strings.Contains(v.Checked, "1 watches of Events excepted, 1 watches not judged") {
+	scale := w.watching(3, "3", "", w.on("ADDED", 8, 8))
+	scale.call.ID, scale.call.Subresource = 3, "scale"
+	virtual := w.watching(3, "3", "", w.on("ADDED", 8, 8))
+	virtual.call.ID, virtual.call.Group = 4, "metrics.k8s.io"
+	none := w.watching(3, "3", "", w.on("ADDED", 8, 8))
+	none.call.ID, none.call.LabelSelector = 5, "a b"
+	for _, story := range []*tale{scale, virtual, none} {
+		for _, m := range story.messages {
+			m.Call = story.call.ID
+		}
+	}
+	const want = "1 watches of Events excepted, 4 watches not judged: 1 of pods by a selector that is none; " +
+		"1 of pods by spec.unheardOf, which the version table does not have; 1 of pods of a subresource; " +
+		"1 of pods.metrics.k8s.io which are not known to be stored"
+	for name, v := range judgeTales(w, []*tale{event, odd, scale, virtual, none}) {
+		if v.Outcome != checkers.Pass || !strings.Contains(v.Checked, want) {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}

@@ -100,9 +100,10 @@ func (c *Checker) failed(w *watch, m *history.APIWatch) {
 // what it listed last or than the oldest event that it keeps
 // (watch_cache_history.go, GetIntervalLocked): it lists anew whenever its own
 // watch of the store breaks for good, and at its start, and keeps no fewer than
-// 100 events. So no rule can tell from outside what a window holds; but none
-// begins after the store's latest revision, a window never goes back in the
-// life of a server, and initial events need none
+// 100 events. Which of these a server has, nobody outside can tell; but no window
+// begins after the store's latest revision, or after a revision that no list of the
+// store has reached and behind which there were few changes (outlived), a window
+// never goes back in the life of a server, and initial events need none
 // (watch_cache.go, getAllEventsSinceLocked).
 func (c *Checker) tooOld(call *history.APICall, s *server, rev int64, at history.Time, because func(string, ...any) *evidence) {
 	c.counts.expired++
@@ -116,8 +117,49 @@ func (c *Checker) tooOld(call *history.APICall, s *server, rev int64, at history
 	case rev >= top:
 		c.fail(nil, ExpiredHonest, because("A watch from revision %d was refused as too old when the store was at %d at most.", rev, top))
 	default:
+		if !c.outlived(call, rev, at) {
+			c.fail(nil, ExpiredHonest, because("A watch from revision %d was refused as too old: the store was listed at revision %d at the latest, and there were fewer than %d changes behind it.",
+				rev, c.listed(call, at), leastEvents))
+		}
 		s.expired = append(s.expired, refusal{call, rev, at})
 	}
+}
+
+// leastEvents is how many events a watch cache keeps that has dropped any
+// (watch_cache_history.go, defaultLowerBoundCapacity).
+const leastEvents = 100
+
+// outlived says that a revision may be older than what some watch cache held at a
+// time: it was compacted, or a list of everything of the kind has reached a later one,
+// or so many changes came after the next revision that the events up to that may have
+// been dropped. Where that is not known it may be, too.
+func (c *Checker) outlived(call *history.APICall, rev int64, at history.Time) bool {
+	res := c.resource(call.Group, call.Resource)
+	listed := c.listed(call, at)
+	if listed == 0 || rev < c.first {
+		c.counts.untold++
+		return true
+	}
+	if _, compacted := c.opt.Window.Compacted(at); listed > rev || compacted > rev {
+		c.counts.relisted++
+		return true
+	}
+	changes := res.all.after(min(c.hi(at), c.last)) - res.all.after(rev+1)
+	if changes >= leastEvents {
+		c.counts.outrun++
+		return true
+	}
+	return false
+}
+
+// listed is the latest revision as of which anybody had the whole of what a watch is
+// about from the store, 0 where nobody is known to. A cache that refuses has it.
+func (c *Checker) listed(call *history.APICall, at history.Time) int64 {
+	res := c.resource(call.Group, call.Resource)
+	if res == nil || res.kind.Prefix() == "" {
+		return 0
+	}
+	return c.opt.Window.Listed(res.kind.Prefix(), at)
 }
 
 // judgeExpired looks for watches that a server accepted from a revision no

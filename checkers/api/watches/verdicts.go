@@ -2,6 +2,8 @@ package watches
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/planecheck/planecheck/checkers"
@@ -86,6 +88,20 @@ func (c *Checker) floors(name string) []floor {
 // judged counts the changes that came on watches, without initial events.
 func (n *counts) judged() int64 { return n.added + n.modified + n.deleted }
 
+// unjudged says how many watches are not judged, and why.
+func (c *Checker) unjudged() string {
+	var total int64
+	var list []string
+	for _, why := range slices.Sorted(maps.Keys(c.skipped)) {
+		total += c.skipped[why]
+		list = append(list, fmt.Sprintf("%d of %s", c.skipped[why], why))
+	}
+	if total == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d watches not judged: %s", total, strings.Join(list, "; "))
+}
+
 // checked says what a verdict rests on, with its floor.
 func (c *Checker) checked(name string) string {
 	n := &c.counts
@@ -107,12 +123,17 @@ func (c *Checker) checked(name string) string {
 		add(n.owing, "%d had to have shown everything at their end")
 	case ExpiredHonest:
 		add(n.accepted, "%d watches served from a revision")
+		add(n.relisted, "%d refused from before a list or a compaction of the store")
+		add(n.outrun, "%d refused from 100 or more changes before")
+		add(n.untold, "%d refused of which nobody can tell what the server held")
 	case TooNewHonest:
 		add(n.tooLarge, "%d refused")
 		add(n.lagging, "%d of them for a revision that the store had (allowed, observed)")
 	}
 	add(n.excepted, "%d watches of Events excepted")
-	add(n.unread, "%d watches not judged, for what they select is not in the version table")
+	if list := c.unjudged(); list != "" {
+		parts = append(parts, list)
+	}
 	add(n.unjudged, "%d events of revisions that the version table does not have")
 	add(n.strangers, "%d messages of watches whose call is not known")
 	return strings.Join(parts, ", ")

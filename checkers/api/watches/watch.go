@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/versions"
@@ -71,8 +72,15 @@ func (c *Checker) newWatch(call *history.APICall) *watch {
 	}
 	res := c.resource(call.Group, call.Resource)
 	sel, ok := sought(call)
-	if res == nil || !ok || call.Subresource != "" {
-		c.counts.unread++
+	switch {
+	case call.Subresource != "":
+		c.skip(call, "of a subresource")
+		return w
+	case !ok:
+		c.skip(call, "by a selector that is none")
+		return w
+	case res == nil:
+		c.skip(call, "which are not known to be stored")
 		return w
 	}
 	if w.call.Namespace == w.call.Name && call.Group == "" && call.Resource == "namespaces" {
@@ -82,6 +90,19 @@ func (c *Checker) newWatch(call *history.APICall) *watch {
 	w.res, w.sel, w.group = res, sel, res.group(field, value)
 	c.begin(w)
 	return w
+}
+
+// skip counts a watch that is not judged.
+func (c *Checker) skip(call *history.APICall, why string) {
+	c.skipped[strings.TrimSuffix(call.Resource+"."+call.Group, ".")+" "+why]++
+}
+
+// unread says why a watch could not be judged in full.
+func (w *watch) unread() string {
+	if fields := w.sel.Unknown(w.call.Group, w.call.Resource); len(fields) > 0 {
+		return "by " + strings.Join(fields, " and ") + ", which the version table does not have"
+	}
+	return "of which a version could not be read, or is without what selects it"
 }
 
 // brief copies what a watch needs of its call.
@@ -212,7 +233,7 @@ func (c *Checker) closed(w *watch, at history.Time, byClient bool) {
 		c.unpaid(w, &w.owed[i])
 	}
 	if w.unknown {
-		c.counts.unread++
+		c.skip(w.call, w.unread())
 	}
 	w.owed, w.seen, w.keys = nil, nil, nil
 }

@@ -30,6 +30,16 @@ type world struct {
 	clock   history.Time
 	uids    int
 	told    []*tale // what tales made
+	lists   []history.StoreOp
+}
+
+// listOf is a list of everything below a folder of the store.
+func listOf(folder string, rev int64, returned history.Time) history.StoreOp {
+	return history.StoreOp{
+		Method: history.MethodRange, Called: returned - ms, Returned: returned, Header: rev,
+		Then:    []history.StoreAction{{Kind: history.ActionRange, Key: folder, End: folder[:len(folder)-1] + "0"}},
+		Results: []history.StoreResult{{}},
+	}
 }
 
 func newWorld(seed uint64) *world {
@@ -111,6 +121,9 @@ func (w *world) window() *window.Window {
 			Method: history.MethodPut, Called: c.at - 2*ms, Returned: c.at + 2*ms, Header: w.first + 1 + int64(i),
 			Then: []history.StoreAction{{Kind: history.ActionPut, Key: "k"}}, Results: []history.StoreResult{{}},
 		})
+	}
+	for i := range w.lists {
+		b.StoreOp(&w.lists[i])
 	}
 	return b.Window()
 }

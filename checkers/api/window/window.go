@@ -33,8 +33,9 @@ type point struct {
 type Builder struct {
 	returned, called             []point // revisions that answers carried; not in the window yet
 	compactReturned, compactHigh []point
-	commits                      []interval // by revision
-	last                         int64      // the highest revision seen at all
+	listed                       map[string][]point // by the folder that was listed
+	commits                      []interval         // by revision
+	last                         int64              // the highest revision seen at all
 
 	window *Window      // nil before it is asked for
 	final  history.Time // up to here it does not change any more
@@ -49,7 +50,9 @@ type Builder struct {
 type interval struct{ called, returned history.Time }
 
 // New returns an empty Builder.
-func New() *Builder { return &Builder{final: never, next: 1, first: 1} }
+func New() *Builder {
+	return &Builder{final: never, next: 1, first: 1, listed: map[string][]point{}}
+}
 
 // Begin says that the store was at a revision at a time, before all calls: it was
 // restored from a snapshot, and nobody asks of earlier revisions.
@@ -72,6 +75,7 @@ func (b *Builder) StoreOp(op *history.StoreOp) {
 	b.called = b.thin(append(b.called, point{op.Called, op.Header}))
 	b.returned = b.thin(append(b.returned, point{op.Returned, op.Header}))
 	b.last = max(b.last, op.Header)
+	b.list(op)
 	if !timeline.Changed(op) {
 		return
 	}
@@ -120,6 +124,7 @@ type Window struct {
 	returned, called             []point
 	uncalled                     []point
 	compactReturned, compactHigh []point
+	listed                       map[string][]point
 	commits                      []interval
 }
 
@@ -133,13 +138,14 @@ func (b *Builder) Window() *Window { return b.Advance(forever) }
 // revision.
 func (b *Builder) Advance(until history.Time) *Window {
 	if b.window == nil {
-		b.window = &Window{}
+		b.window = &Window{listed: map[string][]point{}}
 	}
 	w, until := b.window, max(until, b.final)
 	b.returned = b.settle(&w.returned, b.returned, until)
 	b.called = b.settle(&w.called, b.called, until)
 	b.compactReturned = b.settle(&w.compactReturned, b.compactReturned, until)
 	b.compactHigh = b.settle(&w.compactHigh, b.compactHigh, until)
+	b.settleListed(until)
 	w.commits = b.commits
 	if until == forever {
 		b.settleUncalled()

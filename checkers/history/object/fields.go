@@ -37,6 +37,10 @@ const (
 	// FieldSelector is the label selector of a Service, ReplicaSet, Deployment
 	// or StatefulSet, in the form of the labelSelector parameter.
 	FieldSelector = "selector"
+	// FieldClusterIP is the address of a Service, "None" of one without; one that is
+	// another name for something outside (type ExternalName) has neither. Histories
+	// from before 23 November 2026 leave it out.
+	FieldClusterIP = "spec.clusterIP"
 	// FieldPublishNotReady is "true" where a Service has
 	// spec.publishNotReadyAddresses.
 	FieldPublishNotReady = "publishNotReadyAddresses"

@@ -50,6 +50,16 @@ func Locate(key string) (group, resource string) {
 	return group, first
 }
 
+// BuiltIn says that a resource is one of Kubernetes' own which Locate finds: whatever
+// was stored of it is known.
+func BuiltIn(group, resource string) bool {
+	if group == "" && (resource == "services" || resource == "endpoints") {
+		return true
+	}
+	of, known := groups[resource]
+	return known && of == group
+}
+
 var oldNames = map[string]string{
 	"minions": "nodes", "controllers": "replicationcontrollers", "ingress": "ingresses",
 }

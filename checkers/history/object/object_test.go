@@ -170,6 +170,7 @@ func workloadFields(replicas *int32, selector *metav1.LabelSelector, now, ready 
 func serviceFields(s *corev1.Service) map[string]string {
 	return map[string]string{
 		"selector": labels.Set(s.Spec.Selector).String(), "spec.type": string(s.Spec.Type),
+		"spec.clusterIP":           s.Spec.ClusterIP,
 		"publishNotReadyAddresses": yes(s.Spec.PublishNotReadyAddresses, "true"),
 	}
 }

@@ -194,7 +194,8 @@ func (s *source) selector() *metav1.LabelSelector {
 func (s *source) service() *corev1.Service {
 	return &corev1.Service{
 		TypeMeta: kind("v1", "Service"), ObjectMeta: s.meta(),
-		Spec: corev1.ServiceSpec{Selector: s.words(), Type: pick(s, corev1.ServiceTypeClusterIP, corev1.ServiceTypeExternalName), PublishNotReadyAddresses: s.yes()},
+		Spec: corev1.ServiceSpec{Selector: s.words(), Type: pick(s, corev1.ServiceTypeClusterIP, corev1.ServiceTypeExternalName), PublishNotReadyAddresses: s.yes(),
+			ClusterIP: pick(s, "", corev1.ClusterIPNone, "10.96.0.1")},
 	}
 }
 

@@ -26,6 +26,8 @@ func readService(v *history.Version, raw []byte) error {
 			name, value, err := entry(f.Bytes())
 			f.Nest(err)
 			selector = append(selector, string(name)+"="+string(value))
+		case 3:
+			set(v, FieldClusterIP, string(f.Bytes()))
 		case 4:
 			set(v, "spec.type", word(f.Bytes()))
 		case 13:

@@ -15,7 +15,7 @@ import (
 )
 
 // noFloors lets small histories pass.
-var noFloors = storage.Floors{Operations: -1, Conflicts: -1, Compactions: -1, Leases: -1, Refusals: -1, Members: -1, Hashes: -1}
+var noFloors = storage.Floors{Operations: -1, Conflicts: -1, Compactions: -1, Leases: -1, Refusals: -1, Crashes: -1, Members: -1, Hashes: -1}
 
 // judged is what the checker says of calls that are made one after another.
 type judged struct {
