@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/history"
@@ -34,8 +35,17 @@ func (r *Runner) Check(ctx context.Context, dir string) (checkers.Outcome, error
 // says of it.
 func judgeAgain(ctx context.Context, dir string, run *results.Run, options judge.Options) (*judge.Judgement, error) {
 	options.Settled, options.Calm, options.Restore = run.Moments(), history.Time(run.Calm), run.Restore
-	options.Struck = history.Time(run.Struck)
+	options.Struck, options.Traffic = history.Time(run.Struck), traffic(run)
 	return judge.Directory(ctx, filepath.Join(dir, historyDir), options)
+}
+
+// traffic is how long the contract traffic of a run has lasted; 0: there was none, or
+// it has not ended.
+func traffic(run *results.Run) time.Duration {
+	if run.Contract == nil {
+		return 0
+	}
+	return run.Contract.Seconds.Duration()
 }
 
 // Follow is Check of a run that is still going on, in another process: it judges
@@ -64,7 +74,7 @@ func (r *Runner) Follow(ctx context.Context, dir string) (checkers.Outcome, erro
 	}
 	var j *judge.Judgement
 	if run.Calm == 0 && run.Struck == 0 {
-		j = process.Finish(run.Moments())
+		j = process.Finish(run.Moments(), traffic(run))
 	} else if j, err = judgeAgain(ctx, dir, run, *options); err != nil { // when there were faults was not known until now
 		return "", err
 	}

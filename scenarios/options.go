@@ -185,7 +185,7 @@ func DefaultOptions() Options {
 		Churn:             Churn{Rate: 20},
 		Hold:              seconds(10),
 		Drain:             true,
-		Contract:          15,
+		Contract:          scaleRate,
 		Copies:            1,
 		RunsDir:           "runs",
 	}
