@@ -20,15 +20,23 @@ import (
 // alone, and prints the verdicts, with those of run.json that no history gives; the
 // outcome is that of all of them. It changes nothing in the directory.
 func (r *Runner) Check(ctx context.Context, dir string) (checkers.Outcome, error) {
+	_, _, outcome, err := r.check(ctx, dir)
+	return outcome, err
+}
+
+// check is Check that also returns what it printed: the verdicts of the history, and
+// those beside them.
+func (r *Runner) check(ctx context.Context, dir string) (judged, beside []checkers.Verdict, outcome checkers.Outcome, err error) {
 	run, options, err := recorded(dir)
 	if err != nil {
-		return "", err
+		return nil, nil, "", err
 	}
 	j, err := judgeAgain(ctx, dir, run, *options)
 	if err != nil {
-		return "", err
+		return nil, nil, "", err
 	}
-	return r.tellVerdicts(run, j, run.Beside(j.Verdicts)), nil
+	beside = run.Beside(j.Verdicts)
+	return j.Verdicts, beside, r.tellVerdicts(run, j, beside), nil
 }
 
 // judgeAgain judges the history in a run directory with what the record of the run
