@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/history"
@@ -19,23 +20,40 @@ import (
 // alone, and prints the verdicts, with those of run.json that no history gives; the
 // outcome is that of all of them. It changes nothing in the directory.
 func (r *Runner) Check(ctx context.Context, dir string) (checkers.Outcome, error) {
+	_, _, outcome, err := r.check(ctx, dir)
+	return outcome, err
+}
+
+// check is Check that also returns what it printed: the verdicts of the history, and
+// those beside them.
+func (r *Runner) check(ctx context.Context, dir string) (judged, beside []checkers.Verdict, outcome checkers.Outcome, err error) {
 	run, options, err := recorded(dir)
 	if err != nil {
-		return "", err
+		return nil, nil, "", err
 	}
 	j, err := judgeAgain(ctx, dir, run, *options)
 	if err != nil {
-		return "", err
+		return nil, nil, "", err
 	}
-	return r.tellVerdicts(run, j, run.Beside(j.Verdicts)), nil
+	beside = run.Beside(j.Verdicts)
+	return j.Verdicts, beside, r.tellVerdicts(run, j, beside), nil
 }
 
 // judgeAgain judges the history in a run directory with what the record of the run
 // says of it.
 func judgeAgain(ctx context.Context, dir string, run *results.Run, options judge.Options) (*judge.Judgement, error) {
 	options.Settled, options.Calm, options.Restore = run.Moments(), history.Time(run.Calm), run.Restore
-	options.Struck, options.Crashes = history.Time(run.Struck), run.Crashes
+	options.Struck, options.Crashes, options.Traffic = history.Time(run.Struck), run.Crashes, traffic(run)
 	return judge.Directory(ctx, filepath.Join(dir, historyDir), options)
+}
+
+// traffic is how long the contract traffic of a run has lasted; 0: there was none, or
+// it has not ended.
+func traffic(run *results.Run) time.Duration {
+	if run.Contract == nil {
+		return 0
+	}
+	return run.Contract.Seconds.Duration()
 }
 
 // Follow is Check of a run that is still going on, in another process: it judges
@@ -64,7 +82,7 @@ func (r *Runner) Follow(ctx context.Context, dir string) (checkers.Outcome, erro
 	}
 	var j *judge.Judgement
 	if run.Calm == 0 && run.Struck == 0 {
-		j = process.Finish(run.Moments())
+		j = process.Finish(run.Moments(), traffic(run))
 	} else if j, err = judgeAgain(ctx, dir, run, *options); err != nil { // when there were faults was not known until now
 		return "", err
 	}

@@ -73,3 +73,27 @@ func TestCrashClaims(t *testing.T) {
 		}
 	}
 }
+
+// What is too old is claimed only where an API server starts anew, but of the store where
+// somebody compacts it on purpose.
+func TestClaimsOfWindows(t *testing.T) {
+	const store, lists, watches = "CompactionHonest", "API/ExpiredHonest", "API/WatchExpiredHonest"
+	for scenario, want := range map[string][]string{
+		"contract/api": nil, "contract/faults": {store, lists, watches}, "contract/storage": {store}, "contract/store": {store},
+		"faults/apiserver-kill": {lists}, "faults/apiserver-stop": {lists}, "faults/ha-apiserver": {lists}, "faults/short": {lists},
+		"faults/apiserver-freeze": nil, "faults/scheduler-leader-kill": nil, "faults/etcd-compaction-storm": {store},
+	} {
+		found, err := Find(scenario)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := DefaultOptions()
+		o.World.Nodes, o.Pods = 20, 100
+		claimed := mustPlan(t, found[0], o).Judge.Claimed
+		for _, g := range []string{store, lists, watches} {
+			if slices.Contains(claimed, g) != slices.Contains(want, g) {
+				t.Errorf("%s claims %s: %v", scenario, g, slices.Contains(claimed, g))
+			}
+		}
+	}
+}

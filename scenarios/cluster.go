@@ -108,7 +108,7 @@ func (c *cluster) startPlane(ctx context.Context, dir string) (err error) {
 	}
 	servers, ca := c.servers(), c.plane.CA()
 	if w.Lie != "" && cfg.Before == nil && c.storeLiar == nil {
-		if c.liars, err = startLiars(w.Lie, servers, ca, seed); err != nil {
+		if c.liars, err = startLiars(w, servers, ca, seed); err != nil {
 			return err
 		}
 		servers, ca = c.liars.addrs(), c.liars.ca()

@@ -84,6 +84,9 @@ func (x *execution) stopContract(ctx context.Context) error {
 	return fmt.Errorf("clean up after the contract traffic: %w", err)
 }
 
+// contractPrefix begins the name of each namespace of contract traffic, and of no other.
+const contractPrefix = "contract-"
+
 // ofContract says whether a key of the store is a pod of the contract traffic,
 // which is never scheduled and no part of the load.
-func ofContract(key string) bool { return strings.HasPrefix(key, "/registry/pods/contract-") }
+func ofContract(key string) bool { return strings.HasPrefix(key, "/registry/pods/"+contractPrefix) }

@@ -38,7 +38,7 @@ func TestFollower(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	j, err := f.finish(t.Context(), nil)
+	j, err := f.finish(t.Context(), nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

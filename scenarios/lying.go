@@ -13,7 +13,11 @@ import (
 
 // lyingResources are what is lied about: objects of the contract traffic that
 // nobody else depends on, so that the rest of the cluster lives on.
-var lyingResources = []string{"configmaps", "widgets"}
+var lyingResources = []string{"configmaps", "widgets", "pods", "leases"}
+
+// confined are those of them of which nodes and controllers live as well: they are lied
+// about in the namespaces of the traffic alone, and never to who asks for all of them.
+var confined = map[string]string{"pods": contractPrefix, "leases": contractPrefix}
 
 // liars are the proxies before the API servers that tell the World's lie. They
 // stand behind the recording, so that the checkers must find it.
@@ -85,15 +89,19 @@ func (c *cluster) electionLiar() func(upstream string, ca []byte) (string, []byt
 	}
 }
 
-// startLiars starts a proxy before each of the servers.
-func startLiars(name string, servers []string, ca []byte, seed uint64) (l liars, err error) {
-	lie, ok := findLie(name)
+// startLiars starts a proxy before each of the servers, which tells the World's lie.
+func startLiars(w World, servers []string, ca []byte, seed uint64) (l liars, err error) {
+	lie, ok := findLie(w.Lie)
 	if !ok {
-		return nil, Usagef("--lie is %q; there is no such lie", name)
+		return nil, Usagef("--lie is %q; there is no such lie", w.Lie)
+	}
+	about := lyingResources
+	if w.LieAbout != "" {
+		about = []string{w.LieAbout}
 	}
 	for i, server := range servers {
 		p, err := lies.New(lies.Config{
-			Upstream: server, UpstreamCA: ca, Lie: lie, Seed: seed + uint64(i), Resources: lyingResources,
+			Upstream: server, UpstreamCA: ca, Lie: lie, Seed: seed + uint64(i), Resources: about, Confined: confined,
 		})
 		if err != nil {
 			return nil, errors.Join(err, l.close())

@@ -146,6 +146,9 @@ type World struct {
 	// every controller manager if it is about their election, or before every
 	// member of the store, to prove that the checkers see it; "": none.
 	Lie string `json:"lie,omitempty"`
+	// LieAbout is the plural of what alone clients of the API servers are lied to about,
+	// one of lyingResources; "": about all of these.
+	LieAbout string `json:"lieAbout,omitempty"`
 
 	// Unrecorded leaves out the histories, to measure what recording costs. The
 	// verdict is then Invalid.
@@ -185,7 +188,7 @@ func DefaultOptions() Options {
 		Churn:             Churn{Rate: 20},
 		Hold:              seconds(10),
 		Drain:             true,
-		Contract:          15,
+		Contract:          scaleRate,
 		Copies:            1,
 		RunsDir:           "runs",
 	}
@@ -254,6 +257,9 @@ func (o *Options) validateLie() error {
 	}
 	if _, ok := findLie(o.World.Lie); !ok {
 		return Usagef("--lie is %q; there is no such lie", o.World.Lie)
+	}
+	if about := o.World.LieAbout; about != "" && !slices.Contains(lyingResources, about) {
+		return Usagef("%s are not lied about; what is: %s", about, strings.Join(lyingResources, ", "))
 	}
 	if o.World.Connections == ownConnections {
 		return Usagef("--lie needs shared connections: a liar takes bearer tokens only")

@@ -127,7 +127,7 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	p.leaveOthersAlone(backend.Name())
 	p.Judge = judge.Options{
 		Claimed: append(p.claims(o.Contradict), p.tests(s.Tests)...), Large: p.pods() > largePods, Faultless: len(p.Interventions) == 0,
-		Contract: contractOf(backend.Name()),
+		Contract: contractOf(backend.Name()), ClaimedAfter: p.lastingClaims(),
 	}
 	if p.Judge.Restores = p.restores(); p.Judge.Restores && p.FailFast {
 		return nil, Usagef("%s restores its store from a snapshot: it cannot be judged before it has ended, so --fail-fast is not for it", s.Name)

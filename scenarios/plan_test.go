@@ -311,8 +311,14 @@ func TestPlanLeavesAnExternalStoreAlone(t *testing.T) {
 			missing = append(missing, claim)
 		}
 	}
-	if diff := cmp.Diff([]string{"CompactionHonest", "API/ExpiredHonest", "CompactedCancel", "DefiniteFailureInert"}, missing); diff != "" {
+	if diff := cmp.Diff([]string{"CompactedCancel", "DefiniteFailureInert"}, missing); diff != "" {
 		t.Errorf("what is not claimed (-want +got):\n%s", diff)
+	}
+	if found, err = Find("faults/apiserver-kill"); err != nil {
+		t.Fatal(err)
+	}
+	if p := mustPlan(t, found[0], o); slices.ContainsFunc(p.Judge.Claimed, ofCompaction) || len(p.Judge.Claimed) == 0 {
+		t.Errorf("%s claims %v", p.Scenario, p.Judge.Claimed)
 	}
 	var usage *UsageError
 	if err := p.checkStore(t.Context()); !errors.As(err, &usage) || !strings.Contains(err.Error(), "connection refused") {

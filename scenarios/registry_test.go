@@ -103,10 +103,8 @@ func runSmall(ctx SpecContext, s scenarios.Scenario, adjust func(*scenarios.Opti
 func runJudged(ctx SpecContext, s scenarios.Scenario, adjust func(*scenarios.Options)) (run *results.Run, dir string) {
 	GinkgoHelper()
 	run, dir = runOnce(ctx, s, adjust)
-	By("judging the history again, from the directory alone")
-	outcome, err := (&scenarios.Runner{Out: GinkgoWriter, Planecheck: "test"}).Check(ctx, dir)
-	Expect(err).NotTo(HaveOccurred())
-	Expect(outcome).To(BeEquivalentTo(checkers.Pass))
+	Expect(run.Verdict.Outcome).To(BeEquivalentTo(checkers.Pass), run.Verdict.Reason)
+	expectSameAgain(ctx, run, dir)
 	return run, dir
 }
 

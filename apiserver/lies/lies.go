@@ -26,6 +26,7 @@ package lies
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -112,7 +113,8 @@ var excluded = map[string]bool{
 // liar tells one lie.
 type liar struct {
 	lie       Lie
-	resources []string // empty: all
+	resources []string          // empty: all
+	confined  map[string]string // see Config.Confined
 	memory    *memory
 	written   lastWrites
 	pages     pages
@@ -134,7 +136,7 @@ func (l *liar) concerns(q *call) bool {
 	if q.verb == "" || q.sub != "" || excluded[q.resource] || q.otherForm() {
 		return false
 	}
-	if len(l.resources) > 0 && !slices.Contains(l.resources, q.resource) {
+	if len(l.resources) > 0 && !slices.Contains(l.resources, q.resource) || !strings.HasPrefix(q.namespace, l.confined[q.resource]) {
 		return false
 	}
 	if q.verb == "watch" {

@@ -130,6 +130,29 @@ func TestPaths(t *testing.T) {
 	f("GET", "/api/v1/pods?watch=%zz", "", "", "", "", "", "", "")
 }
 
+// What is confined to the namespaces of somebody is not lied about elsewhere, nor to who
+// asks for all namespaces.
+func TestConcernsConfined(t *testing.T) {
+	l := newLiar(getLies()[0], 1, []string{"pods", "configmaps"})
+	l.confined = map[string]string{"pods": "contract-"}
+	for path, want := range map[string]bool{
+		"/api/v1/namespaces/contract-0/pods/a":                                       true,
+		"/api/v1/namespaces/contract-1/pods":                                         true,
+		"/api/v1/namespaces/load-0/pods/a":                                           false,
+		"/api/v1/namespaces/load-0/pods":                                             false,
+		"/api/v1/pods":                                                               false,
+		"/api/v1/namespaces/load-0/configmaps/a":                                     true,
+		"/api/v1/configmaps":                                                         true,
+		"/apis/coordination.k8s.io/v1/namespaces/contract-0/leases/a":                false,
+		"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/node-000001": false,
+	} {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		if got := l.concerns(newCall(r)); got != want {
+			t.Errorf("%s may be lied about: %v, want %v", path, got, want)
+		}
+	}
+}
+
 // TestConcerns says about what nobody lies.
 func TestConcerns(t *testing.T) {
 	f := func(target, accept string, resources []string, want bool) {

@@ -48,6 +48,10 @@ type Config struct {
 	// Resources are the plurals of the resources that are lied about. Empty:
 	// all but namespaces, definitions, events, and reviews.
 	Resources []string
+	// Confined has, by the plural of such a resource, what the name of a namespace has to
+	// begin with for requests in it to be lied about; requests for all namespaces are not.
+	// Of a resource that is not there all requests may be.
+	Confined map[string]string
 	// Name is the common name of the serving certificate, by which clients
 	// tell servers apart. Default: lying-apiserver. The certificate is that of
 	// the proxy, so a restart of the API server behind it does not show:
@@ -105,6 +109,7 @@ func New(cfg Config) (*Proxy, error) {
 		liar:      newLiar(cfg.Lie, cfg.Seed, cfg.Resources),
 		transport: newTransport(&tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS12}),
 	}
+	p.liar.confined = cfg.Confined
 	p.start(pair.TLS())
 	return p, nil
 }

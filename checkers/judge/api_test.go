@@ -40,7 +40,7 @@ func stepwise(t *testing.T, dir string, s steps, failed func(string)) (j *Judgem
 		t.Fatal(err)
 	}
 	p.api.close()
-	return p.Finish(nil), before, first != p.api
+	return p.Finish(nil, 0), before, first != p.api
 }
 
 func mustEqual(t *testing.T, got, want *Judgement) {

@@ -28,6 +28,12 @@ type Options struct {
 	// a violation of it counts all the same, and so does a history that is unfit.
 	// Nil: all are claimed.
 	Claimed []string `json:"claimed"`
+	// ClaimedAfter are those that it puts to the test only once its contract traffic has
+	// lasted for so many seconds: how long a load takes, no plan knows.
+	ClaimedAfter map[string]int64 `json:"claimedAfter,omitempty"`
+	// Traffic is how long that was. 0: there was none, or it is not known yet, as while a
+	// run is followed.
+	Traffic time.Duration `json:"-"`
 	// Large says that the key space is too large to be read whole at the end:
 	// hashes alone compare the members then.
 	Large bool `json:"large,omitempty"`
@@ -58,6 +64,14 @@ type Options struct {
 	Phases []Phase `json:"-"`
 	// Contract is what the store promises. Default: etcd's.
 	Contract storage.Contract `json:"contract,omitzero"`
+}
+
+// claims says whether the run puts a guarantee to the test for sure.
+func (o *Options) claims(v *checkers.Verdict) bool {
+	name := Claim(v.Area, v.Guarantee)
+	after, lasting := o.ClaimedAfter[name]
+	return o.Claimed == nil || slices.Contains(o.Claimed, name) ||
+		lasting && o.Traffic >= time.Duration(after)*time.Second
 }
 
 // calm is the moment from which on the run caused no faults; 0: never.
@@ -255,7 +269,6 @@ func Claim(area, guarantee string) string {
 
 // settle makes of a checker's verdict the one that counts for this run.
 func (j *judge) settle(v *checkers.Verdict, incomplete error) {
-	claimed := j.opt.Claimed == nil || slices.Contains(j.opt.Claimed, Claim(v.Area, v.Guarantee))
 	switch {
 	case incomplete != nil:
 		// With a part missing, what is there may look broken and be whole.
@@ -265,7 +278,7 @@ func (j *judge) settle(v *checkers.Verdict, incomplete error) {
 			v.Detail = incomplete.Error()
 		}
 		v.Outcome, v.Unfit = checkers.Invalid, true
-	case v.Outcome == checkers.Invalid && !v.Unfit && !claimed:
+	case v.Outcome == checkers.Invalid && !v.Unfit && !j.opt.claims(v):
 		v.Outcome = checkers.NotExercised
 	}
 }

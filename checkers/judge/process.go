@@ -235,10 +235,11 @@ func (p *Process) tell() {
 	}
 }
 
-// Finish returns the judgement, after Run. settled is Options.Settled, which is
-// known only at the end of a run.
-func (p *Process) Finish(settled []cluster.Moment) *Judgement {
+// Finish returns the judgement, after Run. settled and traffic are Options.Settled and
+// Options.Traffic, which are known only at the end of a run.
+func (p *Process) Finish(settled []cluster.Moment, traffic time.Duration) *Judgement {
 	result := &p.j.result
+	p.j.opt.Traffic = traffic
 	if p.api != nil {
 		p.api.conclude(result, settled)
 	}

@@ -63,7 +63,7 @@ func judgeAll(t *testing.T, dir string, failed func(string)) *Judgement {
 	if err := p.Run(); err != nil {
 		t.Fatal(err)
 	}
-	return p.Finish(nil)
+	return p.Finish(nil, 0)
 }
 
 // A history that is judged while it is written comes to the verdicts that it

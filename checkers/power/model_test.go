@@ -96,6 +96,36 @@ func TestModelRejects(t *testing.T) {
 	})
 }
 
+// A client may ask for the end of a watch that the store has just ended for a compaction,
+// and is answered once. Nothing else may come then.
+func TestModelLetsCancelsCross(t *testing.T) {
+	said := func(at float64, kind history.WatchKind, compacted int64) *history.StoreWatch {
+		return &history.StoreWatch{Stream: 2, Member: "m1", Kind: kind, At: second(at), Header: 3, CompactRevision: compacted}
+	}
+	f := func(what string, want bool, late ...*history.StoreWatch) {
+		t.Helper()
+		h := smallest()
+		h.Ops = append(h.Ops, &history.StoreOp{
+			ID: 5, Client: 5, Member: "m1", Method: history.MethodCompact, Called: second(5.2), Returned: second(5.3), Revision: 3, Header: 3, Succeeded: true,
+		})
+		create := &history.StoreWatch{Stream: 2, Member: "m1", Kind: history.WatchCreate, At: second(5.4), Key: key, Start: 2}
+		h.Watches = append(h.Watches, create, said(5.5, history.WatchCreated, 0), said(5.6, history.WatchCanceled, 3))
+		h.Watches = append(h.Watches, late...)
+		if bad := objections(h, etcdBounds()); (len(bad) > 0) != want {
+			t.Errorf("%s: objections %q, want some: %v", what, bad, want)
+		}
+	}
+	asked, answered := said(5.7, history.WatchCancel, 0), said(5.8, history.WatchCanceled, 0)
+	f("nothing more", false)
+	f("a request that crossed", false, asked)
+	f("one with its answer", false, asked, answered)
+	f("an answer to nobody", true, answered)
+	f("two answers", true, asked, answered, answered)
+	f("an event", true, asked, &history.StoreWatch{
+		Stream: 2, Member: "m1", Kind: history.WatchEvents, At: second(5.8), Header: 3, Events: []history.StoreEvent{gone},
+	})
+}
+
 // These are the smallest histories with lies that the checkers once missed.
 func TestFormerSurvivors(t *testing.T) {
 	f := func(guarantee, lie string, change func(h *storetest.History)) {

@@ -73,6 +73,7 @@ type walk struct {
 	ended    history.Time // when the watch ended
 	canceled bool
 	asked    bool // the client asked for the end
+	crossed  bool // it did so when there was one, and was not answered yet
 }
 
 func (f *facts) checkWatches(b bounds) {
@@ -119,15 +120,15 @@ func (k *walk) start() {
 }
 
 func (k *walk) take(m *history.StoreWatch) {
-	if k.canceled && m.Kind != history.WatchClosed && !(m.Kind == history.WatchProgress && m.Watch == -1) {
-		k.reject("%s after the end", m.Kind)
+	if k.canceled {
+		k.late(m)
 		return
 	}
 	switch m.Kind {
 	case history.WatchEvents:
 		k.events(m)
 	case history.WatchProgress:
-		if !k.canceled && k.next < len(k.due) && k.due[k.next].KV.Mod <= m.Header {
+		if k.next < len(k.due) && k.due[k.next].KV.Mod <= m.Header {
 			k.reject("progress at %d before event %d", m.Header, k.due[k.next].KV.Mod)
 		}
 	case history.WatchCancel:
@@ -136,6 +137,21 @@ func (k *walk) take(m *history.StoreWatch) {
 		k.cancel(m)
 	case history.WatchClosed:
 		k.ended = min(k.ended, m.At)
+	}
+}
+
+// late judges what comes after the end of a watch: a word about the whole stream, or its
+// end, or a request of the client to cancel that has crossed the store's word of the end,
+// with one answer.
+func (k *walk) late(m *history.StoreWatch) {
+	switch {
+	case m.Kind == history.WatchClosed, m.Kind == history.WatchProgress && m.Watch == -1:
+	case m.Kind == history.WatchCancel:
+		k.crossed = true
+	case m.Kind == history.WatchCanceled && k.crossed:
+		k.crossed = false
+	default:
+		k.reject("%s after the end", m.Kind)
 	}
 }
 

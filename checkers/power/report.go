@@ -2,6 +2,7 @@ package power
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -95,6 +96,18 @@ func (r *Report) Unproven() []string {
 	return names
 }
 
+// Lacking returns the guarantees of which no mutant counted, but for those of which
+// the recorded runs need not have a place; see placeless.
+func (r *Report) Lacking() []string {
+	var names []string
+	for _, g := range Guarantees() {
+		if r.Guarantee(g).Tried() == 0 && !(r.Recorded && placeless[g] != "") {
+			names = append(names, g)
+		}
+	}
+	return names
+}
+
 // Table renders the report in Markdown.
 func (r *Report) Table() string {
 	var b strings.Builder
@@ -115,6 +128,11 @@ func (r *Report) Table() string {
 	}
 	if names := r.Unproven(); r.Recorded && len(names) > 0 {
 		fmt.Fprintf(&b, "\nNo place in these histories, or none that counts: %s.\n", strings.Join(names, "; "))
+		for _, g := range slices.Sorted(maps.Keys(placeless)) {
+			if slices.Contains(names, g) {
+				fmt.Fprintf(&b, "\n%s need have none: %s.\n", g, placeless[g])
+			}
+		}
 	}
 	return b.String()
 }

@@ -24,12 +24,12 @@ var drained = []string{"--shutdown-watch-termination-grace-period=5s"}
 func apiserverFaults() []Fault {
 	return []Fault{
 		{
-			Name: "apiserver-kill", Area: APIServer, For: 3 * time.Second,
+			Name: "apiserver-kill", Area: APIServer, For: 3 * time.Second, Renews: true,
 			Does:    "an API server is killed (SIGKILL) and started anew after a while",
 			targets: apiServers, inject: endWith(syscall.SIGKILL),
 		},
 		{
-			Name: "apiserver-stop", Area: APIServer, For: 3 * time.Second,
+			Name: "apiserver-stop", Area: APIServer, For: 3 * time.Second, Renews: true,
 			Does:          "an API server is stopped in good order (SIGTERM) and started anew after a while",
 			APIServerArgs: drained, targets: apiServers, inject: endWith(syscall.SIGTERM),
 		},
@@ -39,7 +39,7 @@ func apiserverFaults() []Fault {
 			targets: apiServers, inject: freeze,
 		},
 		{
-			Name: "apiserver-rolling-restart", Area: APIServer,
+			Name: "apiserver-rolling-restart", Area: APIServer, Renews: true,
 			Does:          "all API servers are restarted, one after the other, as by an upgrade",
 			APIServerArgs: drained,
 			targets:       func(s Shape) []string { return atLeast(2, s.APIServers, all) }, inject: rollingRestart,

@@ -36,13 +36,13 @@ func dataFaults() []Fault {
 			targets: of(3, all, follower), inject: slowDisk, Each: true,
 		},
 		{
-			Name: "backup-restore", Area: Etcd, Blocks: true, Restores: true, APIServerArgs: drained, Needs: []string{storage.FaultSnapshotRestore},
+			Name: "backup-restore", Area: Etcd, Blocks: true, Restores: true, Renews: true, APIServerArgs: drained, Needs: []string{storage.FaultSnapshotRestore},
 			Does: "etcd is restored from a snapshot taken under load, with the revision bump that watchers need, while the API servers are down; " +
 				"what was written after it is lost by design",
 			targets: of(1, all), inject: restore(revisionBump),
 		},
 		{
-			Name: "restore-unbumped", Area: Etcd, Blocks: true, Restores: true, APIServerArgs: drained, Needs: []string{storage.FaultSnapshotRestore},
+			Name: "restore-unbumped", Area: Etcd, Blocks: true, Restores: true, Renews: true, APIServerArgs: drained, Needs: []string{storage.FaultSnapshotRestore},
 			Breaks:  []string{"Restored"},
 			Does:    "etcd is restored from a snapshot without a revision bump, so that revisions which watchers have seen are given away again",
 			targets: of(1, all), inject: restore(0),

@@ -141,6 +141,9 @@ type Fault struct {
 	// Restores says that it brings the store back to what it was earlier, so that
 	// the history has two epochs.
 	Restores bool
+	// Renews says that it starts an API server anew, whose watch caches then begin with
+	// what is there.
+	Renews bool
 	// APIServerArgs are flags that the API servers have to have for it.
 	APIServerArgs []string
 	// Crashes says that it ends members of the store, whichever its target, and that

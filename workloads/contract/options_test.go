@@ -232,17 +232,55 @@ func (w *Workload) turn(client int, o object, seed uint64) *turn {
 	return &turn{actor: w.actors[client], object: o, rng: d.rng(), due: history.Now()}
 }
 
-// TestGentle checks that gentle traffic asks for no version that a server has to
-// wait for or chokes on, and other traffic does.
+// gently is a turn of traffic that is gentle or not, when version 10 was seen last.
+func gently(gentle bool) *turn {
+	w := &Workload{plan: NewPlan(1, Options{Gentle: gentle}), board: newBoard()}
+	w.board.version("10")
+	return &turn{actor: &actor{w: w}, rng: rand.New(rand.NewPCG(1, 1))}
+}
+
+// TestGentle checks that gentle traffic has no GET or LIST ask for a version that a
+// server has to wait for, and nothing for one that it chokes on, and other traffic does.
 func TestGentle(t *testing.T) {
-	for _, gentle := range []bool{false, true} {
-		w := &Workload{plan: NewPlan(1, Options{Gentle: gentle}), board: newBoard()}
-		w.board.version("10")
-		tn := &turn{actor: &actor{w: w}, rng: rand.New(rand.NewPCG(1, 1))}
-		for _, v := range []version{future, malformed} {
-			if got := tn.resourceVersion(v) == w.board.now(); got != gentle {
-				t.Errorf("gentle %v: %s is %q", gentle, v, tn.resourceVersion(v))
-			}
+	f := func(what string, gentle bool, got, want string) {
+		t.Helper()
+		if got != want {
+			t.Errorf("gentle %v: %s asks for version %q, want %q", gentle, what, got, want)
 		}
+	}
+	const ahead = "1000010"
+	f("a GET", false, gently(false).awaited(future, true), ahead)
+	f("a GET", true, gently(true).awaited(future, true), "0")
+	f("a list", false, gently(false).listVersion(listOptions{version: future}), ahead)
+	f("a list", true, gently(true).listVersion(listOptions{version: future}), "0")
+	f("a list of exactly one version", true, gently(true).listVersion(listOptions{version: future, match: exact}), "10")
+	for _, gentle := range []bool{false, true} {
+		tn := gently(gentle)
+		f("a watch", gentle, tn.watchQuery(url.Values{}, watchOptions{version: future}).Get("resourceVersion"), ahead)
+		if got := tn.resourceVersion(malformed) == "10"; got != gentle {
+			t.Errorf("gentle %v: a malformed version is %q", gentle, tn.resourceVersion(malformed))
+		}
+	}
+}
+
+// What gentle traffic sends in place of a list from the future is legal if and only if
+// that was.
+func TestGentleListsStayLegal(t *testing.T) {
+	tn, turned := gently(true), 0
+	for _, o := range allLists() {
+		if o.version != future {
+			continue
+		}
+		sent := o
+		if sent.version = now; tn.listVersion(o) == "0" {
+			sent.version = zero
+			turned++
+		}
+		if (o.refusal() == 0) != (sent.refusal() == 0) {
+			t.Errorf("%+v, status %d, becomes one of version %q, status %d", o, o.refusal(), sent.version, sent.refusal())
+		}
+	}
+	if turned == 0 {
+		t.Error("none becomes one of any version")
 	}
 }

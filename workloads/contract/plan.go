@@ -31,10 +31,12 @@ type Options struct {
 	// namespaces then always select the workload's own, by label, so that they
 	// do not list the whole cluster.
 	Crowded bool `json:"crowded"`
-	// Gentle leaves out versions that no revision has reached yet, for which a
-	// server waits three seconds, and malformed ones, for which it answers 500
-	// (docs/findings/0002): beside a load they would count in its latency and its
-	// availability.
+	// Gentle has no GET or LIST ask for a version that no revision has reached yet, for
+	// which a server waits three seconds and then answers 504, and nothing for a
+	// malformed one, for which it answers 500 (docs/findings/0002): beside a load they
+	// would count in the servers' latency and availability. Watches from such a version
+	// it keeps. They are answered 200 whatever comes of them, and no latency of a watch
+	// is an objective; those that ask for initial events wait, one in half a minute.
 	Gentle bool `json:"gentle"`
 	// Oversized says that the store refuses a request of more than 1.5 MiB, as etcd
 	// does by default (--max-request-bytes): then the first of the illegal requests of

@@ -22,9 +22,22 @@ const (
 	pagePause = 300 * time.Millisecond
 )
 
+// awaited is resourceVersion of a GET or LIST, for which a server waits until it has
+// come that far. Gentle traffic asks for what may be of any age instead, of which there
+// is little, unless that would make a legal request illegal, or the other way round.
+func (t *turn) awaited(v version, anyIsLegal bool) string {
+	if t.w.plan.Gentle && v == future {
+		v = now
+		if anyIsLegal {
+			v = zero
+		}
+	}
+	return t.resourceVersion(v)
+}
+
 // resourceVersion turns a choice into what is sent.
 func (t *turn) resourceVersion(v version) string {
-	if t.w.plan.Gentle && (v == future || v == malformed) {
+	if t.w.plan.Gentle && v == malformed {
 		v = now
 	}
 	switch v {
@@ -51,7 +64,7 @@ func get(ctx context.Context, t *turn) {
 		v = pick(t.rng, []version{future, malformed})
 	}
 	r := t.about("get")
-	setIf(r.Query, "resourceVersion", t.resourceVersion(v))
+	setIf(r.Query, "resourceVersion", t.awaited(v, true))
 	resp, err := t.send(ctx, r)
 	if err == nil {
 		t.remember(resp.Body)
@@ -161,11 +174,17 @@ func (t *turn) list(ctx context.Context, o listOptions) {
 		r.Query.Set("continue", "bm90IGEgdG9rZW4")
 		r.Illegal = history.MalformedContinue
 	}
-	setIf(r.Query, "resourceVersion", t.resourceVersion(o.version))
+	setIf(r.Query, "resourceVersion", t.listVersion(o))
 	setIf(r.Query, "resourceVersionMatch", o.match)
 	setIf(r.Query, "sendInitialEvents", o.initial)
 	setIf(r.Query, "limit", limit)
 	_, _ = t.page(ctx, r)
+}
+
+// listVersion is awaited of a list: there is none of exactly 0, and beside a token 0 is
+// legal where no other version is.
+func (t *turn) listVersion(o listOptions) string {
+	return t.awaited(o.version, o.match != exact && o.place == fromStart)
 }
 
 // page sends a list, remembers what it shows and returns the token of the next

@@ -20,5 +20,7 @@
 //
 //	PLANECHECK_KNOWN=5 go test -count=1 -v ./apiserver/storage/known
 //
-// The good version is the one that planecheck links; it always runs.
+// The good version is the one that planecheck links; it always runs. A full make power
+// does so with both, and has the table in docs/power.md; a quick one does not, for the
+// sake of what building takes.
 package known

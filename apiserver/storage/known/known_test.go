@@ -72,7 +72,7 @@ type check func(*testing.T, readAt, testimony, map[string]checkers.Verdict)
 func repeat(t *testing.T, n int, read readAt, start func(testing.TB) []storage.Member, check check) {
 	t.Run(read.name, func(t *testing.T) {
 		var took []time.Duration
-		good := 0
+		good, differ, version := 0, 0, ""
 		tally := map[string]int{}
 		for i := range n {
 			began := time.Now()
@@ -82,6 +82,9 @@ func repeat(t *testing.T, n int, read readAt, start func(testing.TB) []storage.M
 				said := play(t, r, r.members[asked], r.members[next], read)
 				r.stop(t)
 				t.Log(said)
+				if version = said.version; !said.agree() {
+					differ++
+				}
 				verdicts := r.sink.judge()
 				for _, name := range failures(verdicts) {
 					tally[name]++
@@ -92,6 +95,7 @@ func repeat(t *testing.T, n int, read readAt, start func(testing.TB) []storage.M
 			}
 			took = append(took, time.Since(began))
 		}
+		publish(t, row{version: version, read: read.name, runs: len(took), differ: differ, failed: tally})
 		slices.Sort(took)
 		t.Logf("as expected in %d of %d repetitions; each took %v, at most %v; failed verdicts: %v", good, n,
 			took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond), tally)
