@@ -125,6 +125,14 @@ func TestDemandOfReplacedPods(t *testing.T) {
 	}
 }
 
+// `make scale` is to take about four minutes on the machine of the recorded runs.
+func TestSizeOfFourMinutes(t *testing.T) {
+	p := mustPlan(t, Scenario{Name: "t"}, DefaultOptions())
+	if got := p.length(); got < 210*time.Second || got > 270*time.Second {
+		t.Errorf("%d nodes and %d pods are expected to take %v", p.World.Nodes, p.pods(), got)
+	}
+}
+
 // The length of a run is the sum of its phases.
 func TestLengthOfPlans(t *testing.T) {
 	f := func(want time.Duration, change func(*Options)) {
