@@ -3,32 +3,8 @@ package results
 import (
 	"strings"
 	"testing"
+	"time"
 )
-
-// The runs that the coefficients were fitted to, with the peaks that were
-// measured, in MiB without mapped files.
-func TestEstimateAgreesWithWhatWasMeasured(t *testing.T) {
-	f := func(d Demand, apiserver, scheduler, controllerManager, harness int64) {
-		t.Helper()
-		d.Servers, d.Members = 1, 3
-		d.GC = map[string]GC{
-			"kube-apiserver": {400, 9900 * mib}, "kube-scheduler": {300, 1410 * mib},
-			"kube-controller-manager": {300, 1410 * mib}, "harness": {200, 4900 * mib},
-		}
-		e := EstimateRun(d)
-		for name, want := range map[string]int64{
-			"kube-apiserver-0": apiserver, "kube-scheduler-0": scheduler,
-			"kube-controller-manager-0": controllerManager, HarnessName: harness,
-		} {
-			if got := e.MemoryBytes[name] / mib; got < want*70/100 || got > want*130/100 {
-				t.Errorf("%d nodes, %d pods: %s: estimate %d MiB, measured %d: more than 30 %% off", d.Nodes, d.Pods, name, got, want)
-			}
-		}
-	}
-	f(Demand{Nodes: 100, Pods: 3000, WatchesPerNode: 4, ChangesPerPod: 8}, 2660, 229, 292, 358)
-	f(Demand{Nodes: 1000, Pods: 10_000, WatchesPerNode: 1, ChangesPerPod: 3}, 4200, 555, 610, 410)
-	f(Demand{Nodes: 5000, Pods: 20_000, WatchesPerNode: 1, ChangesPerPod: 3}, 9520, 1229, 1229, 759)
-}
 
 func TestLimitBoundsTheEstimate(t *testing.T) {
 	f := func(want int64, gc GC, live int64) {
@@ -37,12 +13,12 @@ func TestLimitBoundsTheEstimate(t *testing.T) {
 			t.Errorf("%+v.peak(%d) = %d, want %d", gc, live, got, want)
 		}
 	}
-	f(500, GC{Percent: 400}, 100)
-	f(300, GC{Percent: 400, Limit: 300}, 100)
-	f(400, GC{Percent: 400, Limit: 300}, 400) // a limit below what is live cannot be kept
+	f(runtimeBytes+500*mib, GC{Percent: 400}, 100*mib)
+	f(300*mib, GC{Percent: 400, Limit: 300 * mib}, 100*mib)
+	f(400*mib, GC{Percent: 400, Limit: 300 * mib}, 400*mib) // a limit below what is live cannot be kept
 }
 
-var measured = Demand{Nodes: 5000, Pods: 150_000, WatchesPerNode: 1, Servers: 1, Members: 3}
+var measured = Demand{Nodes: 5000, Pods: 150_000, WatchesPerNode: 1, ChangesPerPod: 4, Servers: 1, Members: 3}
 
 func TestEstimateGrows(t *testing.T) {
 	base := EstimateRun(measured)
@@ -67,9 +43,47 @@ func TestEstimateGrows(t *testing.T) {
 	f("own connections", func(d *Demand) { d.OwnConnections = true }, func(e Estimate) bool { return e.FDs >= 15_000 && e.FDs < 17_000 })
 	f("own connections of kubelet and kube-proxy", func(d *Demand) { d.OwnConnections, d.ClientsPerNode = true, 2 },
 		func(e Estimate) bool { return e.FDs >= 30_000 })
-	f("more pods", func(d *Demand) { d.Pods *= 2 }, func(e Estimate) bool { return e.DiskBytes > base.DiskBytes })
+	f("links to the store", func(d *Demand) { d.StoreLinks = true }, func(e Estimate) bool { return e.FDs == base.FDs+2*3*storeConnections })
+	f("links to the API servers", func(d *Demand) { d.ClientLinks = true }, func(e Estimate) bool { return e.FDs == base.FDs+2*(5000/80+1) })
+	f("proxies", func(d *Demand) { d.Proxied = true }, func(e Estimate) bool { return e.FDs == base.FDs+2*3*storeConnections })
+	f("contract traffic", func(d *Demand) { d.ContractRate, d.Length = 150, time.Minute }, memory)
+	disk := func(e Estimate) bool { return e.DiskBytes > base.DiskBytes && e.HistoryBytes > base.HistoryBytes }
+	f("more pods", func(d *Demand) { d.Pods *= 2 }, disk)
+	f("replaced pods", func(d *Demand) { d.Replaced = 1000 }, disk)
+	f("renewals", func(d *Demand) { d.Length = time.Minute }, disk)
 	if e := EstimateRun(Demand{Nodes: 1}); len(e.MemoryBytes) != 4 {
 		t.Errorf("a demand without servers has components %v, want one of each", e.MemoryBytes)
+	}
+}
+
+// Of a long run the histories are kept whole, while the store is compacted, and purges
+// its logs.
+func TestEstimateOfLongRuns(t *testing.T) {
+	d := measured
+	d.Length = time.Hour
+	hour := EstimateRun(d)
+	d.Length *= 2
+	two := EstimateRun(d)
+	if more := two.HistoryBytes - hour.HistoryBytes; more < diskPerHistory*5000*360 {
+		t.Errorf("an hour more of renewals adds %d bytes of history", more)
+	}
+	if two.DiskBytes > hour.DiskBytes {
+		t.Errorf("the store takes %d bytes after an hour and %d after two", hour.DiskBytes, two.DiskBytes)
+	}
+	d.Length = historyKept
+	if kept := EstimateRun(d); hour.DiskBytes >= kept.DiskBytes {
+		t.Errorf("the store takes %d bytes if all is kept and %d if what is superseded is not", kept.DiskBytes, hour.DiskBytes)
+	}
+}
+
+// A store without files takes neither disk nor the memory of a log.
+func TestEstimateOfVolatileStores(t *testing.T) {
+	d := measured
+	d.Members = 1
+	kept := EstimateRun(d)
+	d.Volatile = true
+	if e := EstimateRun(d); e.DiskBytes != 0 || e.HistoryBytes != kept.HistoryBytes || e.Memory() >= kept.Memory() || e.FDs >= kept.FDs {
+		t.Errorf("%+v, and of a member of etcd %+v", e, kept)
 	}
 }
 
@@ -89,14 +103,14 @@ func TestEstimateOfStandbys(t *testing.T) {
 		}
 	}
 	f(e, "kube-scheduler-1", e.MemoryBytes["kube-scheduler-0"])
-	f(e, "kube-controller-manager-1", costs.controllerManager.base)
+	f(e, "kube-controller-manager-1", runtimeBytes)
 	d.Leaderless = true
 	e = EstimateRun(d)
 	f(e, "kube-controller-manager-1", e.MemoryBytes["kube-controller-manager-0"])
 }
 
 func TestFits(t *testing.T) {
-	e := Estimate{MemoryBytes: map[string]int64{"a": 8 * gib, "b": 4 * gib}, FDs: 20_000, DiskBytes: 4 * gib}
+	e := Estimate{MemoryBytes: map[string]int64{"a": 8 * gib, "b": 4 * gib}, FDs: 20_000, DiskBytes: 3 * gib, HistoryBytes: gib}
 	enough := Host{AvailableBytes: 12 * gib, MaxFDs: 20_000, DiskBytes: 4 * gib}
 	if err := e.Fits(enough); err != nil {
 		t.Errorf("just enough: %v", err)

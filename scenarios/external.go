@@ -11,8 +11,12 @@ import (
 	"github.com/planecheck/planecheck/checkers/storage/watch"
 )
 
-// externalBackend is the one that others may use while we do.
-const externalBackend = "external"
+// externalBackend is the one that others may use while we do, and memoryBackend the one
+// that keeps nothing on a disk.
+const (
+	externalBackend = "external"
+	memoryBackend   = "memory"
+)
 
 // leaveOthersAlone has the API servers not compact a store that is not ours. It
 // goes after all other arguments, so that it is what they heed; the backend lets

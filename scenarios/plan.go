@@ -13,7 +13,6 @@ import (
 	"github.com/planecheck/planecheck/checkers/storage"
 	"github.com/planecheck/planecheck/results"
 	"github.com/planecheck/planecheck/scenarios/faults"
-	"github.com/planecheck/planecheck/sim/controllers"
 	"github.com/planecheck/planecheck/workloads"
 	"github.com/planecheck/planecheck/workloads/contract"
 )
@@ -51,7 +50,10 @@ type Plan struct {
 	// FailFast ends the run at the first violation that its histories show.
 	FailFast bool `json:"failFast,omitempty"`
 
-	members int // of the store
+	members  int  // of the store
+	proxied  bool // a proxy in the harness stands before them
+	volatile bool // they keep nothing on this machine's disk
+	machine  results.Host
 }
 
 // The phases of a run, in their order.
@@ -105,7 +107,9 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	if o.Pods <= consistencyPods {
 		o.World.ConsistencyPeriod = consistencyPeriod
 	}
-	p := &Plan{Scenario: s.Name, Seed: o.Seed, World: o.World, FailFast: o.FailFast, Breaks: s.Breaks, members: len(backend.Members())}
+	p := &Plan{Scenario: s.Name, Seed: o.Seed, World: o.World, FailFast: o.FailFast, Breaks: s.Breaks, members: len(backend.Members()), machine: host}
+	p.proxied = slices.ContainsFunc(backend.Members(), func(m backends.Member) bool { return m.Proxied })
+	p.volatile = slices.Contains([]string{memoryBackend, "kine-memory", externalBackend}, backend.Name())
 	if len(s.Breaks) > 0 {
 		o.Turnover = 0 // what is broken shows without it, and may not get over it
 	}
@@ -185,7 +189,7 @@ func (p *Plan) restores() bool {
 // contractOf is what a backend promises; zero: what etcd does.
 func contractOf(backend string) (c storage.Contract) {
 	switch {
-	case backend == "memory":
+	case backend == memoryBackend:
 		c = storage.Memory()
 	case backend == "kine-memory":
 		c = storage.KineMemory()
@@ -365,24 +369,6 @@ func (p *Plan) pods() int {
 
 // turns says whether the load is replaced while faults act.
 func (p *Plan) turns() bool { return p.Density != nil && len(p.Density.Turnover) > 0 }
-
-// demand is what the plan asks of the machine.
-func (p *Plan) demand() results.Demand {
-	watches := map[string]int{"lean": 1, "kubelet": 4}
-	changes := map[string]int{"lean": 3, "kubelet": 8}
-	clients := map[string]int{"lean": 1, "kubelet": 2}
-	collectors := map[string]results.GC{}
-	for name, g := range p.World.GC {
-		collectors[name] = results.GC{Percent: g.Percent, Limit: g.MemoryLimit}
-	}
-	return results.Demand{
-		Nodes: p.World.Nodes, Pods: p.pods(), WatchesPerNode: watches[p.World.Profile], ChangesPerPod: changes[p.World.Profile],
-		OwnConnections: p.World.Connections == ownConnections, ClientsPerNode: clients[p.World.Profile],
-		Servers: p.World.APIServers, Schedulers: p.World.Schedulers,
-		ControllerManagers: p.World.ControllerManagers, Leaderless: p.World.Leaderless,
-		Informers: p.World.Controllers * controllers.DefaultReplicas, Members: p.members, GC: collectors,
-	}
-}
 
 // String describes the plan in a few lines for the person who waits.
 func (p *Plan) String() string {

@@ -26,12 +26,15 @@ func raiseFileLimit() error {
 	return nil
 }
 
-// Sizes of `planecheck scale` without --nodes and --pods: three to four minutes
-// on 2 CPUs and 24 GiB, and in proportion to the CPUs elsewhere, as long as
+// Sizes of `planecheck scale` without --nodes and --pods: about four minutes of
+// run on 2 CPUs and 24 GiB, and in proportion to the CPUs elsewhere, as long as
 // the memory holds it and within the limits that Kubernetes itself supports.
+// Start, register and hold take 40 s; what remains is 5,000 pods that are created
+// and deleted at the rates that Plan.length rests on. With 8,000 the run
+// 20261123T112710Z (planecheck 69ab591) took six minutes.
 const (
 	nodesPerCPU = 500
-	podsPerCPU  = 4_000
+	podsPerCPU  = 2_500
 	podsPerGiB  = 5_000
 	nodesMost   = 5_000
 	podsMost    = 150_000
@@ -50,10 +53,15 @@ const harness = "harness"
 
 // gcShare is how the machine's memory is divided among the Go runtimes by
 // default, and the GOGC that goes with it. The limits sum to three quarters of
-// the memory. GOGC=400 took a third less CPU of an API server than 100 where
-// both were measured. At 144,000 pods the live heaps were 5.7, 1.9 and 1.7 GB; what
-// each has beyond that goes by the square root of live heap times allocation
-// rate, which makes the sum of all marking least.
+// the memory. No recorded run compares GOGC 400 with another; before there was
+// planecheck, an API server that was sent pods which were bound already used 39 CPU
+// seconds with it and 56 with 100.
+//
+// The live heaps at 144,000 pods were 5.7 GB in the API server, 1.9 in the controller
+// manager and 1.7 in the scheduler (run 20261122T0437, planecheck a3a6d83, see
+// docs/performance.md). What each has beyond that goes by the square root of live
+// heap times allocation rate, which makes the sum of all marking least: calculated,
+// not compared with other shares.
 type gcShare struct {
 	component string
 	percent   int
