@@ -37,6 +37,8 @@ Exit status: 0 pass · 1 fail · 2 usage, or cannot fit · 3 unknown or invalid 
 		newRunCommand(outcome),
 		newCompareCommand(outcome),
 		newCheckCommand(outcome),
+		newReportCommand(),
+		newDiffCommand(),
 		newMatrixCommand(),
 		newListCommand(),
 		newUpCommand(),

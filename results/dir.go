@@ -118,25 +118,34 @@ func syncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Load reads the run.json of a run directory.
+// Load reads the run.json of a run directory. An error is one line.
 func Load(dir string) (*Run, error) {
-	b, err := os.ReadFile(filepath.Join(dir, runFile))
+	file := filepath.Join(dir, runFile)
+	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("load run: %w", err)
 	}
+	r, err := decode(b)
+	if err != nil {
+		return nil, fmt.Errorf("load run: %s %w", file, err)
+	}
+	return r, nil
+}
+
+// decode reads the content of a run.json. Its error says what is wrong with that.
+func decode(b []byte) (*Run, error) {
 	var version struct {
 		Schema int `json:"schema"`
 	}
 	if err := json.Unmarshal(b, &version); err != nil {
-		return nil, fmt.Errorf("load run: %s is not the record of a run: %w", filepath.Join(dir, runFile), err)
+		return nil, fmt.Errorf("is not the record of a run: %w", err)
 	}
 	if version.Schema != Schema {
-		return nil, fmt.Errorf("load run: %s has schema %d, this planecheck reads schema %d",
-			filepath.Join(dir, runFile), version.Schema, Schema)
+		return nil, fmt.Errorf("has schema %d, this planecheck reads schema %d", version.Schema, Schema)
 	}
 	r := &Run{}
 	if err := json.Unmarshal(b, r); err != nil {
-		return nil, fmt.Errorf("load run: %s: %w", filepath.Join(dir, runFile), err)
+		return nil, fmt.Errorf("is not the record of a run: %w", err)
 	}
 	return r, nil
 }

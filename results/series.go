@@ -12,6 +12,10 @@ import (
 	"github.com/planecheck/planecheck/checkers/history"
 )
 
+// TimeSeries is the file of a run directory that holds its time series, a Row on each
+// line.
+const TimeSeries = "series.jsonl"
+
 const (
 	// maxSeriesBytes bounds series.jsonl: at some 700 bytes a row that is a
 	// day of rows.

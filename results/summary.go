@@ -284,6 +284,21 @@ func sum(counts map[string]int64) (n int64) {
 const fewCalls = 100
 
 func callRows(r *Run) []*callRow {
+	rows := allCalls(r)
+	var shown []*callRow
+	for _, c := range sorted(rows, compareCalls) {
+		if row := rows[c]; row.ours.Count > 0 || row.count >= fewCalls || row.server.P99 > Seconds(callThreshold) {
+			shown = append(shown, row)
+		}
+	}
+	slices.SortStableFunc(shown, func(a, b *callRow) int {
+		return cmp.Compare(max(b.ours.Count, b.count), max(a.ours.Count, a.count))
+	})
+	return shown
+}
+
+// allCalls joins all kinds of requests, also those that are too few to be shown.
+func allCalls(r *Run) map[Call]*callRow {
 	rows := map[Call]*callRow{}
 	find := func(c Call) *callRow {
 		if rows[c] == nil {
@@ -306,16 +321,7 @@ func callRows(r *Run) []*callRow {
 			}
 		}
 	}
-	var all []*callRow
-	for _, c := range sorted(rows, compareCalls) {
-		if row := rows[c]; row.ours.Count > 0 || row.count >= fewCalls || row.server.P99 > Seconds(callThreshold) {
-			all = append(all, row)
-		}
-	}
-	slices.SortStableFunc(all, func(a, b *callRow) int {
-		return cmp.Compare(max(b.ours.Count, b.count), max(a.ours.Count, a.count))
-	})
-	return all
+	return rows
 }
 
 func shorten(s string, width int) string {

@@ -175,8 +175,10 @@ func checkWidth(t *testing.T, text string) {
 	}
 }
 
-// TestRenderIsNeverTooWide fills every column of a run to the brim.
-func TestRenderIsNeverTooWide(t *testing.T) {
+func TestRenderIsNeverTooWide(t *testing.T) { checkWidth(t, Render(fullRun())) }
+
+// fullRun fills every column to the brim.
+func fullRun() *Run {
 	r := exampleRun()
 	long := Call{"deletecollection", "admissionregistration.k8s.io", "validatingadmissionpolicybindings", "status", "namespace"}
 	wide := latencyOf(2_000_000, 999_900*time.Microsecond, 999_900*time.Microsecond, 999_900*time.Microsecond, 3599*time.Second)
@@ -200,7 +202,7 @@ func TestRenderIsNeverTooWide(t *testing.T) {
 	}
 	r.Peak.Components["kube-controller-manager-0"] = Usage{99_999, 99 * gib, 99 * gib, 99 * gib, 99_999, SharedForEach}
 	r.Estimate.MemoryBytes["kube-controller-manager-0"] = 1023 * mib
-	checkWidth(t, Render(r))
+	return r
 }
 
 // A row of several processes says so, and how often it has what they share.

@@ -3,9 +3,7 @@ package scenarios
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"time"
@@ -95,11 +93,8 @@ func (r *Runner) Follow(ctx context.Context, dir string) (checkers.Outcome, erro
 
 // recorded reads what the record of a run says of its history.
 func recorded(dir string) (*results.Run, *judge.Options, error) {
-	run, err := results.Load(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil, Usagef("%s is no run directory: %v", dir, err)
-	case err != nil:
+	run, err := loadRun(dir)
+	if err != nil {
 		return nil, nil, err
 	}
 	var plan struct {

@@ -69,6 +69,15 @@ var _ = Describe("Bad input", func() {
 		Expect(out).To(And(ContainSubstring("no run directory"), HavePrefix("planecheck: ")))
 	})
 
+	It("names a directory that holds no run to print or to compare", func() {
+		for _, args := range [][]string{{"report", dir}, {"diff", dir, dir}} {
+			out, status := planecheck(args...)
+			Expect(status).To(Equal(scenarios.ExitUsage), out)
+			Expect(out).To(And(ContainSubstring("no run directory"), HavePrefix("planecheck: ")))
+			Expect(strings.Count(out, "\n")).To(Equal(1), out)
+		}
+	})
+
 	It("names a run directory that cannot be written", func() {
 		file := filepath.Join(dir, "file")
 		Expect(os.WriteFile(file, nil, 0o600)).To(Succeed())
@@ -149,6 +158,18 @@ var _ = Describe("A run that is judged while it goes on", func() {
 		Expect(follower.wait()).To(Equal(scenarios.ExitPass), follower.output())
 		Expect(follower.output()).To(MatchRegexp(`Pass +Reliable`))
 		Expect(follower.output()).NotTo(ContainSubstring("is broken"))
+
+		By("having left in its directory all that it printed at its end")
+		summary, status := planecheck("report", c.runDir())
+		Expect(status).To(Equal(scenarios.ExitPass), summary)
+		Expect(summary).To(HavePrefix("scale/density: Pass\n"))
+		Expect(c.output()).To(HaveSuffix("\n" + summary))
+
+		By("differing from itself in nothing")
+		diff, status := planecheck("diff", c.runDir(), c.runDir())
+		Expect(status).To(Equal(scenarios.ExitPass), diff)
+		Expect(diff).To(And(ContainSubstring("as far as they differ\n  nothing\n"), MatchRegexp(`Verdicts that differ\n  none of \d+\n`)))
+		Expect(diff).To(MatchRegexp(`fill +Running +400 +400 +(\S+) +\S+ +(\S+) +\S+ +1\.00×`))
 	})
 
 	// A part of a history is judged when its segment is closed, after half a minute.

@@ -351,3 +351,17 @@ func (x *execution) finish(keepData bool) error {
 		x.logFile.Close(),
 	)
 }
+
+// asSaved is the record of the run as its directory has it, so that the summary is what
+// `planecheck report` prints of it. It is as in memory if saving it failed, as saved
+// says.
+func (x *execution) asSaved(saved error) (*results.Run, error) {
+	if saved != nil {
+		return x.run, saved
+	}
+	run, err := results.Load(x.dir.Path)
+	if err != nil {
+		return x.run, err
+	}
+	return run, nil
+}

@@ -2,9 +2,7 @@ package scenarios
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"regexp"
 	"slices"
@@ -23,10 +21,7 @@ func (r *Runner) Matrix(dirs []string, absent string) error {
 	var columns []results.Column
 	var notes []string
 	for _, dir := range dirs {
-		run, err := results.Load(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			return Usagef("%s is no run directory: %v", dir, err)
-		}
+		run, err := loadRun(dir)
 		if err != nil {
 			return err
 		}

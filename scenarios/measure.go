@@ -57,7 +57,7 @@ type measurement struct {
 func newMeasurement(dir *results.Dir, plan *Plan, log *slog.Logger) (*measurement, error) {
 	m := &measurement{dir: dir, started: history.Now(), log: log, pace: -1, began: map[string]int64{}}
 	var err error
-	if m.series, err = results.CreateSeries(dir.File("series.jsonl"), m.started); err != nil {
+	if m.series, err = results.CreateSeries(dir.File(results.TimeSeries), m.started); err != nil {
 		return nil, err
 	}
 	sampler := results.NewSampler(m.series, m.values, log)

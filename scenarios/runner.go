@@ -166,8 +166,9 @@ func (r *Runner) execute(ctx context.Context, x *execution, o Options) error {
 	if r.brief {
 		fmt.Fprintf(r.Out, "\n%s: %s\n\n", x.plan.Scenario, x.run.Verdict.Outcome)
 	} else {
-		fmt.Fprintf(r.Out, "\n%s", results.Render(x.run))
-		fmt.Fprintf(r.Out, "\nEverything measured: %s\n", x.dir.Path)
+		var run *results.Run
+		run, saveErr = x.asSaved(saveErr)
+		fmt.Fprintf(r.Out, "\n%s", results.Summary(run, x.dir.Path))
 	}
 	var seen *violationSeen
 	switch {
