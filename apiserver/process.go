@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/planecheck/planecheck/checkers/history"
 )
 
 // killBound is how long a process may take to go after SIGKILL. Only one that
@@ -37,15 +39,17 @@ type process struct {
 	gone     bool // it has ended, so its pid may belong to somebody else
 	expected bool // its end is our doing
 	state    string
+	ended    history.Time // when its end was noticed
 }
 
 // ComponentError is the end of a component that nobody asked for.
 type ComponentError struct {
-	Name    string   // e.g. "kube-apiserver-0"
-	State   string   // e.g. "exit status 1", "signal: killed"
-	Started bool     // it had been ready before
-	LogFile string   // its whole log
-	Lines   []string // the lines of the log that tell best why
+	Name    string       // e.g. "kube-apiserver-0"
+	State   string       // e.g. "exit status 1", "signal: killed"
+	Started bool         // it had been ready before
+	LogFile string       // its whole log
+	Lines   []string     // the lines of the log that tell best why
+	Ended   history.Time // when its end was noticed, before anything else was done
 }
 
 func (e *ComponentError) Error() string {
@@ -105,7 +109,7 @@ func (p *process) run(cmd *exec.Cmd, started chan<- error) {
 	// The child is a zombie now, so its pid and its group's number still are
 	// its own: this is the last moment to reach what it left behind.
 	p.mu.Lock()
-	p.gone = true
+	p.gone, p.ended = true, history.Now()
 	_ = syscall.Kill(-p.pid, syscall.SIGKILL)
 	p.mu.Unlock()
 	err := cmd.Wait()
@@ -181,7 +185,7 @@ func (p *process) failure(started bool) *ComponentError {
 	defer p.mu.Unlock()
 	return &ComponentError{
 		Name: p.name, State: p.state, Started: started,
-		LogFile: p.logFile, Lines: lastLines(p.logFile, p.logOffset),
+		LogFile: p.logFile, Lines: lastLines(p.logFile, p.logOffset), Ended: p.ended,
 	}
 }
 

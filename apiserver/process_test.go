@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/planecheck/planecheck/checkers/history"
 )
 
 // These tests supervise the test binary itself, re-executed as a child that
@@ -141,7 +143,7 @@ func TestExitBeforeReady(t *testing.T) {
 	}
 	want := &ComponentError{
 		Name: "child-0", State: "exit status 3", LogFile: p.logFile,
-		Lines: []string{"reading the flags", "error: no such flag"},
+		Lines: []string{"reading the flags", "error: no such flag"}, Ended: p.ended,
 	}
 	if diff := cmp.Diff(want, failure); diff != "" {
 		t.Error(diff)
@@ -219,14 +221,18 @@ func TestDied(t *testing.T) {
 	p := spawnChild(t, "sleep")
 	c := watched(t, p)
 	awaitLog(t, p.logFile, "sleeping")
+	alive := history.Now()
 	if err := syscall.Kill(p.pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	select {
 	case failure := <-c.Died():
+		if failure.Ended <= alive || failure.Ended > history.Now() {
+			t.Errorf("it ended at %d, and lived at %d", failure.Ended, alive)
+		}
 		want := &ComponentError{
 			Name: "child-0", State: "signal: killed", Started: true,
-			LogFile: p.logFile, Lines: []string{"sleeping"},
+			LogFile: p.logFile, Lines: []string{"sleeping"}, Ended: failure.Ended,
 		}
 		if diff := cmp.Diff(want, failure); diff != "" {
 			t.Error(diff)

@@ -63,9 +63,21 @@ type Run struct {
 	Availability *AvailabilityFigures `json:"availability,omitempty"`
 	// Contract is nil without contract traffic.
 	Contract *Contract `json:"contract,omitempty"`
+	// Death is the end of a component that ended the run; nil: none did.
+	Death *Death `json:"death,omitempty"`
 	// Lies is how often the lie of a World that lies was told.
 	Lies    int     `json:"lies_told,omitempty"`
 	Verdict Verdict `json:"verdict"`
+}
+
+// Death is the end of a component that nobody asked for.
+type Death struct {
+	Component string `json:"component"`
+	State     string `json:"state"` // e.g. "signal: killed"
+	// Ended is when the end of its process was noticed, on the clock of the histories.
+	Ended history.Time `json:"ended_monotonic_ns"`
+	// Teardown is how much later the run began to stop everything else.
+	Teardown Seconds `json:"teardown_after_seconds"`
 }
 
 // Phase is one phase of a run with all its figures. What was not measured is

@@ -14,13 +14,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/results"
 	"github.com/planecheck/planecheck/scenarios"
 )
@@ -94,55 +92,6 @@ var _ = Describe("Bad input", func() {
 		out, status := planecheck("scale", "--nodes", "5", "--pods", "5", "--port", port, "--runs", filepath.Join(dir, "runs"))
 		Expect(status).To(Equal(scenarios.ExitUsage), out)
 		Expect(out).To(ContainSubstring("address already in use"))
-	})
-})
-
-var _ = Describe("Bad luck", func() {
-	DescribeTable("Ctrl-C ends a run in any phase, with all that was measured and nothing left running",
-		func(phase string) {
-			c := startCommand("scale", "--nodes", "20", "--pods", "200", "--hold", "5m", "--rate", "20")
-			c.waitForPhase(phase)
-			Expect(c.cmd.Process.Signal(os.Interrupt)).To(Succeed())
-			Expect(c.wait()).To(Equal(scenarios.ExitInterrupted), c.output())
-			run, err := results.Load(c.runDir())
-			Expect(err).NotTo(HaveOccurred())
-			Expect(run.Verdict.Outcome).To(BeEquivalentTo(checkers.Invalid), "an interrupted run proves nothing")
-			if phase == "hold" {
-				Expect(run.Phases).To(HaveLen(3), "register and fill were measured, hold in part")
-			}
-			c.expectNothingLeft()
-		},
-		Entry("while the control plane starts", "start"),
-		Entry("while pods are created", "fill"),
-		Entry("while the full cluster is held", "hold"),
-	)
-
-	It("a component that dies ends the run with its name and last log lines, status 1", func() {
-		c := startCommand("scale", "--nodes", "20", "--pods", "200", "--hold", "5m")
-		c.waitForPhase("hold")
-		Expect(syscall.Kill(c.child("kube-scheduler"), syscall.SIGKILL)).To(Succeed())
-		Expect(c.wait()).To(Equal(scenarios.ExitFail), c.output())
-		out := c.output()
-		Expect(out).To(MatchRegexp(`(?m)^kube-scheduler-0 died: signal: killed`))
-		By("telling of it before it tears the world down, judges and sums up")
-		Expect(strings.Index(out, "kube-scheduler-0 died")).To(BeNumerically("<", strings.Index(out, "scale/density: Fail")), out)
-		run, err := results.Load(c.runDir())
-		Expect(err).NotTo(HaveOccurred())
-		Expect(run.Verdict.Outcome).To(BeEquivalentTo(checkers.Fail))
-		Expect(run.Verdict.Reason).To(ContainSubstring("kube-scheduler-0"))
-		c.expectNothingLeft()
-	})
-
-	It("a harness that is killed takes its children with it, and what was measured stays", func() {
-		c := startCommand("scale", "--nodes", "20", "--pods", "200", "--hold", "5m")
-		c.waitForPhase("hold")
-		Expect(c.cmd.Process.Kill()).To(Succeed())
-		c.wait()
-		run, err := results.Load(c.runDir())
-		Expect(err).NotTo(HaveOccurred())
-		Expect(run.Phases).To(HaveLen(2), "register and fill had ended")
-		Expect(run.Verdict.Outcome).To(BeEmpty(), "nobody judged it")
-		c.expectNothingLeft()
 	})
 })
 
@@ -256,7 +205,11 @@ func args(a ...string) func() []string { return func() []string { return a } }
 // planecheck runs the program to its end and returns all its output.
 func planecheck(args ...string) (out string, status int) {
 	GinkgoHelper()
-	return run(exec.Command(program(), args...))
+	cmd, tmp := exec.Command(program(), args...), GinkgoT().TempDir()
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	out, status = run(cmd)
+	Expect(os.ReadDir(tmp)).To(BeEmpty(), "temporary files that outlived the command")
+	return out, status
 }
 
 func kubectl(kubeconfig string, args ...string) (out string, status int) {
@@ -290,6 +243,8 @@ type command struct {
 	cmd  *exec.Cmd
 	dir  string
 	done chan struct{}
+	// tidy are its directories for temporary files and for work: nothing may stay there.
+	tidy []string
 
 	mu  sync.Mutex
 	out bytes.Buffer
@@ -305,8 +260,12 @@ func startCommand(args ...string) *command {
 // start starts the program and sees to it that it ends with the spec.
 func start(dir string, args ...string) *command {
 	GinkgoHelper()
-	c := &command{dir: dir, done: make(chan struct{})}
+	c := &command{dir: dir, done: make(chan struct{}), tidy: []string{filepath.Join(dir, "tmp"), filepath.Join(dir, "cwd")}}
+	for _, d := range c.tidy {
+		Expect(os.MkdirAll(d, 0o755)).To(Succeed())
+	}
 	c.cmd = exec.Command(program(), args...)
+	c.cmd.Env, c.cmd.Dir = append(os.Environ(), "TMPDIR="+c.tidy[0]), c.tidy[1]
 	out, err := c.cmd.StdoutPipe()
 	Expect(err).NotTo(HaveOccurred())
 	c.cmd.Stderr = c.cmd.Stdout
@@ -347,11 +306,20 @@ func (c *command) waitForPhase(phase string) {
 		Eventually(func() []int { return c.children("kube-apiserver") }, bound, 20*time.Millisecond).ShouldNot(BeEmpty())
 		return
 	}
-	log := filepath.Join(c.runDir(), "logs", "harness.log")
-	Eventually(func() (string, error) {
-		b, err := os.ReadFile(log)
-		return string(b), err
-	}, bound, 50*time.Millisecond).Should(ContainSubstring(`msg="phase begins" phase=`+phase), "log of the harness; its output: %s", c.output())
+	c.waitForLog(`msg="phase begins" phase=` + phase)
+}
+
+// waitForLog waits until the harness says something in its log.
+func (c *command) waitForLog(text string) {
+	GinkgoHelper()
+	c.waitFor("run directory: ")
+	Eventually(c.log, bound, 20*time.Millisecond).Should(ContainSubstring(text), "log of the harness; its output: %s", c.output())
+}
+
+// log is that of the harness.
+func (c *command) log() (string, error) {
+	b, err := os.ReadFile(filepath.Join(c.runDir(), "logs", "harness.log"))
+	return string(b), err
 }
 
 func firstGroup(expr, text string) string {
@@ -384,11 +352,23 @@ func (c *command) waitWithin(bound time.Duration) int {
 }
 
 // expectNothingLeft looks for processes that mention the run directory, which
-// every component and every member of the store does in its arguments.
+// every component and every member of the store does in its arguments, and for
+// temporary files: those for the system's place, the directory in which the command
+// was started, and what should have become the record of a run.
 func (c *command) expectNothingLeft() {
 	GinkgoHelper()
 	Eventually(func() []int { return c.children("") }, 5*time.Second, 50*time.Millisecond).
 		Should(BeEmpty(), "processes of the run that outlived it")
+	left, err := filepath.Glob(filepath.Join(c.dir, "runs", "*", "*.tmp*"))
+	Expect(err).NotTo(HaveOccurred())
+	for _, dir := range c.tidy {
+		entries, err := os.ReadDir(dir)
+		Expect(err).NotTo(HaveOccurred())
+		for _, e := range entries {
+			left = append(left, filepath.Join(dir, e.Name()))
+		}
+	}
+	Expect(left).To(BeEmpty(), "files of the run that outlived it")
 }
 
 func (c *command) child(kind string) int {

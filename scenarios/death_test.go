@@ -5,10 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/planecheck/planecheck/apiserver"
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/results"
 )
 
@@ -39,6 +45,60 @@ func TestADeathIsToldAtOnce(t *testing.T) {
 			t.Errorf("the person read %q, without %q", out.String(), want)
 		}
 	}
+}
+
+// A death that no phase has met fails the run all the same.
+func TestADeathBehindTheLastPhase(t *testing.T) {
+	f := func(cause error, want checkers.Outcome) {
+		t.Helper()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		if cause != nil {
+			cancel(cause)
+		}
+		x := &execution{plan: &Plan{}, run: &results.Run{}}
+		err := x.survived(ctx)
+		if !errors.Is(err, cause) {
+			t.Errorf("it ended because of %v, want %v", err, cause)
+		}
+		if got := x.judgePlan(err).Outcome; got != want {
+			t.Errorf("%v: the plan is judged %s, want %s", cause, got, want)
+		}
+		if died := x.judgeComponents().Outcome == checkers.Fail; died != (want == checkers.Fail) {
+			t.Errorf("%v: a component died: %v", cause, died)
+		}
+	}
+	f(nil, checkers.Pass)
+	f(death, checkers.Fail)
+	f(ErrInterrupted, checkers.Invalid)
+}
+
+// The record of a run says how long after a death it began to end; one that nobody died
+// in says nothing.
+func TestHowLongAfterADeathTheRunEnds(t *testing.T) {
+	died := *death
+	died.Ended = history.Time(5 * time.Second)
+	f := func(cause error, want *results.Death) {
+		t.Helper()
+		var log bytes.Buffer
+		x := &execution{plan: &Plan{}, run: &results.Run{}, log: slog.New(slog.NewTextHandler(&log, nil))}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(cause)
+		if err := x.reason(ctx, phaseHold, errors.New("connection refused")); !errors.Is(err, cause) {
+			t.Errorf("it ended because of %v, want %v", err, cause)
+		}
+		x.tearsDown(died.Ended.Add(30 * time.Millisecond))
+		if diff := cmp.Diff(want, x.run.Death); diff != "" {
+			t.Error(diff)
+		}
+		if !strings.Contains(log.String(), "teardown begins") || strings.Contains(log.String(), "after=30.0ms") != (want != nil) {
+			t.Errorf("the log says %s", &log)
+		}
+	}
+	f(&died, &results.Death{
+		Component: "kube-scheduler-0", State: "exit status 1", Ended: died.Ended, Teardown: results.Seconds(30 * time.Millisecond),
+	})
+	f(ErrInterrupted, nil)
 }
 
 // An interrupted phase is measured to its end; a plane with a death in it is not

@@ -150,7 +150,16 @@ func (x *execution) execute(parent context.Context) (err error) {
 	if err := x.stopContract(ctx); err != nil {
 		return x.reason(ctx, "contract", err)
 	}
-	return nil
+	return x.survived(ctx)
+}
+
+// survived is nil unless the run was ended by what its last phase did not meet: a
+// component may die while the figures of the phase are taken.
+func (x *execution) survived(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return x.reason(ctx, "end", context.Cause(ctx))
 }
 
 // hooks are all ears of the run.
@@ -213,6 +222,7 @@ func (x *execution) reason(ctx context.Context, phase string, err error) error {
 	switch {
 	case errors.As(cause, &died):
 		x.violation = died
+		x.run.Death = &results.Death{Component: died.Name, State: died.State, Ended: died.Ended}
 		return died
 	case errors.As(cause, &lost):
 		return x.storeLost(lost)
@@ -320,8 +330,20 @@ func recordedBy(b storage.Backend) string {
 	return text
 }
 
+// tearsDown notes that everything is stopped from now on, and how long after the
+// death by which the run ended.
+func (x *execution) tearsDown(now history.Time) {
+	if d := x.run.Death; d != nil {
+		d.Teardown = results.Seconds(now.Sub(d.Ended))
+		x.log.Info("teardown begins", "died", d.Component, "after", d.Teardown)
+		return
+	}
+	x.log.Info("teardown begins")
+}
+
 // stop ends the world, keeping the size of the store's data.
 func (x *execution) stop(ctx context.Context) error {
+	x.tearsDown(history.Now())
 	x.m.setPhase("stop")
 	peak := x.m.collector.Sampler.Peak()
 	if bytes, err := x.backend.DiskBytes(); err == nil {
