@@ -12,6 +12,7 @@ type podEvent struct {
 	at, due history.Time
 
 	created, bound, running, deleted bool // in the store
+	ended                            bool // in a final phase, in the store or seen by the watcher
 	saw                              bool // by the simulated kubelet
 	seen, gone                       bool // by the measuring watcher
 }
@@ -22,6 +23,7 @@ type pod struct {
 	hops                                    uint8 // bit per hop: recorded
 	deleted                                 bool
 	gone                                    bool // the watcher saw it go
+	ended                                   bool // its phase is final
 }
 
 type hop int
@@ -123,16 +125,17 @@ func (p *pod) enter(e podEvent) {
 	set(&p.saw, e.saw)
 	set(&p.seen, e.seen)
 	p.deleted = p.deleted || e.deleted
-	// What is seen Running after that is another pod of the name.
+	// What is seen Running after it went is another pod of the name.
+	p.ended = p.ended && !(p.gone && e.seen) || e.ended
 	p.gone = (p.gone || e.gone) && !e.seen
 }
 
 func (p *pod) over() bool { return p.deleted || p.gone }
 
 // count keeps the totals. Running pods are in the store from the commit of
-// Running to that of their deletion, in whichever order the two are reported. A
-// commit is not reported when its client goes away before it is answered; then the
-// watcher tells of it.
+// Running to that of their end or their deletion, in whichever order these are
+// reported. A commit is not reported when its client goes away before it is
+// answered; then the watcher tells of it.
 func (p *PodLife) count(was, now pod, e podEvent) {
 	if e.created {
 		p.created.Add(1)
@@ -155,7 +158,7 @@ func (p *PodLife) count(was, now pod, e podEvent) {
 }
 
 func (p *pod) liveRunning() int64 {
-	if (p.running != 0 || p.seen != 0) && !p.over() {
+	if (p.running != 0 || p.seen != 0) && !p.over() && !p.ended {
 		return 1
 	}
 	return 0

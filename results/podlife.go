@@ -57,7 +57,7 @@ type PodCounts struct {
 	Seen    int64 `json:"seen"`     // pods that the measuring watcher saw Running
 	Deleted int64 `json:"deleted"`  // removed from the store
 	Live    int64 `json:"live"`     // Created - Deleted
-	LiveRun int64 `json:"live_run"` // pods in the store whose Running was committed, or seen
+	LiveRun int64 `json:"live_run"` // pods in the store whose Running was committed, or seen, and that have not ended
 	// Unreadable counts writes of pods that were in neither protobuf nor JSON, such
 	// as those of a server that encrypts at rest. Hops are then missing.
 	Unreadable int64 `json:"unreadable,omitempty"`
@@ -107,7 +107,9 @@ func (p *PodLife) Commit(c history.Commit) {
 		e.due = p.due.take(name, c.Called)
 	}
 	if !c.Delete {
-		e.bound, e.running = p.read(c.Value)
+		var phase string
+		e.bound, phase = p.read(c.Value)
+		e.running, e.ended = phase == "Running", ended(phase)
 		// A Running pod was bound by an earlier commit, whose report may be
 		// still on its way, unless it came into being like that.
 		e.bound = e.bound && (!e.running || e.created)
@@ -115,35 +117,38 @@ func (p *PodLife) Commit(c history.Commit) {
 	p.apply(maphash.String(p.seed, name), e)
 }
 
-// read returns whether a stored pod has a node and whether it is Running.
-func (p *PodLife) read(value []byte) (bound, running bool) {
+// ended says whether a phase is final.
+func ended(phase string) bool { return phase == "Succeeded" || phase == "Failed" }
+
+// read returns whether a stored pod has a node, and its phase.
+func (p *PodLife) read(value []byte) (bound bool, phase string) {
 	if bytes.HasPrefix(value, []byte("{")) {
 		return p.readJSON(value)
 	}
 	_, _, raw, err := wire.Unwrap(value)
 	if err != nil {
 		p.unreadable.Add(1)
-		return false, false
+		return false, ""
 	}
 	pod, err := wire.ScanPod(raw)
 	if err != nil {
 		p.unreadable.Add(1)
-		return false, false
+		return false, ""
 	}
-	return pod.NodeName != "", pod.Phase == "Running"
+	return pod.NodeName != "", pod.Phase
 }
 
 // readJSON is read of a store that holds JSON (--storage-media-type).
-func (p *PodLife) readJSON(value []byte) (bound, running bool) {
+func (p *PodLife) readJSON(value []byte) (bound bool, phase string) {
 	var pod struct {
 		Spec   struct{ NodeName string }
 		Status struct{ Phase string }
 	}
 	if err := json.Unmarshal(value, &pod); err != nil {
 		p.unreadable.Add(1)
-		return false, false
+		return false, ""
 	}
-	return pod.Spec.NodeName != "", pod.Status.Phase == "Running"
+	return pod.Spec.NodeName != "", pod.Status.Phase
 }
 
 // Saw says that the pod, bound to a simulated node, arrived at that node.
@@ -154,8 +159,8 @@ func (p *PodLife) Saw(namespace, name string, at history.Time) {
 // Watched takes the events of the measuring watcher: kind is the event's type,
 // phase the status.phase of the pod.
 func (p *PodLife) Watched(kind, namespace, name, phase string, at history.Time) {
-	e := podEvent{at: at, seen: phase == "Running" && kind != "DELETED", gone: kind == "DELETED"}
-	if e.seen || e.gone {
+	e := podEvent{at: at, seen: phase == "Running" && kind != "DELETED", gone: kind == "DELETED", ended: ended(phase)}
+	if e.seen || e.gone || e.ended {
 		p.apply(p.hash(namespace, name), e)
 	}
 }

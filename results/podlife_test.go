@@ -37,6 +37,7 @@ var (
 	podPending = storedPod("", "Pending")
 	podBound   = storedPod("node-1", "Pending")
 	podRunning = storedPod("node-1", "Running")
+	podFailed  = storedPod("node-1", "Failed")
 )
 
 // podTimes reports the steps of one pod in seconds after phaseStart.
@@ -197,6 +198,32 @@ func TestPodWhoseCommitsAreNotReported(t *testing.T) {
 	if _, known := p.shards[p.hash("ns-1", pod.name)%podShards].pods[p.hash("ns-1", pod.name)]; known {
 		t.Error("it is remembered for good")
 	}
+}
+
+// A pod that was evicted stays in the store and runs no more, whatever is told late.
+func TestPodThatEnds(t *testing.T) {
+	p := NewPodLife("fill")
+	live := func(want int64, when string) {
+		t.Helper()
+		if c := p.Counts(); c.LiveRun != want || c.Running != 1 || c.Live != 1 {
+			t.Errorf("%s: %+v, want %d that run", when, c, want)
+		}
+	}
+	pod := podTimes{p, "ns-1", "web-5d4f8b6c7-abcde"}
+	pod.created(10)
+	pod.bound(11)
+	pod.running(12)
+	live(1, "when it runs")
+	pod.commit(15, podFailed, false, false)
+	live(0, "when it has failed")
+	pod.seen("MODIFIED", "Running", 16)
+	live(0, "when it is seen to have run")
+	pod.seen("DELETED", "Failed", 17)
+	live(0, "when it is seen to go")
+	pod.seen("ADDED", "Running", 18)
+	live(1, "when one of the same name is seen")
+	pod.seen("MODIFIED", "Succeeded", 19)
+	live(0, "when that is seen to have ended")
 }
 
 func TestPodUnderAnOldName(t *testing.T) {
@@ -397,6 +424,7 @@ func TestPodsThatAreStoredAsJSON(t *testing.T) {
 	}
 	f(`{"kind":"Pod","spec":{"nodeName":"n"},"status":{"phase":"Running"}}`, PodCounts{Created: 1, Bound: 1, Running: 1})
 	f(`{"kind":"Pod","spec":{"nodeName":"n"},"status":{"phase":"Pending"}}`, PodCounts{Created: 1, Bound: 1})
+	f(`{"kind":"Pod","spec":{"nodeName":"n"},"status":{"phase":"Failed"}}`, PodCounts{Created: 1, Bound: 1})
 	f(`{"kind":`, PodCounts{Created: 1, Bound: 1, Unreadable: 1})
 }
 

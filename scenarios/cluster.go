@@ -138,8 +138,12 @@ func (c *cluster) startPlane(ctx context.Context, dir string) (err error) {
 		JobTime:        time.Duration(w.JobTime),
 		StopTime:       time.Duration(w.StopTime),
 		NodeImages:     w.NodeImages,
-		Hooks:          sim.Hooks{PodSeen: h.podSeen, Lease: h.lease},
-		Log:            log,
+
+		Housekeeping:       time.Duration(w.Housekeeping),
+		PressureTransition: time.Duration(w.PressureTransition),
+
+		Hooks: sim.Hooks{PodSeen: h.podSeen, Lease: h.lease},
+		Log:   log,
 	})
 	return c.grantWorkload(ctx)
 }

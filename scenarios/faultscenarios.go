@@ -25,6 +25,10 @@ const (
 	// pods bear that (upstream: 300 s).
 	gracePeriod = 22 * time.Second
 	tolerated   = "5"
+	// housekeeping is how often kubelets look at their memory (upstream: 10 s), and
+	// pressureTransition for how long there must have been enough (upstream: 5 min).
+	housekeeping       = Duration(time.Second)
+	pressureTransition = Duration(5 * time.Second)
 	// evictionRate is how many nodes a second get the taint that evicts their pods
 	// (upstream: one in 10 s, so that most of a zone would be back before).
 	evictionRate = "10"
@@ -49,6 +53,7 @@ func faultOptions(o *Options) {
 	w.KCMArgs = append(w.KCMArgs, "--node-monitor-grace-period="+gracePeriod.String(), "--node-monitor-period=2s",
 		"--node-eviction-rate="+evictionRate)
 	w.LeaderLease, w.Supervised = faultLease, true
+	w.Housekeeping, w.PressureTransition = housekeeping, pressureTransition
 	w.ClientLinks, w.StoreLinks = true, true
 	if w.Nodes == 0 {
 		w.Nodes = faultNodes

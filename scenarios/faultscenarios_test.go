@@ -21,6 +21,12 @@ func TestFaultPlans(t *testing.T) {
 		if s.Interventions != nil && len(p.Interventions) == 0 {
 			t.Errorf("%s does nothing", s.Name)
 		}
+		for _, act := range p.Interventions {
+			w := p.World // nodes have to say within a fault's time that they are short of memory, and that they no longer are
+			if act.Fault == "nodes-memory-pressure" && (w.Housekeeping == 0 || w.PressureTransition == 0) {
+				t.Errorf("%s has kubelets look at their memory every %s, %s", s.Name, w.Housekeeping, w.PressureTransition)
+			}
+		}
 	}
 	found, err := Find("faults/swarm")
 	if err != nil {
@@ -145,7 +151,8 @@ func TestTurns(t *testing.T) {
 	}
 	for name, want := range map[string][]string{
 		"faults/apiserver-kill": {"kube-apiserver-0", "kube-apiserver-1"}, "faults/nodes-crash": {"one", "tenth", "zone"},
-		"faults/etcd-kill": {"follower", "leader"}, "faults/ha-etcd": {"leader"}, "faults/zone-failure": {"zone"}, "faults/short": {"leader"},
+		"faults/nodes-memory-pressure": {"one", "tenth"},
+		"faults/etcd-kill":             {"follower", "leader"}, "faults/ha-etcd": {"leader"}, "faults/zone-failure": {"zone"}, "faults/short": {"leader"},
 	} {
 		targets, picks, triggers := drawn(name)
 		if got := slices.Sorted(maps.Keys(targets)); !slices.Equal(got, want) {

@@ -108,6 +108,12 @@ type World struct {
 	// StopTime is how long containers take to exit that are told to stop; those that
 	// outlive the grace period of their pod are killed at its end. 0: they exit at once.
 	StopTime Duration `json:"stopTime,omitempty"`
+	// Housekeeping is how often a kubelet looks how much memory is left; 0: as upstream,
+	// every 10 s.
+	Housekeeping Duration `json:"housekeeping,omitempty"`
+	// PressureTransition is for how long a node that was short of memory must have had
+	// enough before it says so; 0: as upstream, 5 min.
+	PressureTransition Duration `json:"pressureTransition,omitempty"`
 	// Accountable has the API servers log which scheduler or controller manager wrote
 	// what, for LeaderGivesUp.
 	Accountable bool `json:"accountable,omitempty"`

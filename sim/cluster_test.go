@@ -397,6 +397,8 @@ func TestBadConfig(t *testing.T) {
 	f(Config{Nodes: 1, Zones: 27}, "27 zones: want 1 to 26")
 	f(Config{Nodes: 1, Zones: -2}, "-2 zones")
 	f(Config{Nodes: 1, RegisterPerSecond: -1}, "register -1 nodes per second")
+	f(Config{Nodes: 1, Housekeeping: -1}, "a look at memory every -1ns")
+	f(Config{Nodes: 1, PressureTransition: -time.Second}, "pressure for -1s after the last")
 	f(Config{Nodes: 1}, "no client layer")
 	api := newFakeAPI(t)
 	f(Config{Nodes: 1, Layer: api.layer, OwnConnections: true}, "without a source of certificates")

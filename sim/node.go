@@ -50,6 +50,7 @@ type node struct {
 	courses     courses
 	courseTimer *time.Timer
 	queue       []podJob
+	pressure    pressure
 }
 
 func newNode(c *Cluster, index int) *node {
@@ -150,6 +151,7 @@ func (n *node) start(l *life) {
 	if !ok {
 		return
 	}
+	n.beginHousekeeping()
 	// As it registered, or was found, the node is Ready, so that only its
 	// heartbeat is news; unless it was taken for dead meanwhile.
 	n.reportStatus(l.ctx, !seen.Ready)
@@ -201,6 +203,7 @@ func (n *node) registered(body []byte, fresh bool) (wire.Node, error) {
 		n.cluster.stats.nodesRegistered.Add(1)
 	}
 	n.uid = seen.UID
+	n.pressure.told = saysPressure(raw)
 	if fresh {
 		n.rebooted = false // the new object has the bootID
 	}
@@ -264,6 +267,7 @@ func (n *node) stopTimers() {
 	if n.courseTimer != nil {
 		n.courseTimer.Stop()
 	}
+	n.pressure.stop()
 }
 
 // watch opens the watches of a kubelet that has just started, and those of the

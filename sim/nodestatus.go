@@ -45,17 +45,19 @@ func (n *node) reportStatus(ctx context.Context, whole bool) {
 	defer n.mu.Unlock()
 	if ok {
 		n.setStatusTimer(n.status.next(n.rng.Float64()), false)
+		n.tellPressure() // it may have changed meanwhile
 	} else {
 		n.setStatusTimer(statusTick, whole)
 	}
 }
 
 func (n *node) patchStatus(ctx context.Context, whole bool) error {
-	news := n.newBootID()
+	news := n.news()
+	news.whole = whole
 	_, err := n.do(ctx, heartbeatLimit, &client.Request{
 		Verb: "patch", Resource: nodesResource, Name: n.name, Subresource: "status",
 		Query:       heartbeatQuery(),
-		Body:        appendNodePatch(nil, n.wall().Unix(), whole, news),
+		Body:        appendNodePatch(nil, n.wall().Unix(), news),
 		ContentType: strategicMergePatch,
 	})
 	if err != nil {
@@ -63,29 +65,52 @@ func (n *node) patchStatus(ctx context.Context, whole bool) error {
 		return err
 	}
 	n.cluster.stats.nodeStatusWrites.Add(1)
-	if news != "" {
-		n.bootIDTold()
-	}
+	n.tell(news)
 	return nil
 }
 
-// newBootID is the bootID that the machine has had since its last boot; empty
-// if the API server knows it. A kubelet finds out by comparing (MachineInfo in
-// pkg/kubelet/nodestatus/setters.go), which is also when it would record the
-// event Rebooted; events are profile full.
-func (n *node) newBootID() string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if !n.rebooted {
-		return ""
-	}
-	return bootID(n.index, n.cluster.cfg.Seed, n.boots)
+// nodeNews is what a report of the node's status says beyond a heartbeat.
+type nodeNews struct {
+	whole bool // every member of the conditions
+	// bootID is the one that the machine has had since its last boot; empty if the
+	// API server knows it. A kubelet finds out by comparing (MachineInfo in
+	// pkg/kubelet/nodestatus/setters.go), which is also when it would record the
+	// event Rebooted; events are profile full.
+	bootID string
+	// pressure is the condition MemoryPressure, and turned says that this is not what
+	// the Node says.
+	pressure, turned bool
 }
 
-func (n *node) bootIDTold() {
+// news is what there is to be told.
+func (n *node) news() nodeNews {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.rebooted = false
+	news := nodeNews{pressure: n.pressure.under, turned: n.pressure.under != n.pressure.told}
+	if n.rebooted {
+		news.bootID = bootID(n.index, n.cluster.cfg.Seed, n.boots)
+	}
+	return news
+}
+
+// tell takes note that the API server knows the news. With each change the kubelet
+// shifts its rhythm anew (tryUpdateNodeStatus in pkg/kubelet/kubelet_node_status.go).
+func (n *node) tell(news nodeNews) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.rebooted = n.rebooted && news.bootID == ""
+	n.pressure.told = news.pressure
+	n.status.reported = n.status.reported && !news.turned
+}
+
+// tellPressure has a change of the memory pressure reported at the next tick, which
+// may be due anyway. It is called with n.mu held.
+func (n *node) tellPressure() {
+	p := &n.pressure
+	if p.under == p.told || n.statusTimer == nil || time.Until(n.status.due) <= statusTick {
+		return
+	}
+	n.setStatusTimer(time.Duration(n.rng.Float64()*float64(statusTick)), false)
 }
 
 // setStatusTimer is called with n.mu held.
@@ -126,18 +151,35 @@ var nodeConditions = [...]nodeCondition{
 	{"Ready", "True", "KubeletReady", "kubelet is posting ready status"},
 }
 
+// memoryPressure is the first of these where memory is short.
+var memoryPressure = nodeCondition{"MemoryPressure", "True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available"}
+
+// saysPressure reads from an encoded Node whether it says that memory is short.
+func saysPressure(node []byte) bool {
+	m := message{rest: field(node, 3)}
+	for m.next() {
+		if m.num == 4 && string(field(m.data, 1)) == memoryPressure.typ {
+			return string(field(m.data, 2)) == memoryPressure.status
+		}
+	}
+	return false
+}
+
 // appendNodePatch appends the strategic merge patch of a heartbeat of the node
 // status, as PatchNodeStatus (component-helpers/node/util) makes it for a node
-// of which nothing else has changed, except for the bootID if one is given.
-func appendNodePatch(b []byte, now int64, whole bool, bootID string) []byte {
+// of which nothing else has changed but what is news.
+func appendNodePatch(b []byte, now int64, news nodeNews) []byte {
 	b = append(b, `{"status":{"$setElementOrder/conditions":[`...)
 	for _, c := range nodeConditions {
 		b = append(append(append(b, `{"type":"`...), c.typ...), `"},`...)
 	}
 	b = append(b[:len(b)-1], `],"conditions":[`...)
-	for _, c := range nodeConditions {
+	for i, c := range nodeConditions {
+		if i == 0 && news.pressure {
+			c = memoryPressure
+		}
 		b = appendTime(append(b, `{"lastHeartbeatTime":`...), now)
-		if whole {
+		if news.whole || i == 0 && news.turned {
 			b = appendTime(append(b, `,"lastTransitionTime":`...), now)
 			b = appendString(append(b, `,"message":`...), c.message)
 			b = appendString(append(b, `,"reason":`...), c.reason)
@@ -146,8 +188,8 @@ func appendNodePatch(b []byte, now int64, whole bool, bootID string) []byte {
 		b = append(append(append(b, `,"type":"`...), c.typ...), `"},`...)
 	}
 	b = append(b[:len(b)-1], ']')
-	if bootID != "" {
-		b = append(appendString(append(b, `,"nodeInfo":{"bootID":`...), bootID), '}')
+	if news.bootID != "" {
+		b = append(appendString(append(b, `,"nodeInfo":{"bootID":`...), news.bootID), '}')
 	}
 	return append(b, `}}`...)
 }

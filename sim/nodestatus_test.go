@@ -17,7 +17,7 @@ import (
 // the node before and after it.
 func TestNodePatchIsTheKubelets(t *testing.T) {
 	begin := time.Unix(1_700_000_000, 0)
-	f := func(what string, status corev1.ConditionStatus, whole bool, bootID string) {
+	f := func(what string, status corev1.ConditionStatus, news nodeNews) {
 		t.Helper()
 		before := nodeObject(testConfig(110, 2), 3, 0, begin)
 		after := before.DeepCopy()
@@ -33,8 +33,22 @@ func TestNodePatchIsTheKubelets(t *testing.T) {
 				after.Status.Conditions[i].LastTransitionTime = later
 			}
 		}
-		if bootID != "" {
-			after.Status.NodeInfo.BootID = bootID
+		if news.bootID != "" {
+			after.Status.NodeInfo.BootID = news.bootID
+		}
+		memory := func(node *corev1.Node, status corev1.ConditionStatus, reason, message string, since metav1.Time) {
+			c := &node.Status.Conditions[0]
+			c.Status, c.Reason, c.Message, c.LastTransitionTime = status, reason, message, since
+		}
+		if news.pressure != news.turned { // it was there before
+			memory(before, "True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available", metav1.NewTime(begin))
+			memory(after, "True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available", metav1.NewTime(begin))
+		}
+		switch {
+		case news.turned && news.pressure:
+			memory(after, "True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available", later)
+		case news.turned:
+			memory(after, "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", later)
 		}
 		old, _ := json.Marshal(before)
 		now, _ := json.Marshal(after)
@@ -42,14 +56,38 @@ func TestNodePatchIsTheKubelets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff(string(want), string(appendNodePatch(nil, later.Unix(), whole, bootID))); d != "" {
+		if d := cmp.Diff(string(want), string(appendNodePatch(nil, later.Unix(), news))); d != "" {
 			t.Errorf("%s: %s", what, d)
 		}
 	}
-	f("heartbeat", "", false, "")
-	f("recovery", "Unknown", true, "")
-	f("reboot", "", false, bootID(3, 1, 1))
-	f("reboot of a node taken for dead", "Unknown", true, bootID(3, 1, 1))
+	booted := bootID(3, 1, 1)
+	f("heartbeat", "", nodeNews{})
+	f("recovery", "Unknown", nodeNews{whole: true})
+	f("reboot", "", nodeNews{bootID: booted})
+	f("reboot of a node taken for dead", "Unknown", nodeNews{whole: true, bootID: booted})
+	f("memory is short", "", nodeNews{pressure: true, turned: true})
+	f("memory is still short", "", nodeNews{pressure: true})
+	f("memory is there again", "", nodeNews{turned: true})
+	f("memory is there again after a reboot", "", nodeNews{turned: true, bootID: booted})
+}
+
+func TestSaysPressure(t *testing.T) {
+	node := nodeObject(testConfig(110, 2), 3, 0, time.Unix(1_700_000_000, 0))
+	f := func(want bool) {
+		t.Helper()
+		if saysPressure(encode(t, node)) != want {
+			t.Errorf("%+v: %v", node.Status.Conditions, !want)
+		}
+	}
+	f(false)
+	node.Status.Conditions[1].Status = "True" // DiskPressure
+	f(false)
+	node.Status.Conditions[0].Status = "Unknown"
+	f(false)
+	node.Status.Conditions[0].Status = "True"
+	f(true)
+	node.Status.Conditions = nil
+	f(false)
 }
 
 func testConfig(pods, images int) *Config {

@@ -187,6 +187,7 @@ func (n *node) loseAll() {
 	}
 	n.pods = podTable{}
 	n.courses = nil
+	n.pressure = pressure{}
 }
 
 // endProcess forgets what a kubelet's process knows and its container runtime
@@ -206,6 +207,7 @@ func (n *node) endProcess() {
 	defer n.mu.Unlock()
 	n.leaseTimer, n.statusTimer, n.status = nil, nil, statusClock{}
 	n.courseTimer = nil
+	n.pressure.newProcess()
 	for i := range n.courses {
 		n.courses[i].queued = false
 	}
@@ -216,7 +218,7 @@ func (n *node) endProcess() {
 		p := &n.pods.pods[i]
 		p.listed = 0
 		if p.state != podRunning && p.state != podEnded && p.state != podExited {
-			p.state = podUnknown
+			p.state, p.evicted = podUnknown, false
 		}
 	}
 }

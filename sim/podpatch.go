@@ -29,6 +29,7 @@ type podReport struct {
 	// unchanged says that the containers are as they were reported last: the
 	// patch has nothing to say about them.
 	unchanged bool
+	evicted   string // why the kubelet has evicted the pod, or not admitted it; "": it did not
 }
 
 // rebooted says whether the containers of the last report went down with the
@@ -59,6 +60,7 @@ func appendPodPatch(b []byte, v *podView, r *podReport) []byte {
 	if len(v.inits) > 0 && !r.unchanged {
 		b = appendContainerStatuses(append(b, `"initContainerStatuses":[`...), v.inits, v, r, true)
 	}
+	b = r.appendText(b, v, `"message":`, 3, r.evicted)
 	if v.generation != v.observedGeneration {
 		b = append(b, `"observedGeneration":`...)
 		b = strconv.AppendInt(b, v.generation, 10)
@@ -70,6 +72,7 @@ func appendPodPatch(b []byte, v *podView, r *podReport) []byte {
 	if len(v.podIP) == 0 {
 		b = appendAddress(b, "podIP", "podIPs", r.podIP)
 	}
+	b = r.appendText(b, v, `"reason":`, 4, evictedReason)
 	if v.startTime == 0 {
 		b = append(appendTime(append(b, `"startTime":`...), r.now), ',')
 	}
@@ -115,13 +118,16 @@ func appendAddress(b []byte, one, many, ip string) []byte {
 	return append(append(b, ip...), `"}],`...)
 }
 
-// newCondition is what the kubelet says of one of its conditions.
+// newCondition is what the kubelet says of one of its conditions, or of the one that
+// it shares with others.
 func (r *podReport) newCondition(typ string, v *podView) (status, reason, message string) {
 	ended := "PodFailed"
 	if r.final(v) == "Succeeded" {
 		ended = "PodCompleted"
 	}
 	switch typ {
+	case disruptionTarget:
+		return "True", byKubelet, r.evicted
 	case "PodScheduled":
 		return "True", "", ""
 	case "PodReadyToStartContainers":
@@ -166,10 +172,13 @@ func names(containers []containerView) string {
 func appendConditions(b []byte, v *podView, r *podReport) []byte {
 	begin := len(b)
 	if len(v.conditions) > 0 {
-		b = appendConditionOrder(b, v)
+		b = appendConditionOrder(b, v, r)
 	}
 	b = append(b, `"conditions":[`...)
 	open := len(b)
+	if r.evicted != "" {
+		b = appendCondition(b, disruptionTarget, v, r)
+	}
 	for _, typ := range ownConditions {
 		b = appendCondition(b, typ, v, r)
 	}
@@ -179,12 +188,15 @@ func appendConditions(b []byte, v *podView, r *podReport) []byte {
 	return append(b[:len(b)-1], `],`...)
 }
 
-func appendConditionOrder(b []byte, v *podView) []byte {
+func appendConditionOrder(b []byte, v *podView, r *podReport) []byte {
 	b = append(b, `"$setElementOrder/conditions":[`...)
 	for i := range v.conditions {
 		if typ := v.conditions[i].typ; !isOwnCondition(typ) {
 			b = append(appendBytes(append(b, `{"type":`...), typ), `},`...)
 		}
+	}
+	if r.evicted != "" && v.condition(disruptionTarget) == nil {
+		b = append(b, `{"type":"`+disruptionTarget+`"},`...)
 	}
 	for _, typ := range ownConditions {
 		b = append(append(append(b, `{"type":"`...), typ...), `"},`...)

@@ -431,9 +431,14 @@ func FuzzPodView(f *testing.F) {
 		}
 		for status := range statusExited + 1 {
 			for _, unchanged := range []bool{false, true} {
-				got := appendPodPatch(nil, &v, &podReport{uid: "u", status: status, hostIP: "h", podIP: "p", now: 1, unchanged: unchanged, restarts: uint16(status)})
-				if !json.Valid(got) {
-					t.Fatalf("not JSON: %s", got)
+				r := podReport{uid: "u", status: status, hostIP: "h", podIP: "p", now: 1, unchanged: unchanged, restarts: uint16(status)}
+				for _, r.evicted = range []string{"", "\"<e>"} {
+					if got := appendPodPatch(nil, &v, &r); !json.Valid(got) {
+						t.Fatalf("not JSON: %s", got)
+					}
+					if got := appendRejection(nil, &v, &r); !json.Valid(got) {
+						t.Fatalf("not JSON: %s", got)
+					}
 				}
 			}
 		}

@@ -17,6 +17,7 @@ const (
 	podStopped                  // its containers have ended: to be reported, then deleted
 	podEnded                    // in a terminal phase, and not being deleted
 	podExited                   // its containers have ended of themselves: to be reported
+	podEvicted                  // its kubelet stops its containers for want of memory: to be reported
 )
 
 // podAction is what a kubelet has to do next about a pod.
@@ -33,6 +34,9 @@ const (
 	doFinish            // report that they have ended, and delete it
 	doRemove            // just delete it: its status is final
 	doEnd               // report that its containers have ended of themselves
+	doReject            // report that it is not admitted
+	doLook              // read it, and find that nothing may be said yet
+	doEvict             // report that it was evicted
 )
 
 // pod is all that a kubelet remembers of one pod.
@@ -47,6 +51,8 @@ type pod struct {
 	slot     uint8 // of its IP address; 0: none
 	state    podState
 	lost     bool // what its status says is running went down with the machine
+	evicted  bool // by its kubelet
+	worth
 }
 
 // see takes note of the pod as a watch brings it, and decides what is to be
@@ -67,8 +73,8 @@ func (p *pod) see(e *wire.Pod, version uint64) podAction {
 	case e.Deleting && terminal:
 		p.state = podStopped
 		return doRemove
-	case e.Deleting && (p.lost || p.state == podExited):
-		p.state = podStopped // there is nothing to stop
+	case e.Deleting && (p.lost || p.state == podExited || p.state == podEvicted):
+		p.state = podStopped // there is nothing to stop, or no more than for a second
 		return doFinish
 	case e.Deleting:
 		p.state = podStopping
@@ -95,7 +101,7 @@ func (p *pod) see(e *wire.Pod, version uint64) podAction {
 // wants says whether an action that was decided on earlier is still due.
 func (p *pod) wants(a podAction) bool {
 	switch a {
-	case doStart, doRestart:
+	case doStart, doRestart, doReject:
 		return p.state == podStarting
 	case doRepair, doConfirm:
 		return p.state == podRunning
@@ -105,6 +111,8 @@ func (p *pod) wants(a podAction) bool {
 		return p.state == podStopped
 	case doEnd:
 		return p.state == podExited
+	case doLook, doEvict:
+		return p.state == podEvicted
 	}
 	return false
 }

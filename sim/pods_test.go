@@ -55,6 +55,12 @@ func TestPodDecisions(t *testing.T) {
 	f(podExited, failed, 11, doNothing, podEnded)
 	f(podExited, deleting(unready), 11, doFinish, podStopped)
 	f(podExited, deleting(failed), 11, doRemove, podStopped)
+	for _, e := range []wire.Pod{pending, running, unready} {
+		f(podEvicted, e, 11, doNothing, podEvicted) // its containers stop
+	}
+	f(podEvicted, failed, 11, doNothing, podEnded)
+	f(podEvicted, deleting(running), 11, doFinish, podStopped)
+	f(podEvicted, deleting(failed), 11, doRemove, podStopped)
 	f(podEnded, failed, 11, doNothing, podEnded)
 	f(podEnded, deleting(failed), 11, doRemove, podStopped)
 }
@@ -86,9 +92,10 @@ func TestPodWants(t *testing.T) {
 	due := map[podAction][]podState{
 		doStart: {podStarting}, doRestart: {podStarting}, doConfirm: {podRunning}, doRepair: {podRunning}, doObserve: {podStopping, podStopped},
 		doFinish: {podStopped}, doRemove: {podStopped}, doEnd: {podExited},
+		doReject: {podStarting}, doLook: {podEvicted}, doEvict: {podEvicted},
 	}
-	for a := doNothing; a <= doEnd; a++ {
-		for s := podUnknown; s <= podExited; s++ {
+	for a := doNothing; a <= doEvict; a++ {
+		for s := podUnknown; s <= podEvicted; s++ {
 			want := slices.Contains(due[a], s)
 			if got := (&pod{state: s}).wants(a); got != want {
 				t.Errorf("state %d wants action %d: %v, want %v", s, a, got, want)

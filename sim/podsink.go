@@ -72,11 +72,15 @@ func (n *node) upsert(seen *wire.Pod, raw []byte, version uint64) (isNew, ran bo
 		p = n.pods.add(&seen.Meta)
 		n.cluster.stats.podsHeld.Add(1)
 		n.adopt(p, seen, raw)
+		p.worth = weigh(n.cluster.cfg.Seed, p.uid, raw)
 	}
 	unconfirmed := !isNew && p.listed == 0
 	p.listed = n.pods.lists
 	was := p.state
 	action := p.see(seen, version)
+	if action == doStart && n.refuses(p, seen, raw) {
+		action = doReject
+	}
 	n.countRunning(was, p.state)
 	if was == podUnknown && p.state == podRunning {
 		n.resume(p.uid, raw)
@@ -91,7 +95,7 @@ func (n *node) upsert(seen *wire.Pod, raw []byte, version uint64) (isNew, ran bo
 		}
 	case doStop:
 		n.stop(seen, raw, version)
-	case doStart, doRestart:
+	case doStart, doRestart, doReject:
 		n.accept(podJob{action: action, uid: seen.UID, raw: clone(raw), version: version})
 	default:
 		n.enqueue(podJob{action: action, uid: seen.UID, raw: clone(raw), version: version})

@@ -155,6 +155,12 @@ func (w *podWriter) write(ctx context.Context, job *podJob) error {
 		return w.end(ctx, job, w.node.plan(w.pod.uid, &w.view).exit)
 	case job.action == doRestart:
 		return w.restart(ctx, job)
+	case job.action == doReject:
+		return w.reject(ctx, job)
+	case job.action == doEvict:
+		return w.evict(ctx, job)
+	case job.action == doLook:
+		return nil
 	case job.action == doConfirm && w.view.settled():
 		return nil
 	case job.action == doStart && w.node.cluster.behaviour.pendingFirst && string(w.view.phase) == "Pending":
@@ -179,6 +185,8 @@ func (w *podWriter) finish(ctx context.Context, job *podJob) error {
 	status, exit := statusTerminated, 0
 	well, exited := w.view.exited()
 	switch {
+	case w.pod.evicted:
+		exit = 137
 	case exited && !well:
 		exit = 1 // which one it was stands with the containers
 	case exited:
@@ -288,6 +296,9 @@ func (w *podWriter) report(ctx context.Context, job *podJob, status podStatus, e
 	}
 	_, exited := w.view.exited()
 	r.unchanged = job.action == doObserve || exited && status == statusTerminated
+	if w.pod.evicted && status == statusTerminated {
+		r.evicted = evictionMessage(n.cluster.cfg.Seed, w.pod.uid, &w.view)
+	}
 	var plan podPlan
 	if status == statusRunning {
 		plan = n.plan(w.pod.uid, &w.view)
@@ -299,6 +310,18 @@ func (w *podWriter) report(ctx context.Context, job *podJob, status podStatus, e
 		r.podIP = n.address(w.pod.uid)
 	}
 	w.body = appendPodPatch(w.body[:0], &w.view, &r)
+	if err := w.send(ctx, job, status, plan); err != nil {
+		return err
+	}
+	if r.evicted != "" {
+		n.cluster.stats.podsEvicted.Add(1)
+	}
+	return nil
+}
+
+// send writes the status that the body holds.
+func (w *podWriter) send(ctx context.Context, job *podJob, status podStatus, plan podPlan) error {
+	n := w.node
 	resp, err := n.do(ctx, requestLimit, &client.Request{
 		Verb: "patch", Resource: podsResource, Namespace: w.pod.namespace, Name: w.pod.name, Subresource: "status",
 		Body: w.body, ContentType: strategicMergePatch,
@@ -356,7 +379,7 @@ func (n *node) reported(job *podJob, status podStatus, plan podPlan, body []byte
 		p.state, p.lost = podRunning, false
 		n.begin(p.uid, plan)
 	case status == statusLost && p.state == podStarting,
-		status == statusTerminated && (p.state == podStarting || p.state == podExited):
+		status == statusTerminated && (p.state == podStarting || p.state == podExited || p.state == podEvicted):
 		p.state, p.lost = podEnded, false
 		n.ended(p)
 	}

@@ -2,7 +2,8 @@
 // kube-proxies beside them) that register, heartbeat, watch and run pods
 // against a real control plane, with the identities, requests and rhythms of
 // the real ones, and without a decoded copy of anything. Its machines crash, boot
-// and are cut off, its kubelets restart, and its clocks go wrong, when they are told to.
+// and are cut off and run short of memory, its kubelets restart, and its clocks go
+// wrong, when they are told to.
 package sim
 
 import (
@@ -62,6 +63,13 @@ type Config struct {
 	// go before it.
 	JobTime time.Duration
 
+	// Housekeeping is how often a kubelet looks how much memory is left, which there
+	// is enough of but for PressMemory. Default 10 s, as upstream.
+	Housekeeping time.Duration
+	// PressureTransition is for how long there must have been enough before its Node
+	// says so (upstream: evictionPressureTransitionPeriod). Default 5 min, as upstream.
+	PressureTransition time.Duration
+
 	Hooks Hooks
 	Log   *slog.Logger // default: discard
 }
@@ -99,6 +107,12 @@ func (c *Config) withDefaults() Config {
 	if d.NodeImages == 0 {
 		d.NodeImages = 8
 	}
+	if d.Housekeeping == 0 {
+		d.Housekeeping = housekeeping
+	}
+	if d.PressureTransition == 0 {
+		d.PressureTransition = pressureTransition
+	}
 	if d.ReadyTimeout == 0 && d.RegisterPerSecond > 0 {
 		pace := time.Second * time.Duration(d.Nodes) / time.Duration(d.RegisterPerSecond)
 		d.ReadyTimeout = time.Minute + 12*pace
@@ -119,6 +133,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("%d zones: want 1 to %d, or -1 for none", c.Zones, maxZones)
 	case c.RegisterPerSecond < 1:
 		return fmt.Errorf("register %d nodes per second: want at least 1", c.RegisterPerSecond)
+	case c.Housekeeping < 0 || c.PressureTransition < 0:
+		return fmt.Errorf("a look at memory every %v, pressure for %v after the last: want more than none", c.Housekeeping, c.PressureTransition)
 	case c.Layer == nil:
 		return errors.New("no client layer")
 	case c.OwnConnections && c.Certificate == nil:

@@ -22,6 +22,7 @@ type Stats struct {
 	NodeStatusWrites int64 // acknowledged
 	PodStatusWrites  int64 // acknowledged
 	PodDeletes       int64 // acknowledged
+	PodsEvicted      int64 // reported as evicted, or as not admitted for want of memory
 	WriteErrors      int64 // pod and node writes that failed and were tried again
 }
 
@@ -34,6 +35,7 @@ type counters struct {
 	leaseRenewals, leaseFailed, leaseMissed  atomic.Int64
 	nodeStatusWrites                         atomic.Int64
 	podStatusWrites, podDeletes, writeErrors atomic.Int64
+	podsEvicted                              atomic.Int64
 }
 
 // Stats returns the current figures. It is cheap and may be called at any time.
@@ -54,6 +56,7 @@ func (c *Cluster) Stats() Stats {
 		NodeStatusWrites: s.nodeStatusWrites.Load(),
 		PodStatusWrites:  s.podStatusWrites.Load(),
 		PodDeletes:       s.podDeletes.Load(),
+		PodsEvicted:      s.podsEvicted.Load(),
 		WriteErrors:      s.writeErrors.Load(),
 	}
 }

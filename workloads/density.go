@@ -190,7 +190,7 @@ func (d *Density) Fill(ctx context.Context) (PhaseResult, error) {
 			return sig
 		},
 		progress: func(c Counts) int64 { return c.EverRunning },
-		done:     func(c Counts) bool { return c.Running == want && c.Pods == want },
+		done:     func(c Counts) bool { return c.Running == want && c.Pods-c.Ended == want },
 	})
 }
 

@@ -42,6 +42,9 @@ type Counts struct {
 	Bound       int64 `json:"bound"`       // have a node
 	Running     int64 `json:"running"`     // phase Running, Ready, and not being deleted
 	Terminating int64 `json:"terminating"` // being deleted
+	// Ended are those in a final phase: a pod that its kubelet has evicted stays until
+	// its owner goes, or somebody collects it.
+	Ended int64 `json:"ended,omitempty"`
 
 	// These only grow.
 	Created     int64 `json:"created"`
@@ -83,6 +86,7 @@ const (
 	podTerminating
 	podWasRunning
 	podCounted
+	podEnded
 )
 
 // NewPodWatcher returns a watcher that Run starts.
@@ -253,6 +257,9 @@ func bitsOf(pod wire.Pod, old podBits) podBits {
 	if pod.NodeName != "" {
 		bits |= podBound
 	}
+	if pod.Phase == "Succeeded" || pod.Phase == "Failed" {
+		bits |= podEnded
+	}
 	if pod.Deleting {
 		bits |= podTerminating
 	} else if pod.Phase == "Running" && pod.Ready {
@@ -279,6 +286,7 @@ func (c *Counts) replace(old, now podBits, existed, exists bool) {
 	level(&c.Bound, podBound)
 	level(&c.Running, podRunning)
 	level(&c.Terminating, podTerminating)
+	level(&c.Ended, podEnded)
 	first := func(total *int64, bit podBits) {
 		if now&bit != 0 && (!existed || old&bit == 0) {
 			*total++

@@ -204,6 +204,8 @@ func TestCounts(t *testing.T) {
 	f("ready", "MODIFIED", pod("n", "Running", true, false), Counts{Pods: 1, Bound: 1, Running: 1, Created: 1, EverBound: 1, EverRunning: 1})
 	f("not ready", "MODIFIED", pod("n", "Running", false, false), Counts{Pods: 1, Bound: 1, Created: 1, EverBound: 1, EverRunning: 1})
 	f("ready again", "MODIFIED", pod("n", "Running", true, false), Counts{Pods: 1, Bound: 1, Running: 1, Created: 1, EverBound: 1, EverRunning: 1})
+	f("ended", "MODIFIED", pod("n", "Failed", false, false), Counts{Pods: 1, Bound: 1, Ended: 1, Created: 1, EverBound: 1, EverRunning: 1})
+	f("ended, and terminating", "MODIFIED", pod("n", "Failed", false, true), Counts{Pods: 1, Bound: 1, Ended: 1, Terminating: 1, Created: 1, EverBound: 1, EverRunning: 1, EverDeleted: 1})
 	f("terminating", "MODIFIED", pod("n", "Running", true, true), Counts{Pods: 1, Bound: 1, Terminating: 1, Created: 1, EverBound: 1, EverRunning: 1, EverDeleted: 1})
 	f("gone", "DELETED", pod("n", "Running", true, true), Counts{Created: 1, EverBound: 1, EverRunning: 1, EverDeleted: 1, Deleted: 1})
 	f("gone twice", "DELETED", pod("n", "Running", true, true), Counts{Created: 1, EverBound: 1, EverRunning: 1, EverDeleted: 1, Deleted: 1})

@@ -225,13 +225,13 @@ func (t *Turnover) settle(ctx context.Context, i int) error {
 	return fmt.Errorf("deployment %s/%s was made anew", t.d.plan.Deployments[i].Namespace, t.d.plan.Deployments[i].Name)
 }
 
-// Whole fails unless exactly the planned pods are there and all are Running, as
-// the measuring watch sees it, and every Deployment is rolled out: a controller
+// Whole fails unless exactly the planned pods are there, beside those that have ended
+// and were replaced, and all are Running, as the measuring watch sees it, and every Deployment is rolled out: a controller
 // that has just come back may not have begun with the last one.
 func (d *Density) Whole(ctx context.Context) error {
 	c, want := d.deps.Pods.Counts(), int64(d.plan.Config.Pods)
-	if c.Running != want || c.Pods != want {
-		return fmt.Errorf("%d of %d pods are Running, %d exist", c.Running, want, c.Pods)
+	if c.Running != want || c.Pods-c.Ended != want {
+		return fmt.Errorf("%d of %d pods are Running, %d exist, of which %d have ended", c.Running, want, c.Pods, c.Ended)
 	}
 	for i, planned := range d.plan.Deployments {
 		now, err := d.deployed(ctx, i)

@@ -69,6 +69,30 @@ func TestRolledOut(t *testing.T) {
 	f(false, func(d *appsv1.Deployment) { d.Spec.Replicas = nil })
 }
 
+// What was evicted lies there beside what has taken its place.
+func TestWholeBesideWhatHasEnded(t *testing.T) {
+	a, d := turning(t)
+	add := func(name, phase string) {
+		a.locked(func() {
+			first := d.plan.Deployments[0]
+			a.put("pods", "ADDED", a.pod(first.Namespace, name, first.Name, phase))
+		})
+	}
+	if err := d.Whole(t.Context()); err != nil {
+		t.Error(err)
+	}
+	add("evicted", "Failed")
+	waitCounts(t, d.deps.Pods, func(c Counts) bool { return c.Pods == 41 })
+	if err := d.Whole(t.Context()); err != nil {
+		t.Error(err)
+	}
+	add("one-more", "Running")
+	waitCounts(t, d.deps.Pods, func(c Counts) bool { return c.Running == 41 })
+	if err := d.Whole(t.Context()); err == nil {
+		t.Error("a pod too many is not missed")
+	}
+}
+
 // However far a turnover has come, and whatever became of its last writes, in the
 // end the Deployments are what they were.
 func TestTurnover(t *testing.T) {

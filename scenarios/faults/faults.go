@@ -95,6 +95,8 @@ type Machines interface {
 	Reconnect(nodes ...string) error
 	RestartKubelets(nodes ...string) error
 	SetClock(node string, offset time.Duration) error
+	PressMemory(evictions int, nodes ...string) error
+	FreeMemory(nodes ...string) error
 	Running(nodes ...string) (pods []string, err error)
 }
 

@@ -39,7 +39,7 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%s is not found", f.Name)
 		}
 	}
-	for _, name := range []string{"etcd-leader-stop", "apiserver-kill", "scheduler-leader-kill", "kcm-leader-freeze", "nodes-crash"} {
+	for _, name := range []string{"etcd-leader-stop", "apiserver-kill", "scheduler-leader-kill", "kcm-leader-freeze", "nodes-crash", "nodes-memory-pressure"} {
 		f, _ := Find(name)
 		if targets := f.Targets(small); len(targets) > 0 {
 			t.Errorf("%s would take the only one there is: %q", name, targets)

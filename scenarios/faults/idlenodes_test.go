@@ -65,6 +65,9 @@ func (m idleMachines) Boot(nodes ...string) error          { return m.undo("cras
 func (m idleMachines) Cut(nodes ...string) error           { return m.begin("cut", nodes...) }
 func (m idleMachines) Reconnect(nodes ...string) error     { return m.undo("cut", nodes...) }
 func (m idleMachines) RestartKubelets(...string) error     { return m.begin("restart") }
+func (m idleMachines) FreeMemory(nodes ...string) error    { return m.undo("press", nodes...) }
+
+func (m idleMachines) PressMemory(_ int, nodes ...string) error { return m.begin("press", nodes...) }
 
 func (m idleMachines) NodesIn(zone string) ([]string, error) {
 	if zone == "a" {

@@ -59,6 +59,12 @@ func nodeFaults() []Fault {
 			Does:    "the clock of one kubelet is a minute behind, more than its lease lasts; the node must stay Ready",
 			targets: of(2, oneNode), inject: skewClock,
 		},
+		{
+			Name: "nodes-memory-pressure", Area: Nodes, For: 5 * time.Second,
+			Does: "a node, or a tenth of them, runs short of memory; its kubelet says so, evicts one to three pods, by the seed, and refuses " +
+				"best-effort ones; others run elsewhere in their place",
+			targets: of(10, oneNode, tenth), inject: pressNodes,
+		},
 	}
 }
 

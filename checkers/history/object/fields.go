@@ -26,6 +26,9 @@ const (
 	// FieldNoExecute are the keys of the taints of a node that have the effect
 	// NoExecute, sorted, joined by ",".
 	FieldNoExecute = "taints.noExecute"
+	// FieldMemoryPressure is "True" where the condition MemoryPressure of a node is
+	// True: its kubelet says that memory is short.
+	FieldMemoryPressure = "memoryPressure"
 	// FieldCPU and FieldMemory are what the scheduler takes a pod to need, in
 	// millicores and bytes.
 	FieldCPU    = "requests.cpu"
@@ -175,9 +178,18 @@ func readNodeStatus(v *history.Version, b []byte, ready *bool) error {
 			f.Nest(readAllocatable(v, f.Bytes()))
 		case 4:
 			f.Nest(readReady(f.Bytes(), ready))
+			f.Nest(readPressure(v, f.Bytes()))
 		}
 	}
 	return f.Err()
+}
+
+func readPressure(v *history.Version, b []byte) error {
+	typ, status, err := entry(b)
+	if string(typ) == "MemoryPressure" && string(status) == "True" {
+		set(v, FieldMemoryPressure, "True")
+	}
+	return err
 }
 
 func readAllocatable(v *history.Version, b []byte) error {

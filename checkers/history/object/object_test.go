@@ -127,8 +127,11 @@ func nodeFields(n *corev1.Node) map[string]string {
 		}
 	}
 	slices.Sort(evicting)
+	short := slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeMemoryPressure && c.Status == corev1.ConditionTrue
+	})
 	fields := map[string]string{
-		"ready": yes(ready, "True"), "spec.unschedulable": yes(n.Spec.Unschedulable, "true"),
+		"ready": yes(ready, "True"), "spec.unschedulable": yes(n.Spec.Unschedulable, "true"), "memoryPressure": yes(short, "True"),
 		"taints.noExecute": strings.Join(evicting, ","),
 	}
 	if q, has := n.Status.Allocatable["cpu"]; has {
