@@ -24,13 +24,13 @@ type binary struct {
 
 // findBinaries finds and checks the programs of all kinds.
 func findBinaries(ctx context.Context, cfg *Config) (map[string]binary, error) {
-	self, err := os.Executable()
+	program, err := cfg.program()
 	if err != nil {
-		return nil, fmt.Errorf("find our own binary: %w", err)
+		return nil, err
 	}
 	found := map[string]binary{}
 	for _, kind := range Kinds() {
-		b := binary{path: self, prefix: []string{Subcommand, kind}}
+		b := binary{path: program, prefix: []string{Subcommand, kind}}
 		if own := cfg.binaryPath(kind); own != "" {
 			if b, err = ownBinary(kind, own); err != nil {
 				return nil, err
@@ -42,6 +42,19 @@ func findBinaries(ctx context.Context, cfg *Config) (map[string]binary, error) {
 		found[kind] = b
 	}
 	return found, nil
+}
+
+// program is the absolute path of Program.
+func (cfg *Config) program() (string, error) {
+	find := os.Executable
+	if cfg.Program != "" {
+		find = func() (string, error) { return filepath.Abs(cfg.Program) }
+	}
+	path, err := find()
+	if err != nil {
+		return "", fmt.Errorf("find the binary with the components: %w", err)
+	}
+	return path, nil
 }
 
 // ownBinary looks at the file of a person's own binary.

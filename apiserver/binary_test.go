@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -73,5 +74,29 @@ func TestBinaryThatHangs(t *testing.T) {
 	defer cancel()
 	if err := b.check(ctx, KubeAPIServer); err == nil || !strings.Contains(err.Error(), "gave up") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The components are run from another binary, if there is one that has them.
+func TestProgram(t *testing.T) {
+	program := script(t, "[ \"$1\" = component ] || exit 4\nshift 2\n"+component("Kubernetes v1.37.1", KubeAPIServer))
+	t.Chdir(filepath.Dir(program))
+	own := script(t, component("Kubernetes v1.36.2", KubeScheduler))
+	for _, path := range []string{program, filepath.Base(program)} {
+		found, err := findBinaries(t.Context(), &Config{Program: path, KubeScheduler: own})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := binary{path: program, prefix: []string{Subcommand, KubeAPIServer}, version: "v1.37.1"}
+		if got := found[KubeAPIServer]; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, want %+v", path, got, want)
+		}
+		if got := found[KubeScheduler]; got.path != own || got.prefix != nil {
+			t.Errorf("beside %s: %+v, want a person's own %s", path, got, own)
+		}
+	}
+	missing := filepath.Join(filepath.Dir(program), "missing")
+	if _, err := findBinaries(t.Context(), &Config{Program: missing}); err == nil || !strings.Contains(err.Error(), missing) {
+		t.Errorf("no such program: %v", err)
 	}
 }

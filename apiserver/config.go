@@ -57,7 +57,11 @@ type Config struct {
 	// Port is the load balancer's on 127.0.0.1; 0 is any free one.
 	Port int
 
-	// Paths of a person's own binaries; "" is this binary, re-executed.
+	// Program is the planecheck binary that is run as each component, as a path that
+	// may be relative to the working directory; "" is this process's own. A program
+	// that does not link the components names one that does.
+	Program string
+	// Paths of a person's own binaries; "" is Program.
 	KubeAPIServer, KubeScheduler, KubeControllerManager string
 
 	// Leaderless has several schedulers elect no leader, so that all of them act:

@@ -3,7 +3,6 @@ package hollow
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -163,17 +162,5 @@ func (c *cluster) forgetNode(ctx context.Context, t *testing.T, name string) {
 	leases := c.admin.CoordinationV1().Leases(corev1.NamespaceNodeLease)
 	if err := ignoreNotFound(leases.Delete(ctx, name, metav1.DeleteOptions{})); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// The list of allowed differences is what users read, so the documentation
-// holds it word for word.
-func TestAllowedDifferencesAreDocumented(t *testing.T) {
-	text, err := os.ReadFile("../../../docs/fidelity.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if table := fidelity.Table(fidelity.Allowed()); !strings.Contains(string(text), table) {
-		t.Errorf("docs/fidelity.md lacks this table:\n%s", table)
 	}
 }

@@ -1,4 +1,4 @@
-// Command bench measures planecheck's simulated nodes beside KWOK: on one API
+// Command kwokbench measures planecheck's simulated nodes beside KWOK: on one API
 // server, in turns, each simulator in a process of its own, with the same nodes
 // and the same pods, bound at creation. It prints a Markdown table.
 package main
@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/planecheck/planecheck/apiserver/component"
+	"github.com/planecheck/planecheck/apiserver/storage/etcdproc"
 )
 
 // options are the flags.
@@ -25,6 +25,7 @@ type options struct {
 	hold                time.Duration
 	arms                string
 	backend             string
+	planecheck          string
 	simulator, kwok     string
 	kwokParallelism     int
 	dir                 string
@@ -32,15 +33,16 @@ type options struct {
 
 func parse(args []string) (options, error) {
 	var o options
-	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags := flag.NewFlagSet("kwokbench", flag.ContinueOnError)
 	flags.IntVar(&o.nodes, "nodes", 1000, "simulated nodes")
 	flags.IntVar(&o.pods, "pods", 10000, "pods to start in each turn")
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds; in each, every arm has one turn")
 	flags.DurationVar(&o.hold, "hold", 30*time.Second, "how long to measure idle nodes; at least 25s, to see leases renewed twice")
 	flags.StringVar(&o.arms, "arms", "lean,kubelet,kwok", "what to measure: lean, kubelet (profiles of planecheck), kwok")
 	flags.StringVar(&o.backend, "backend", "etcd:members=1", "storage backend")
+	flags.StringVar(&o.planecheck, "planecheck", "", "binary of planecheck, which the control plane is run from")
 	flags.StringVar(&o.simulator, "simulator", "", "binary of ./simulator")
-	flags.StringVar(&o.kwok, "kwok", "", "binary of the module above")
+	flags.StringVar(&o.kwok, "kwok", "", "binary of sim/kwok")
 	flags.IntVar(&o.kwokParallelism, "kwok-parallelism", 0, "KWOK's parallel pod, node and lease writers; 0: its default, 4 each")
 	flags.StringVar(&o.dir, "dir", "", "directory for data, logs and rounds.json; default: a temporary one, removed after success")
 	if err := flags.Parse(args); err != nil {
@@ -55,8 +57,8 @@ func parse(args []string) (options, error) {
 		return o, errors.New("--hold must be at least 25s")
 	case o.pods > o.nodes*110:
 		return o, fmt.Errorf("%d pods do not fit on %d nodes of 110", o.pods, o.nodes)
-	case o.simulator == "" || o.kwok == "":
-		return o, errors.New("--simulator and --kwok must name binaries")
+	case o.planecheck == "" || o.simulator == "" || o.kwok == "":
+		return o, errors.New("--planecheck, --simulator and --kwok must name binaries")
 	}
 	for _, name := range o.armNames() {
 		if name != armKWOK && name != "lean" && name != "kubelet" {
@@ -69,7 +71,7 @@ func parse(args []string) (options, error) {
 func (o options) armNames() []string { return strings.Split(o.arms, ",") }
 
 func main() {
-	component.Hook()
+	etcdproc.Hook() // does not return in a child process
 	// The simulators die with the thread that started them (Pdeathsig): let it
 	// be this one, which lives as long as the process.
 	runtime.LockOSThread()
@@ -78,21 +80,21 @@ func main() {
 		os.Exit(0)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
+		fmt.Fprintln(os.Stderr, "kwokbench:", err)
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err = run(ctx, o)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
+		fmt.Fprintln(os.Stderr, "kwokbench:", err)
 		os.Exit(1)
 	}
 }
 
 func run(ctx context.Context, o options) (err error) {
 	if o.dir == "" {
-		if o.dir, err = os.MkdirTemp("", "planecheck-bench-"); err != nil {
+		if o.dir, err = os.MkdirTemp("", "planecheck-kwokbench-"); err != nil {
 			return fmt.Errorf("make a directory for the run: %w", err)
 		}
 		defer func() {

@@ -69,7 +69,7 @@ func startPlane(ctx context.Context, o options) (_ *plane, err error) {
 		return nil, fmt.Errorf("write audit policy: %w", err)
 	}
 	p.control, err = apiserver.Start(ctx, apiserver.Config{
-		Dir: o.dir, Etcd: p.store.Endpoints(), Servers: 1, Schedulers: 1, ControllerManagers: 1,
+		Dir: o.dir, Etcd: p.store.Endpoints(), Servers: 1, Schedulers: 1, ControllerManagers: 1, Program: o.planecheck,
 		Tokens: tokens(o.nodes),
 		APIServerArgs: []string{
 			"--audit-policy-file=" + policy, "--audit-log-path=" + log,

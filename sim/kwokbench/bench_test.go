@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -118,7 +119,7 @@ func TestTablePairsTheRounds(t *testing.T) {
 }
 
 func TestParseRefuses(t *testing.T) {
-	binaries := []string{"--simulator", "s", "--kwok", "k"}
+	binaries := []string{"--planecheck", "p", "--simulator", "s", "--kwok", "k"}
 	if _, err := parse(binaries); err != nil {
 		t.Errorf("the defaults are refused: %v", err)
 	}
@@ -133,7 +134,9 @@ func TestParseRefuses(t *testing.T) {
 	f("--hold", "5s")
 	f("--arms", "lean,kubemark")
 	f("--nodes", "1", "--pods", "111")
-	if _, err := parse([]string{"--kwok", "k"}); err == nil {
-		t.Error("no simulator is accepted")
+	for missing := 0; missing < len(binaries); missing += 2 {
+		if _, err := parse(slices.Delete(slices.Clone(binaries), missing, missing+2)); err == nil {
+			t.Errorf("no %s is accepted", binaries[missing])
+		}
 	}
 }
