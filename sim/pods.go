@@ -17,6 +17,7 @@ const (
 	podStopped                  // its containers have ended: to be reported, then deleted
 	podEnded                    // in a terminal phase, and not being deleted
 	podExited                   // its containers have ended of themselves: to be reported
+	podCrashed                  // they have, and are to be started again
 )
 
 // podAction is what a kubelet has to do next about a pod.
@@ -33,6 +34,9 @@ const (
 	doFinish            // report that they have ended, and delete it
 	doRemove            // just delete it: its status is final
 	doEnd               // report that its containers have ended of themselves
+	doCrash             // the same of containers that are to be started again
+	doBackOff           // report that they wait for that
+	doFlip              // report that they have become ready, or are not any more
 )
 
 // pod is all that a kubelet remembers of one pod.
@@ -47,6 +51,9 @@ type pod struct {
 	slot     uint8 // of its IP address; 0: none
 	state    podState
 	lost     bool // what its status says is running went down with the machine
+	down     bool // its containers have ended of themselves
+	unsaid   bool // its containers run again, and no status of theirs says so
+	unready  bool // its containers are not ready of themselves
 }
 
 // see takes note of the pod as a watch brings it, and decides what is to be
@@ -67,7 +74,7 @@ func (p *pod) see(e *wire.Pod, version uint64) podAction {
 	case e.Deleting && terminal:
 		p.state = podStopped
 		return doRemove
-	case e.Deleting && (p.lost || p.state == podExited):
+	case e.Deleting && (p.lost || p.state == podExited || p.state == podCrashed):
 		p.state = podStopped // there is nothing to stop
 		return doFinish
 	case e.Deleting:
@@ -78,15 +85,16 @@ func (p *pod) see(e *wire.Pod, version uint64) podAction {
 	case p.state == podUnknown && p.lost:
 		p.state = podStarting
 		return doRestart
-	case p.state == podUnknown && e.Phase == "Running" && e.Ready:
+	case p.state == podUnknown && e.Phase == "Running" && e.Ready && !p.unsaid:
 		p.state = podRunning // by us in an earlier life
 	case p.state == podUnknown:
 		p.state = podStarting
 		return doStart
-	case p.state == podRunning && !e.Ready && version > p.version:
+	case p.state == podRunning && e.Ready == p.unready && version > p.version:
 		// The node lifecycle controller sets pods to not Ready when it takes
 		// their node for dead. The status manager puts that right
-		// (needsReconcile), and nobody else would.
+		// (needsReconcile), and nobody else would. A pod that is not ready of
+		// itself is as it should be.
 		return doRepair
 	}
 	return doNothing
@@ -97,7 +105,7 @@ func (p *pod) wants(a podAction) bool {
 	switch a {
 	case doStart, doRestart:
 		return p.state == podStarting
-	case doRepair, doConfirm:
+	case doRepair, doConfirm, doFlip:
 		return p.state == podRunning
 	case doObserve:
 		return p.state == podStopping || p.state == podStopped
@@ -105,6 +113,8 @@ func (p *pod) wants(a podAction) bool {
 		return p.state == podStopped
 	case doEnd:
 		return p.state == podExited
+	case doCrash, doBackOff:
+		return p.state == podCrashed
 	}
 	return false
 }
