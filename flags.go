@@ -20,6 +20,11 @@ func worldFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 	fs.StringVar(&w.Profile, "profile", w.Profile, "what a simulated kubelet does: lean or kubelet")
 	fs.DurationVar((*time.Duration)(&w.JobTime), "job-time", time.Duration(w.JobTime),
 		"how long the containers of a pod with restartPolicy Never or OnFailure run, give or take a quarter, before they exit with 0; 0s: until it is deleted")
+	fs.DurationVar((*time.Duration)(&w.UnreadyEvery), "unready-every", 0,
+		"how long a pod with restartPolicy Always is ready, give or take a quarter, before it is not for --unready-for; 0s: for ever. "+
+			"It goes for the hold (up: always); at its end all are ready. Not with faults, through which all pods must be ready")
+	fs.DurationVar((*time.Duration)(&w.UnreadyFor), "unready-for", 0, "for how long it is not, give or take a quarter (0s: 10s)")
+	fs.Float64Var(&w.UnreadyShare, "unready-share", 0, "of which share of these pods this is true, from 0 to 1 (0: of all)")
 	fs.DurationVar((*time.Duration)(&w.StopTime), "stop-time", time.Duration(w.StopTime),
 		"how long containers take to exit that are told to stop; they are killed at the end of their pod's grace period")
 	fs.Var((*positive)(&w.NodeImages), "node-images", "images in the status of each node, which is most of its size (8 if not given; a kubelet lists up to 50)")

@@ -74,7 +74,7 @@ func (p *Plan) loadClaims() (claims []string) {
 		return claims
 	}
 	add(checkers.AreaCluster, guarantees.NoOrphans) // each pod has an owner
-	if p.Density.Config.Hold >= restful && len(p.Density.Turnover) == 0 {
+	if p.Density.Config.Hold >= restful && len(p.Density.Turnover) == 0 && p.World.UnreadyEvery == 0 {
 		add(checkers.AreaCluster, guarantees.ReplicasConverge)
 		if len(p.Density.Services) > 0 {
 			add(checkers.AreaCluster, guarantees.EndpointsMatch)

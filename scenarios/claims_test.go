@@ -43,6 +43,7 @@ func TestLoadClaims(t *testing.T) {
 	f("a long hold", claims("scale/density", fewPods, long), all)
 	f("no contract traffic", claims("scale/density", fewPods, func(o *Options) { o.Contract = 0 }), with(orphans))
 	f("no Services", claims("scale/density", fewPods, func(o *Options) { long(o); o.Services = 0 }), with(orphans, replicas))
+	f("pods that become unready", claims("scale/density", fewPods, func(o *Options) { long(o); o.World.UnreadyEvery = seconds(9) }), with(orphans))
 	f("a turnover", claims("scale/density", fewPods, func(o *Options) { long(o); o.Turnover = 1 }), with(orphans))
 	f("no drain", claims("scale/density", fewPods, func(o *Options) { o.Drain = false }), with(orphans))
 	f("no rest", claims("scale/density", fewPods, func(o *Options) { o.Hold = 0 }), always)

@@ -137,6 +137,7 @@ func (c *cluster) startPlane(ctx context.Context, dir string) (err error) {
 		PodsPerNode:    w.room(),
 		JobTime:        time.Duration(w.JobTime),
 		StopTime:       time.Duration(w.StopTime),
+		Unready:        sim.Unready{Every: time.Duration(w.UnreadyEvery), For: time.Duration(w.UnreadyFor), Share: w.UnreadyShare},
 		NodeImages:     w.NodeImages,
 
 		Housekeeping:       time.Duration(w.Housekeeping),

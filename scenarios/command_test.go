@@ -165,6 +165,30 @@ var _ = Describe("planecheck up", Ordered, func() {
 		Expect(status).To(BeZero(), out)
 	})
 
+	It("starts containers again that fail, and has pods become unready", func() {
+		kubeconfig := c.find(`KUBECONFIG=(\S+)`)
+		out, status := kubectl(kubeconfig, "apply", "-f", "testdata/moody.yaml")
+		Expect(status).To(BeZero(), out)
+		shows := func(what, selector, path string, seen OmegaMatcher) {
+			GinkgoHelper()
+			Eventually(func() string {
+				out, _ := kubectl(kubeconfig, "get", what, "-l", selector, "-o", "jsonpath="+path)
+				return out
+			}, bound).Should(seen)
+		}
+		const container = "{.items[*].status.containerStatuses[0]"
+		shows("pods", "app=failing", container+".lastState.terminated.exitCode}", Equal("2"))
+		shows("pods", "app=failing", container+".state.waiting.reason}", Equal("CrashLoopBackOff"))
+		shows("pods", "app=failing", container+".restartCount}", Not(BeElementOf("", "0", "1")))
+
+		By("having endpoints follow")
+		for _, ready := range []string{"false", "true", "false"} {
+			shows("endpointslices", "kubernetes.io/service-name=moody", "{.items[*].endpoints[*].conditions.ready}", ContainSubstring(ready))
+		}
+		out, status = kubectl(kubeconfig, "delete", "-f", "testdata/moody.yaml", "--wait", "--timeout=60s")
+		Expect(status).To(BeZero(), out)
+	})
+
 	// When this fails, Kubernetes has mended what docs/findings/0001 reports, and
 	// the checker may take such pages for violations again.
 	It("shows that pages of one namespace by field selector are wrong", func() {

@@ -24,9 +24,14 @@ func (x *execution) hold(ctx context.Context) (workloads.PhaseResult, error) {
 			_ = t.End(ended)
 		}()
 	}
+	x.flip()
 	result, err := x.density.Hold(ctx)
+	x.endFlips()
 	if err != nil {
 		return result, err
+	}
+	if err := x.allReady(ctx); err != nil {
+		x.shortfall(phaseHold, "after all pods were to be ready: %v", err)
 	}
 	if len(x.plan.Interventions) == 0 && x.turnover.Load() == nil {
 		x.expectRunning(ctx, phaseHold)
@@ -49,9 +54,10 @@ func (x *execution) hold(ctx context.Context) (workloads.PhaseResult, error) {
 		x.captureEnd(ctx)
 	}
 	x.settled(what, false)
-	// Where pods come and go it counts what they come back to.
+	// Where pods come and go, or are not ready now and then, it counts what they come
+	// back to.
 	planned := int64(x.plan.pods())
-	if result.RunningLeast < planned && len(x.plan.Interventions) == 0 && x.turnover.Load() == nil {
+	if result.RunningLeast < planned && len(x.plan.Interventions) == 0 && x.turnover.Load() == nil && x.plan.World.UnreadyEvery == 0 {
 		x.shortfall(phaseHold, "only %d of %d pods were Running at some moment", result.RunningLeast, planned)
 	}
 	return result, nil

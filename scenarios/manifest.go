@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/sim"
 	"github.com/planecheck/planecheck/workloads/manifest"
 )
 
@@ -27,10 +28,21 @@ func planManifest(file string, copies int, foreign bool) (*ManifestPlan, error) 
 	if err == nil && !foreign {
 		err = parsed.Check()
 	}
+	if err == nil {
+		err = parsed.CheckAnnotations(checkAnnotations)
+	}
 	if err != nil {
 		return nil, Usagef("--manifest: %v", err)
 	}
 	return &ManifestPlan{File: file, Objects: len(parsed.Objects), Copies: copies, parsed: parsed}, nil
+}
+
+// checkAnnotations finds what the simulated kubelets would leave aside.
+func checkAnnotations(a manifest.Annotated) error {
+	if a.Pod {
+		return sim.CheckAnnotations(a.Annotations, a.RestartPolicy)
+	}
+	return sim.CheckNoAnnotations(a.Annotations)
 }
 
 // prepareManifest makes the workload that applies the plan's manifest.
@@ -58,6 +70,8 @@ func (x *execution) applyManifest(ctx context.Context) error {
 
 // holdManifest lets the objects be, so that heartbeats fall into the run.
 func (x *execution) holdManifest(ctx context.Context) error {
+	x.flip()
+	defer x.endFlips()
 	timer := time.NewTimer(time.Duration(x.plan.Hold))
 	defer timer.Stop()
 	select {

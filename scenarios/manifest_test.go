@@ -49,6 +49,9 @@ var _ = Describe("A person's manifest", func() {
 		Entry("an unknown field, before anything starts", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndatta: {}\n",
 			`:1: ConfigMap a: strict decoding error: unknown field "datta"`, 0),
 		Entry("an unknown kind, before anything starts", "\napiVersion: v1\nkind: ConfigMp\nmetadata: {name: a}\n", `:2: kind "ConfigMp" in "v1"`, 0),
+		Entry("a pod's annotation that cannot be followed, before anything starts", "apiVersion: v1\nkind: Pod\n"+
+			"metadata: {name: a, annotations: {planecheck.dev/run-for: soon}}\nspec: {containers: [{name: a, image: a}]}\n",
+			`:1: Pod a: annotation planecheck.dev/run-for is "soon": want a duration`, 0),
 		Entry("what only the server can tell, when it says so", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: No_Name}\n", `:1: apply ConfigMap default/No_Name: `, 1),
 		Label("quick"))
 })

@@ -102,6 +102,12 @@ type World struct {
 	// JobTime is how long the containers of a pod run whose restartPolicy is Never or
 	// OnFailure, within a quarter; 0: until they are deleted.
 	JobTime Duration `json:"jobTime,omitempty"`
+	// UnreadyEvery is for how long a pod with restartPolicy Always is ready, within a
+	// quarter, before it is not for UnreadyFor, again and again; 0: for ever. It goes for
+	// a UnreadyShare of these pods, from 0 to 1, while the cluster is held.
+	UnreadyEvery Duration `json:"unreadyEvery,omitempty"`
+	UnreadyFor   Duration `json:"unreadyFor,omitempty"`   // 0: 10 s
+	UnreadyShare float64  `json:"unreadyShare,omitempty"` // 0: all of them
 	// NodeImages is how many images the status of a node lists, which is most of its
 	// size; 0: 8. A kubelet lists 50 at most by default (--node-status-max-images).
 	NodeImages int `json:"nodeImages,omitempty"`
@@ -242,6 +248,7 @@ func (o *Options) Validate() error {
 		readable("kube-controller-manager", w.KubeControllerManager),
 		o.validateLie(),
 		o.validateTimes(),
+		w.validateUnready(),
 		o.validateCapacity(),
 	} {
 		if err != nil {

@@ -104,6 +104,7 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 		return nil, Usagef("--backend: %v", err)
 	}
 	o.World.fillGC(host)
+	o.World.fillUnready()
 	if o.Pods <= consistencyPods {
 		o.World.ConsistencyPeriod = consistencyPeriod
 	}
@@ -114,6 +115,9 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 		o.Turnover = 0 // what is broken shows without it, and may not get over it
 	}
 	if err := p.addLoad(o); err != nil {
+		return nil, err
+	}
+	if err := p.checkUnready(s, o); err != nil {
 		return nil, err
 	}
 	if s.Interventions != nil {
@@ -422,6 +426,9 @@ func (p *Plan) String() string {
 		if len(flags.args) > 0 {
 			fmt.Fprintf(&b, "  %s %s\n", flags.of, strings.Join(flags.args, " "))
 		}
+	}
+	if w.UnreadyEvery > 0 {
+		fmt.Fprintf(&b, "  %g of 100 pods are not ready for %s every %s\n", 100*w.UnreadyShare, w.UnreadyFor, w.UnreadyEvery)
 	}
 	if w.LeaderLease > 0 {
 		fmt.Fprintf(&b, "  leases of leaders last %s (upstream: 15s)\n", w.LeaderLease)

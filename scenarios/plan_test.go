@@ -145,6 +145,9 @@ func TestNothingTakesLessThanNoTime(t *testing.T) {
 		"--hold":      func(o *Options) { o.Hold = -1 },
 		"--job-time":  func(o *Options) { o.World.JobTime = -1 },
 		"--stop-time": func(o *Options) { o.World.StopTime = -1 },
+
+		"--unready-every": func(o *Options) { o.World.UnreadyEvery = -1 },
+		"--unready-for":   func(o *Options) { o.World.UnreadyFor = -1 },
 	} {
 		o := DefaultOptions()
 		o.World.Nodes, o.Pods = 10, 100

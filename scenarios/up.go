@@ -67,6 +67,7 @@ func (r *Runner) up(ctx context.Context, plan *Plan, dir *results.Dir) (ended, s
 	if err := c.startNodes(ctx); err != nil {
 		return errors.Join(context.Cause(ctx), err), nil
 	}
+	c.nodes.Flip(plan.World.UnreadyEvery > 0)
 	fmt.Fprintf(r.Out, "\n  export KUBECONFIG=%s\n  kubectl get nodes\n\nCtrl-C tears it down; logs are in %s\n",
 		c.plane.Kubeconfig(), dir.File("logs"))
 	<-ctx.Done()

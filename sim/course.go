@@ -1,112 +1,86 @@
 package sim
 
 import (
-	"errors"
-	"hash/fnv"
-	"math/rand/v2"
+	"math"
 	"slices"
 	"strconv"
 	"time"
 )
 
-// podPlan is what the containers of a pod do of themselves once they run. The
-// zero value is that of a pod which no plan touches: they run on.
-type podPlan struct {
-	runFor time.Duration // after this they exit; 0: they do not
-	exit   int           // with this code
-}
-
-// plan is that of a pod. What its annotations say wrongly is left aside, and said
-// once for each wrong text.
-func (n *node) plan(uid string, v *podView) podPlan {
-	var p podPlan
-	if v.mayEnd() {
-		p.runFor = drawn(n.cluster.cfg.JobTime, n.cluster.cfg.Seed, uid)
-	}
-	for _, entry := range v.annotations {
-		key, value := string(field(entry, 1)), string(field(entry, 2))
-		if err := p.annotate(key, value, v); err != nil {
-			if _, said := n.cluster.wrong.LoadOrStore(key+"="+value+" "+string(v.restart), true); !said {
-				n.cluster.cfg.Log.Warn("an annotation of a pod is left aside", "uid", uid, "annotation", key, "value", value, "error", err)
-			}
-		}
-	}
-	return p
-}
-
-// The annotations by which a pod says itself how its containers end.
-const (
-	annotationPrefix   = "planecheck.dev/"
-	runForAnnotation   = annotationPrefix + "run-for"   // a duration: so long they run; 0s: until they are deleted
-	exitCodeAnnotation = annotationPrefix + "exit-code" // 0 to 255
-)
-
-// annotate takes what one annotation says into the plan.
-func (p *podPlan) annotate(key, value string, v *podView) error {
-	switch key {
-	case runForAnnotation:
-		d, err := time.ParseDuration(value)
-		switch {
-		case err != nil:
-			return err
-		case d < 0:
-			return errors.New("want a duration of at least 0s")
-		case d > 0 && !v.mayEnd():
-			return errors.New("with restartPolicy Always containers that exit are started again, which is not simulated")
-		}
-		p.runFor = d
-	case exitCodeAnnotation:
-		code, err := strconv.ParseUint(value, 10, 8)
-		switch {
-		case err != nil:
-			return errors.New("want a number from 0 to 255")
-		case code != 0 && !v.neverRestarts():
-			return errors.New("with a restartPolicy other than Never containers that fail are started again, which is not simulated")
-		}
-		p.exit = int(code)
-	default:
-		return errors.New("no such annotation")
-	}
-	return nil
-}
-
-// drawn is a time within a quarter of mean, always the same for the same pod.
-func drawn(mean time.Duration, seed uint64, uid string) time.Duration {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(uid)) // never fails
-	return time.Duration((0.75 + rand.New(rand.NewPCG(seed, h.Sum64())).Float64()/2) * float64(mean))
-}
-
 // course is how far a pod has come with its plan. Only pods that a plan
 // touches have one.
 type course struct {
-	uid    string
-	due    time.Time // of the next turn
-	queued bool      // that turn is in the queue of writes
+	uid  string
+	plan podPlan
+	due  time.Time // of the next turn; zero: there is none until something else happens
+
+	ends    time.Time // when its containers exit; zero: they do not
+	flips   time.Time // when their readiness changes; zero: it does not
+	flipped uint32    // how often it has
+	exited  time.Time // podCrashed: when its containers did
+	backoff backoff
+	told    bool // podCrashed: that they wait is reported, or about to be
+}
+
+// schedule has the next turn at the earlier of the two.
+func (c *course) schedule() {
+	c.due = c.ends
+	if c.due.IsZero() || !c.flips.IsZero() && c.flips.Before(c.due) {
+		c.due = c.flips
+	}
 }
 
 // courses are those of a node's pods: few, like the pods. One timer, of the
 // next of all turns, serves them.
 type courses []course
 
-func (c courses) find(uid string) int {
+func (c courses) index(uid string) int {
 	return slices.IndexFunc(c, func(c course) bool { return c.uid == uid })
 }
 
+// find returns the course of a pod, or nil. It is valid until the next begin or drop.
+func (c courses) find(uid string) *course {
+	if i := c.index(uid); i >= 0 {
+		return &c[i]
+	}
+	return nil
+}
+
 func (c *courses) drop(uid string) {
-	if i := c.find(uid); i >= 0 {
+	if i := c.index(uid); i >= 0 {
 		*c = slices.Delete(*c, i, i+1)
 	}
 }
 
-// begin sets a pod on its course, now that it is reported to run. One that is on
-// it stays where it is. It is called with n.mu held.
+// begin sets a pod on its course, now that a run of its containers is reported. One
+// that is on it stays where it is. It is called with n.mu held.
 func (n *node) begin(uid string, plan podPlan) {
-	if plan.runFor == 0 || n.courses.find(uid) >= 0 {
+	if plan.runFor == 0 && !plan.flips() {
+		n.courses.drop(uid)
 		return
 	}
-	n.courses = append(n.courses, course{uid: uid, due: time.Now().Add(plan.runFor)})
+	c := n.courses.find(uid)
+	if c == nil {
+		n.courses = append(n.courses, course{uid: uid})
+		c = &n.courses[len(n.courses)-1]
+	} else if !c.due.IsZero() {
+		return
+	}
+	now := time.Now()
+	c.plan, c.told, c.ends, c.flips = plan, false, time.Time{}, time.Time{}
+	if plan.runFor > 0 {
+		c.ends = now.Add(plan.runFor)
+	}
+	if plan.flips() && (!plan.shared || n.cluster.flipping.Load()) {
+		c.flips = now.Add(n.interval(c, plan.unreadyAfter))
+	}
+	c.schedule()
 	n.armCourses()
+}
+
+// interval is how long the readiness of a pod stays as it is, by its mean.
+func (n *node) interval(c *course, mean time.Duration) time.Duration {
+	return drawn(mean, n.cluster.cfg.Seed, c.uid+"/"+strconv.FormatUint(uint64(c.flipped), 10))
 }
 
 // resume is begin for a pod that an earlier process has started. It is called
@@ -126,8 +100,8 @@ func (n *node) armCourses() {
 	}
 	var next time.Time
 	for i := range n.courses {
-		if c := &n.courses[i]; !c.queued && (next.IsZero() || c.due.Before(next)) {
-			next = c.due
+		if due := n.courses[i].due; !due.IsZero() && (next.IsZero() || due.Before(next)) {
+			next = due
 		}
 	}
 	if !next.IsZero() {
@@ -143,23 +117,152 @@ func (n *node) armCourses() {
 func (n *node) turn(now time.Time) {
 	for i := range n.courses {
 		c := &n.courses[i]
-		if c.queued || c.due.After(now) {
+		if c.due.IsZero() || c.due.After(now) {
 			continue
 		}
-		c.queued = true
+		c.due = time.Time{}
 		p := n.pods.find(c.uid)
-		if p == nil {
-			continue
-		}
-		if p.state == podRunning {
-			n.countRunning(podRunning, podExited)
-			p.state = podExited
-		}
-		if p.state == podExited {
+		switch {
+		case p == nil:
+		case p.state == podRunning && !c.ends.IsZero() && !c.ends.After(now):
+			n.exit(c, p, now)
+		case p.state == podRunning:
+			if !c.flips.IsZero() && !c.flips.After(now) {
+				n.flip(c, p, now)
+			}
+			c.schedule()
+		case p.state == podExited:
 			n.enqueue(podJob{action: doEnd, uid: c.uid})
+		case p.state == podCrashed:
+			n.lookAgain(c, p, now)
 		}
 	}
 	n.armCourses()
+}
+
+// exit has the containers of a pod exit of themselves. It is called with n.mu held.
+func (n *node) exit(c *course, p *pod, now time.Time) {
+	n.countRunning(podRunning, podExited)
+	p.down, p.unready = true, false
+	c.exited, c.ends, c.flips = now, time.Time{}, time.Time{}
+	if !c.plan.again {
+		p.state = podExited
+		n.enqueue(podJob{action: doEnd, uid: c.uid})
+		return
+	}
+	p.state = podCrashed
+	job, inSteps := podJob{action: doCrash, uid: c.uid}, n.cluster.behaviour.endsInSteps
+	if left := c.backoff.left(now, now); left > 0 {
+		c.due = now.Add(n.requeued(left))
+		job.backoff, c.told = c.backoff.wait, !inSteps
+	} else if !inSteps {
+		n.startAgain(c, p, now) // and that says it all
+		return
+	}
+	n.enqueue(job)
+}
+
+// requeued is how long the kubelet lets a pod be that has to wait for so long. One
+// that has nothing to tell in between looks no earlier than it is due. It is called
+// with n.mu held.
+func (n *node) requeued(left time.Duration) time.Duration {
+	d := requeued(left, n.rng.Float64())
+	if !n.cluster.behaviour.endsInSteps {
+		d += max(0, left-resyncInterval)
+	}
+	return d
+}
+
+// lookAgain is a look at a pod whose containers wait to be started again: by now they
+// are known to wait, and that is told; and they are started if they are due. It is
+// called with n.mu held.
+func (n *node) lookAgain(c *course, p *pod, now time.Time) {
+	left := c.backoff.left(c.exited, now)
+	if left > 0 {
+		c.due = now.Add(n.requeued(left))
+	}
+	switch {
+	case !c.told:
+		c.told = true // the start, if it is due, comes with the answer
+		n.enqueue(podJob{action: doBackOff, uid: c.uid, backoff: c.backoff.wait})
+	case left == 0:
+		n.startAgain(c, p, now)
+	}
+}
+
+// startAgain starts the containers of a pod anew. It is called with n.mu held; c is nil
+// for a pod that an earlier process has left so.
+func (n *node) startAgain(c *course, p *pod, now time.Time) {
+	if c != nil {
+		c.backoff.next(c.exited, now)
+		c.due, c.told = time.Time{}, false
+	}
+	if p.restarts < math.MaxUint16 {
+		p.restarts++
+	}
+	p.state, p.down, p.unsaid = podStarting, false, true
+	n.cluster.stats.podRestarts.Add(1)
+	n.enqueue(podJob{action: doStart, uid: p.uid})
+}
+
+// crashed goes on with a pod after it is told that its containers have exited, or that
+// they wait: they are started unless they have to wait. It is called with n.mu held.
+func (n *node) crashed(uid string) {
+	p := n.pods.find(uid)
+	if p == nil || p.state != podCrashed {
+		return
+	}
+	if c := n.courses.find(uid); c == nil || c.due.IsZero() {
+		n.startAgain(c, p, time.Now())
+	}
+}
+
+// flip changes the readiness of a pod. It is called with n.mu held.
+func (n *node) flip(c *course, p *pod, now time.Time) {
+	p.unready = !p.unready
+	c.flipped++
+	mean := c.plan.unreadyAfter
+	if p.unready {
+		mean = c.plan.unreadyFor
+	}
+	c.flips = now.Add(n.interval(c, mean))
+	n.cluster.stats.podFlips.Add(1)
+	n.enqueue(podJob{action: doFlip, uid: c.uid})
+}
+
+// Flip has the flips of Config.Unready begin, or end: then all pods become ready that
+// are not because of them. At first there are none. What a pod's own annotations say is
+// not touched. It may be called at any time after Start.
+func (c *Cluster) Flip(on bool) {
+	c.flipping.Store(on)
+	for _, n := range c.nodes {
+		n.flipAll(on, time.Now())
+	}
+}
+
+func (n *node) flipAll(on bool, now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for i := range n.courses {
+		c := &n.courses[i]
+		p := n.pods.find(c.uid)
+		if !c.plan.shared || p == nil || p.state != podRunning || on == !c.flips.IsZero() {
+			continue
+		}
+		c.flips = time.Time{}
+		switch {
+		case on: // they are somewhere in the middle of it
+			part := random(n.cluster.cfg.Seed, c.uid+"/begin").Float64()
+			c.flips = now.Add(time.Duration(part * float64(c.plan.unreadyAfter)))
+		case p.unready:
+			p.unready = false
+			n.enqueue(podJob{action: doFlip, uid: c.uid})
+		}
+		c.schedule()
+	}
+	if n.life != nil {
+		n.armCourses()
+	}
 }
 
 // ended lets go of what a pod held that has come to its end. It is called with

@@ -11,16 +11,26 @@ import (
 
 func ofJob(p *corev1.Pod) { p.Spec.RestartPolicy = corev1.RestartPolicyNever }
 
-// overdue has all turns due now.
-func (n *node) overdue() {
+// pass has so much time pass for the courses of all pods, and what is due by then done.
+func (n *node) pass(d time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	now := time.Now()
-	for i := range n.courses {
-		n.courses[i].due = now
+	back := func(times ...*time.Time) {
+		for _, t := range times {
+			if !t.IsZero() {
+				*t = t.Add(-d)
+			}
+		}
 	}
-	n.turn(now)
+	for i := range n.courses {
+		c := &n.courses[i]
+		back(&c.due, &c.ends, &c.flips, &c.exited, &c.backoff.since)
+	}
+	n.turn(time.Now())
 }
+
+// overdue has all turns due now.
+func (n *node) overdue() { n.pass(24 * time.Hour) }
 
 func (n *node) coursesLeft() int {
 	n.mu.Lock()
@@ -186,54 +196,6 @@ func TestDeletedWhileItEnds(t *testing.T) {
 	if last := f.patches[len(f.patches)-1]; !strings.Contains(last, `"phase":"Succeeded"`) || strings.Contains(last, "containerStatuses") {
 		t.Errorf("final status: %s", last)
 	}
-}
-
-func TestDrawnTimes(t *testing.T) {
-	const mean = 1000 * time.Second
-	low, high := mean, mean
-	for _, uid := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"} {
-		d := drawn(mean, 1, uid)
-		if d != drawn(mean, 1, uid) || d == drawn(mean, 2, uid) || d < 750*time.Second || d > 1250*time.Second {
-			t.Errorf("pod %s runs for %v", uid, d)
-		}
-		low, high = min(low, d), max(high, d)
-	}
-	if low > 850*time.Second || high < 1150*time.Second {
-		t.Errorf("all times are between %v and %v", low, high)
-	}
-}
-
-func TestAnnotatedPlans(t *testing.T) {
-	n := newNode(New(Config{JobTime: 4 * time.Second}), 0)
-	f := func(policy corev1.RestartPolicy, annotations map[string]string, runFor time.Duration, exit int, wrong int) {
-		t.Helper()
-		p := &corev1.Pod{}
-		p.Annotations, p.Spec.RestartPolicy = annotations, policy
-		var v podView
-		if err := v.scan(encode(t, p)); err != nil {
-			t.Fatal(err)
-		}
-		n.cluster.wrong.Clear()
-		got, said := n.plan("u", &v), 0
-		n.cluster.wrong.Range(func(any, any) bool { said++; return true })
-		if got != (podPlan{runFor: runFor, exit: exit}) || said != wrong {
-			t.Errorf("%s %v: %+v, %d complaints; want %v, %d, %d", policy, annotations, got, said, runFor, exit, wrong)
-		}
-	}
-	drawn := drawn(4*time.Second, 0, "u")
-	const never, onFailure, always = corev1.RestartPolicyNever, corev1.RestartPolicyOnFailure, corev1.RestartPolicyAlways
-	f(never, nil, drawn, 0, 0)
-	f(always, map[string]string{"app.example.com/run-for": "1s", "planecheck.developer/exit-code": "x"}, 0, 0, 0)
-	f(never, map[string]string{"planecheck.dev/run-for": "1m30s", "planecheck.dev/exit-code": "255"}, 90*time.Second, 255, 0)
-	f(onFailure, map[string]string{"planecheck.dev/run-for": "1s", "planecheck.dev/exit-code": "0"}, time.Second, 0, 0)
-	f(never, map[string]string{"planecheck.dev/run-for": "0s", "planecheck.dev/exit-code": "3"}, 0, 3, 0)
-	f(always, map[string]string{"planecheck.dev/run-for": "0s"}, 0, 0, 0)
-	// What is wrong is left aside.
-	f(always, map[string]string{"planecheck.dev/run-for": "1s"}, 0, 0, 1)
-	f(onFailure, map[string]string{"planecheck.dev/exit-code": "1"}, drawn, 0, 1)
-	f(never, map[string]string{"planecheck.dev/exit-code": "256", "planecheck.dev/run-for": "soon", "planecheck.dev/exitcode": "1"}, drawn, 0, 3)
-	f(never, map[string]string{"planecheck.dev/exit-code": "-1", "planecheck.dev/run-for": "-1s"}, drawn, 0, 2)
-	f("", map[string]string{"planecheck.dev/exit-code": "1"}, 0, 0, 1) // Always is the default
 }
 
 // TestAPodThatFails is one of a Job that says so itself.

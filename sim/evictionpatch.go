@@ -32,9 +32,9 @@ func (w *podWriter) evict(ctx context.Context, job *podJob) error {
 
 // reject reports that a pod was not admitted.
 func (w *podWriter) reject(ctx context.Context, job *podJob) error {
-	r := podReport{uid: w.pod.uid, now: w.node.wall().Unix(), evicted: refusedMessage}
+	r := podReport{uid: w.pod.uid, status: statusTerminated, now: w.node.wall().Unix(), evicted: refusedMessage}
 	w.body = appendRejection(w.body[:0], &w.view, &r)
-	if err := w.send(ctx, job, statusTerminated, podPlan{}); err != nil {
+	if err := w.send(ctx, job, &r, podPlan{}); err != nil {
 		return err
 	}
 	w.node.cluster.stats.podsEvicted.Add(1)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 )
 
@@ -32,6 +33,16 @@ func appendTime(b []byte, seconds int64) []byte {
 	b = time.Unix(seconds, 0).UTC().AppendFormat(b, time.RFC3339)
 	return append(b, '"')
 }
+
+// appendTimeOrNull appends null for 0, a time that is not known.
+func appendTimeOrNull(b []byte, seconds int64) []byte {
+	if seconds == 0 {
+		return append(b, "null"...)
+	}
+	return appendTime(b, seconds)
+}
+
+func appendInt(b []byte, v int64) []byte { return strconv.AppendInt(b, v, 10) }
 
 func appendBool(b []byte, v bool) []byte {
 	if v {

@@ -86,8 +86,9 @@ func (c *Cluster) Boot(nodes ...string) error {
 // finds its Node, renews its lease, for which the old deadline still holds,
 // lists its pods and, where the profile reads before it writes, reads each of
 // them once: its status manager has yet to learn that there is nothing to say
-// (needsUpdate in pkg/kubelet/status/status_manager.go). Nodes that are down
-// have no kubelet to restart and are left alone.
+// (needsUpdate in pkg/kubelet/status/status_manager.go). Containers that wait to be
+// started again are started at once: the back-off was in the kubelet's memory. Nodes
+// that are down have no kubelet to restart and are left alone.
 func (c *Cluster) RestartKubelets(nodes ...string) error {
 	return c.outage("restart kubelets", nodes, func(nodes []*node) error {
 		nodes = slices.DeleteFunc(nodes, func(n *node) bool { return n.down })
@@ -208,16 +209,23 @@ func (n *node) endProcess() {
 	n.leaseTimer, n.statusTimer, n.status = nil, nil, statusClock{}
 	n.courseTimer = nil
 	n.pressure.newProcess()
-	for i := range n.courses {
-		n.courses[i].queued = false
-	}
 	n.restarted = true
 	n.queue, n.writing = nil, false
 	n.pods.lists = 0
 	for i := range n.pods.pods {
 		p := &n.pods.pods[i]
 		p.listed = 0
-		if p.state != podRunning && p.state != podEnded && p.state != podExited {
+		switch c := n.courses.find(p.uid); p.state {
+		case podRunning, podEnded:
+		case podExited:
+			if c != nil {
+				c.due = time.Now() // to be told again
+			}
+		case podCrashed: // back-off is in the memory of the process
+			if c != nil {
+				c.due, c.told, c.backoff = time.Time{}, false, backoff{}
+			}
+		default:
 			p.state, p.evicted = podUnknown, false
 		}
 	}

@@ -185,7 +185,7 @@ func boot(t *testing.T, profile Profile) {
 	must(t, c.Boot("node-00000"))
 	eventually(t, "pods run again", func() bool { return c.Stats().PodsRunning == 2 && f.podNamed("deleted") == nil })
 	eventually(t, "the job has failed", func() bool { return f.podNamed("job").Status.Phase == corev1.PodFailed })
-	eventually(t, "the deletion is acknowledged", func() bool { return c.Stats().PodDeletes == 1 })
+	eventually(t, "the deletion is acknowledged, and seen", func() bool { s := c.Stats(); return s.PodDeletes == 1 && s.PodsHeld == 3 })
 
 	checkRestarted(t, before, f.podNamed("runs"), 1)
 	if s := f.podNamed("new").Status.ContainerStatuses[0]; s.RestartCount != 0 || s.LastTerminationState.Terminated != nil {

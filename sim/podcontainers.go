@@ -18,121 +18,51 @@ func appendContainerStatuses(b []byte, containers []containerView, v *podView, r
 	return append(b, `],`...)
 }
 
-// containerState is what convertToAPIContainerStatuses and the probe manager
-// come to for a container of a pod in the reported state.
-type containerState struct {
-	waiting  string // the reason
-	running  bool
-	exitCode int  // of one that has ended
-	lost     bool // it ended, but never was seen to run
-}
-
-func (c *containerView) state(v *podView, r *podReport, init bool) containerState {
-	waiting := "ContainerCreating"
-	if len(v.inits) > 0 {
-		waiting = "PodInitializing"
-	}
-	switch {
-	case r.status == statusWaiting:
-		return containerState{waiting: waiting}
-	case r.status == statusRunning:
-		return containerState{running: !init || c.restarts}
-	case init && !c.restarts && r.rebooted():
-		return containerState{} // it runs to its end once more, in no time
-	case r.status == statusRestarting:
-		return containerState{waiting: waiting}
-	case r.status == statusLost:
-		return containerState{lost: true, exitCode: 137}
-	case v.ran():
-		if init && !c.restarts {
-			return containerState{}
-		}
-		return containerState{exitCode: r.exitCode}
-	case len(v.inits) > 0:
-		// A pod that never got past its first init container: hasPodInitialized
-		// in status_manager.go leaves its containers waiting.
-		return containerState{waiting: waiting}
-	}
-	return containerState{lost: true, exitCode: 137}
-}
-
 func appendContainerStatus(b []byte, c *containerView, v *podView, r *podReport, init bool) []byte {
 	s := c.state(v, r, init)
-	created := s.waiting == "" && !s.lost
 	image := field(c.raw, 2)
-	id := containerID(r.uid, c.name, r.restarts)
 	b = append(b, '{')
-	if created {
+	if s.created {
 		b = appendQuantities(b, `"allocatedResources":`, field(c.raw, 8), 2)
-		b = append(append(append(b, `"containerID":"`...), id...), `",`...)
+		b = append(append(append(b, `"containerID":"`...), containerID(r.uid, c.name, s.restarts)...), `",`...)
 	}
 	b = appendBytes(append(b, `"image":`...), image)
 	b = append(b, `,"imageID":"`...)
-	if created {
+	if s.created {
 		b = appendImageID(b, image)
 	}
-	b = append(b, `","lastState":`...)
-	if (r.rebooted() || r.restarts > 0) && (!init || c.restarts) {
-		b = append(b, wentDown...)
-	} else {
-		b = append(b, `{}`...)
+	b = append(b, `","lastState":{`...)
+	if s.last.known {
+		b = appendEnding(b, &s.last)
 	}
-	b = appendBytes(append(b, `,"name":`...), c.name)
+	b = appendBytes(append(b, `},"name":`...), c.name)
 	b = append(b, `,"ready":`...)
-	b = appendBool(b, s.running || init && created && s.exitCode == 0 && !c.restarts)
-	if created {
+	b = appendBool(b, s.ready)
+	if s.created {
 		b = appendResources(b, field(c.raw, 8))
 	}
-	b = strconv.AppendUint(append(b, `,"restartCount":`...), uint64(r.restarts), 10)
+	b = strconv.AppendUint(append(b, `,"restartCount":`...), s.restarts, 10)
 	b = appendBool(append(b, `,"started":`...), s.running)
-	b = appendState(append(b, `,"state":`...), s, c.started(v, r, init), r.now, id)
-	if created {
+	b = append(appendState(append(b, `,"state":{`...), &s), '}')
+	if s.created {
 		b = append(b, `,"user":{"linux":{"gid":0,"supplementalGroups":[0],"uid":0}}`...)
 	}
 	b = appendMounts(b, c.raw)
 	return append(b, '}')
 }
 
-// wentDown is the last state of a container that a reboot has cost: it was
-// reported to run, and the runtime knows nothing of it
-// (convertToAPIContainerStatuses in pkg/kubelet/kubelet_pods.go).
-const wentDown = `{"terminated":{"exitCode":137,"finishedAt":null,` +
-	`"message":"The container could not be located when the pod was deleted.  The container used to be Running",` +
-	`"reason":"ContainerStatusUnknown","startedAt":null}}`
-
-// started is when the container's present run began. That of the first one is
-// the pod's.
-func (c *containerView) started(v *podView, r *podReport, init bool) int64 {
-	started := v.startTime
-	if r.restarts > 0 {
-		started = v.startedAt(c.name, r.restarts, init)
-	}
-	if started == 0 {
-		started = r.now
-	}
-	return started
-}
-
-func appendState(b []byte, s containerState, started, now int64, id string) []byte {
+func appendState(b []byte, s *containerState) []byte {
 	switch {
-	case s.waiting != "":
-		return append(append(append(b, `{"waiting":{"reason":"`...), s.waiting...), `"}}`...)
 	case s.running:
-		return append(appendTime(append(b, `{"running":{"startedAt":`...), started), `}}`...)
-	case s.lost:
-		// TerminatePod in status_manager.go
-		return append(b, `{"terminated":{"exitCode":137,"finishedAt":null,`+
-			`"message":"The container could not be located when the pod was terminated",`+
-			`"reason":"ContainerStatusUnknown","startedAt":null}}`...)
+		return append(appendTime(append(b, `"running":{"startedAt":`...), s.started), '}')
+	case s.ended.known:
+		return appendEnding(b, &s.ended)
 	}
-	b = append(append(append(b, `{"terminated":{"containerID":"`...), id...), `","exitCode":`...)
-	b = append(strconv.AppendInt(b, int64(s.exitCode), 10), `,"finishedAt":`...)
-	b = appendTime(b, now)
-	reason := `,"reason":"Completed","startedAt":`
-	if s.exitCode != 0 {
-		reason = `,"reason":"Error","startedAt":`
+	b = append(b, `"waiting":{`...)
+	if s.message != "" {
+		b = append(appendString(append(b, `"message":`...), s.message), ',')
 	}
-	return append(appendTime(append(b, reason...), started), `}}`...)
+	return append(append(append(b, `"reason":"`...), s.waiting...), `"}`...)
 }
 
 // appendMounts appends the status of the volume mounts in the order of the
@@ -207,12 +137,12 @@ func appendQuantities(b []byte, key string, requirements []byte, num int) []byte
 // containerID names a container by its pod, its name and how often it was
 // started again, so that a later status can name it again and nothing more has
 // to be remembered.
-func containerID(uid string, name []byte, restarts uint16) string {
+func containerID(uid string, name []byte, restarts uint64) string {
 	b := make([]byte, 0, len("containerd://")+64)
 	b = append(b, "containerd://"...)
 	of := uid + "/" + string(name)
 	if restarts > 0 {
-		of += "/" + strconv.FormatUint(uint64(restarts), 10)
+		of += "/" + strconv.FormatUint(restarts, 10)
 	}
 	return string(appendDigest(b, of))
 }

@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // podStatus is the state of its containers that a kubelet reports for a pod.
@@ -15,26 +17,30 @@ const (
 	statusRestarting                  // they went down with the machine, new ones are being created
 	statusLost                        // they went down with the machine, and that was the pod's end
 	statusExited                      // all containers have ended of themselves, their sandbox is still there
+	statusCrashed                     // the same, and they are to be started again
+	statusBackOff                     // they wait for that
 )
 
 // podReport is a status to be written, besides what the pod itself says.
 type podReport struct {
-	uid      string
-	status   podStatus
-	hostIP   string
-	podIP    string // empty: it has none yet
-	now      int64  // seconds since 1970
-	exitCode int    // statusTerminated, statusExited: of every container that ran
-	restarts uint16 // of every container
+	uid, namespace, name string
+
+	status podStatus
+	hostIP string
+	podIP  string // empty: it has none yet
+	now    int64  // seconds since 1970
+	// exitCode is that of every container whose end is not told yet: of the present
+	// run, or with statusRunning of the one before.
+	exitCode int
+	restarts uint16        // of every container
+	lost     bool          // the run that was told of went down with the machine
+	unready  bool          // statusRunning: the containers are not ready
+	backoff  time.Duration // statusBackOff: how long they wait
 	// unchanged says that the containers are as they were reported last: the
 	// patch has nothing to say about them.
 	unchanged bool
 	evicted   string // why the kubelet has evicted the pod, or not admitted it; "": it did not
 }
-
-// rebooted says whether the containers of the last report went down with the
-// machine.
-func (r *podReport) rebooted() bool { return r.status == statusRestarting || r.status == statusLost }
 
 // The conditions that the kubelet owns, in the order in which it writes them
 // (generateAPIPodStatus in pkg/kubelet/kubelet_pods.go).
@@ -92,9 +98,10 @@ func (r *podReport) phase(v *podView) string {
 		// The kubelet counts containers that wait for their next run as
 		// stopped, so the pod does not fall back to Pending.
 		return "Running"
-	case r.status == statusExited:
+	case r.status == statusExited, r.status == statusCrashed, r.status == statusBackOff:
 		// mergePodStatus in status_manager.go: a phase is final only once nothing
-		// of the pod can run any more.
+		// of the pod can run any more. What is started again is not final at all
+		// (getPhase).
 		return "Running"
 	}
 	return r.final(v)
@@ -132,7 +139,7 @@ func (r *podReport) newCondition(typ string, v *podView) (status, reason, messag
 		return "True", "", ""
 	case "PodReadyToStartContainers":
 		switch {
-		case r.status == statusRunning, r.status == statusExited:
+		case r.status == statusRunning, r.status == statusExited, r.status == statusCrashed, r.status == statusBackOff:
 			return "True", "", ""
 		case r.status == statusTerminated && v.ran():
 			return "False", "PodSandboxNotReady", "pod sandbox is not ready"
@@ -148,13 +155,13 @@ func (r *podReport) newCondition(typ string, v *podView) (status, reason, messag
 		return "True", "", ""
 	}
 	// Ready and ContainersReady
-	switch r.status {
-	case statusRunning:
+	switch {
+	case r.status == statusRunning && !r.unready:
 		return "True", "", ""
-	case statusTerminated, statusLost, statusExited:
+	case r.status == statusTerminated, r.status == statusLost, r.status == statusExited:
 		return "False", ended, ""
 	}
-	return "False", "ContainersNotReady", "containers with unready status: " + names(v.containers)
+	return "False", "ContainersNotReady", "containers with unready status: " + v.servers()
 }
 
 // names formats a list as fmt does for %s of a []string.
@@ -164,6 +171,22 @@ func names(containers []containerView) string {
 		all[i] = string(containers[i].name)
 	}
 	return "[" + strings.Join(all, " ") + "]"
+}
+
+// servers names the containers on whose readiness that of the pod depends: sidecars,
+// then the others, each in the order of the spec (GenerateContainersReadyCondition in
+// pkg/kubelet/status/generate.go).
+func (v *podView) servers() string {
+	var all []containerView
+	for _, c := range v.inits {
+		if c.restarts {
+			all = append(all, c)
+		}
+	}
+	sidecars := len(all)
+	all = append(all, v.containers...)
+	slices.SortFunc(all[sidecars:], func(a, b containerView) int { return a.place - b.place })
+	return names(all)
 }
 
 // appendConditions appends the conditions that change, after the order of all

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"slices"
-	"sort"
 	"testing"
 	"time"
 
@@ -44,9 +43,6 @@ func TestPodPatchIsTheKubelets(t *testing.T) {
 				r.podIP = r.hostIP
 			}
 			want := kubeletStatus(pod, r)
-			if r.unchanged { // else the init containers would end anew
-				want.InitContainerStatuses = pod.Status.InitContainerStatuses
-			}
 			checkPatch(t, pod, r, want)
 			pod.Status = want
 			if random.IntN(3) == 0 {
@@ -67,16 +63,16 @@ func TestRestartPatchIsTheKubelets(t *testing.T) {
 		pod := randomPod(random)
 		end := podReport{status: statusTerminated, now: 1_700_000_999, restarts: 2, exitCode: 137 * random.IntN(2)}
 		if random.IntN(2) == 0 {
-			end.status = statusLost
+			end.status, end.lost = statusLost, true
 		}
 		for i, r := range []podReport{
 			{status: statusRunning, now: 1_700_000_001},
-			{status: statusRestarting, now: 1_700_000_100, restarts: 1},
-			{status: statusRunning, now: 1_700_000_101, restarts: 1},
+			{status: statusRestarting, now: 1_700_000_100, restarts: 1, lost: true},
+			{status: statusRunning, now: 1_700_000_101, restarts: 1, lost: true},
 			{status: statusRunning, now: 1_700_000_200, restarts: 1}, // a repair
-			{status: statusRestarting, now: 1_700_000_300, restarts: 2},
-			{status: statusRestarting, now: 1_700_000_301, restarts: 2}, // a repetition
-			{status: statusRunning, now: 1_700_000_302, restarts: 2},
+			{status: statusRestarting, now: 1_700_000_300, restarts: 2, lost: true},
+			{status: statusRestarting, now: 1_700_000_301, restarts: 2, lost: true}, // a repetition
+			{status: statusRunning, now: 1_700_000_302, restarts: 2, lost: true},
 			end,
 		} {
 			if r.status == statusRestarting && random.IntN(3) == 0 {
@@ -132,6 +128,73 @@ func TestEndPatchIsTheKubelets(t *testing.T) {
 				t.Fatalf("seed %d, status %d", seed, r.status)
 			}
 		}
+	}
+}
+
+// TestCrashPatchIsTheKubelets does the same for pods whose containers end of themselves
+// and are started again, and are not ready in between, and whose machine crashes at any
+// of these moments. What a profile leaves out is left out at random.
+func TestCrashPatchIsTheKubelets(t *testing.T) {
+	for seed := range uint64(100) {
+		random := rand.New(rand.NewPCG(seed, 3))
+		pod := randomPod(random)
+		exit := []int{0, 1, 42}[random.IntN(3)]
+		reports := []podReport{
+			{status: statusRunning},
+			{status: statusCrashed},
+			{status: statusRunning, restarts: 1},
+			{status: statusRunning, restarts: 1, unready: true},
+			{status: statusRunning, restarts: 1}, // ready again
+			{status: statusCrashed, restarts: 1},
+			{status: statusBackOff, restarts: 1, backoff: 80 * time.Second},
+			{status: statusBackOff, restarts: 1, backoff: 80 * time.Second}, // a repetition
+			{status: statusCrashed, restarts: 1},                            // by a new kubelet
+			{status: statusRunning, restarts: 2},
+			{status: statusCrashed, restarts: 2},
+		}
+		reports = append(reports[:1], slices.DeleteFunc(reports[1:], func(podReport) bool { return random.IntN(3) == 0 })...)
+		reports = reports[:1+random.IntN(len(reports))]
+		last := &reports[len(reports)-1]
+		end := podReport{status: statusTerminated, restarts: last.restarts}
+		if random.IntN(2) == 0 {
+			again := last.restarts + 1
+			reports = append(reports, podReport{status: statusRestarting, restarts: again, lost: true}, podReport{status: statusRunning, restarts: again, lost: true})
+			end.restarts = again
+			if random.IntN(2) == 0 {
+				end.status, end.lost, reports = statusLost, true, reports[:len(reports)-2]
+			}
+		}
+		for i, r := range append(reports, end) {
+			r.uid, r.name, r.namespace, r.hostIP, r.podIP = string(pod.UID), pod.Name, pod.Namespace, "10.32.0.1", "10.128.0.7"
+			r.now, r.exitCode = 1_700_000_001+int64(10*i), exit
+			if pod.Spec.HostNetwork {
+				r.podIP = r.hostIP
+			}
+			want := kubeletStatus(pod, r)
+			checkPatch(t, pod, r, want)
+			pod.Status = want
+			checkCrashed(t, pod, &r)
+			if t.Failed() {
+				t.Fatalf("seed %d, report %d: %+v of %+v", seed, i, r, reports)
+			}
+		}
+	}
+}
+
+// checkCrashed has a pod read back as it was reported.
+func checkCrashed(t *testing.T, pod *corev1.Pod, r *podReport) {
+	t.Helper()
+	var v podView
+	if err := v.scan(encode(t, pod)); err != nil {
+		t.Fatal(err)
+	}
+	was, ok := v.crashed()
+	ended := r.status == statusCrashed || r.status == statusRestarting && pod.Status.ContainerStatuses[0].State.Terminated != nil
+	if want := ended || r.status == statusBackOff; ok != want || was.waits != (r.status == statusBackOff) || ok && was.lastEnd().code != int64(r.exitCode) {
+		t.Errorf("after status %d with exit code %d: crashed is %v, %+v", r.status, r.exitCode, ok, was)
+	}
+	if r.status == statusRunning && (v.settled(true) == r.unready || v.settled(false) != r.unready) {
+		t.Errorf("unready %v: settled as ready %v, as unready %v", r.unready, v.settled(true), v.settled(false))
 	}
 }
 
@@ -242,160 +305,6 @@ func randomPod(r *rand.Rand) *corev1.Pod {
 	return pod
 }
 
-// kubeletStatus says with the API's own types what a kubelet would report.
-func kubeletStatus(pod *corev1.Pod, r podReport) corev1.PodStatus {
-	old, s := pod.Status, *pod.Status.DeepCopy()
-	now := metav1.NewTime(time.Unix(r.now, 0))
-	ran := old.Phase == corev1.PodRunning
-	switch {
-	case r.status == statusWaiting:
-		s.Phase = corev1.PodPending
-	case r.status == statusRunning, r.status == statusRestarting:
-		s.Phase = corev1.PodRunning
-	case r.status != statusLost && ran && r.exitCode == 0:
-		s.Phase = corev1.PodSucceeded
-	default:
-		s.Phase = corev1.PodFailed
-	}
-	s.ObservedGeneration = pod.Generation
-	s.HostIP, s.HostIPs = r.hostIP, []corev1.HostIP{{IP: r.hostIP}}
-	if s.PodIP == "" && r.podIP != "" {
-		s.PodIP, s.PodIPs = r.podIP, []corev1.PodIP{{IP: r.podIP}}
-	}
-	if s.StartTime == nil {
-		s.StartTime = &now
-	}
-	s.Conditions = nil
-	for _, c := range old.Conditions {
-		if !isOwnCondition([]byte(c.Type)) {
-			s.Conditions = append(s.Conditions, c)
-		}
-	}
-	final := s.Phase
-	if r.status == statusExited { // what generateAPIPodStatus makes the conditions from
-		s.Phase = old.Phase
-	}
-	for _, c := range kubeletConditions(pod, final, r.status, ran) {
-		c.ObservedGeneration, c.LastTransitionTime = pod.Generation, now
-		for _, o := range old.Conditions {
-			if o.Type == c.Type && o.Status == c.Status {
-				c.LastTransitionTime = o.LastTransitionTime
-			}
-		}
-		s.Conditions = append(s.Conditions, c)
-	}
-	s.ContainerStatuses = containerStatuses(pod, pod.Spec.Containers, *s.StartTime, now, r, ran, false)
-	sort.Slice(s.ContainerStatuses, func(i, j int) bool { return s.ContainerStatuses[i].Name < s.ContainerStatuses[j].Name })
-	s.InitContainerStatuses = containerStatuses(pod, pod.Spec.InitContainers, *s.StartTime, now, r, ran, true)
-	return s
-}
-
-func kubeletConditions(pod *corev1.Pod, phase corev1.PodPhase, status podStatus, ran bool) []corev1.PodCondition {
-	var all []string
-	for _, c := range pod.Spec.Containers {
-		all = append(all, c.Name)
-	}
-	sort.Strings(all)
-	yes := func(typ corev1.PodConditionType) corev1.PodCondition {
-		return corev1.PodCondition{Type: typ, Status: "True"}
-	}
-	no := func(typ corev1.PodConditionType, reason, message string) corev1.PodCondition {
-		return corev1.PodCondition{Type: typ, Status: "False", Reason: reason, Message: message}
-	}
-	if status == statusRunning {
-		return []corev1.PodCondition{yes("PodReadyToStartContainers"), yes("Initialized"), yes("Ready"), yes("ContainersReady"), yes("PodScheduled")}
-	}
-	sandbox := no("PodReadyToStartContainers", "PodSandboxNotReady", "no pod sandbox exists")
-	switch {
-	case status == statusExited:
-		sandbox = yes("PodReadyToStartContainers")
-	case ran && status == statusTerminated:
-		sandbox.Message = "pod sandbox is not ready"
-	}
-	initialized := yes("Initialized")
-	if len(pod.Spec.InitContainers) > 0 && !ran || len(pod.Spec.InitContainers) > 0 && status == statusWaiting {
-		initialized = no("Initialized", "ContainersNotInitialized", "containers with incomplete status: [setup sidecar]")
-	}
-	reason, message := "ContainersNotReady", "containers with unready status: ["
-	for i, name := range all {
-		if i > 0 {
-			message += " "
-		}
-		message += name
-	}
-	message += "]"
-	switch {
-	case phase == corev1.PodSucceeded:
-		reason, message = "PodCompleted", ""
-		initialized.Reason = "PodCompleted"
-	case phase == corev1.PodFailed:
-		reason, message = "PodFailed", ""
-	}
-	return []corev1.PodCondition{sandbox, initialized, no("Ready", reason, message), no("ContainersReady", reason, message), yes("PodScheduled")}
-}
-
-func containerStatuses(pod *corev1.Pod, containers []corev1.Container, start, now metav1.Time, r podReport, ran, init bool) []corev1.ContainerStatus {
-	var all []corev1.ContainerStatus
-	for _, c := range containers {
-		s := corev1.ContainerStatus{Name: c.Name, Image: c.Image, Started: new(false)}
-		for _, m := range c.VolumeMounts {
-			v := corev1.VolumeMountStatus{Name: m.Name, MountPath: m.MountPath, ReadOnly: m.ReadOnly}
-			if m.ReadOnly {
-				v.RecursiveReadOnly = new(corev1.RecursiveReadOnlyDisabled)
-			}
-			s.VolumeMounts = append(s.VolumeMounts, v)
-		}
-		sidecar := c.RestartPolicy != nil
-		id := containerID(string(pod.UID), []byte(c.Name), r.restarts)
-		gone := r.status == statusRestarting || r.status == statusLost
-		if s.RestartCount = int32(r.restarts); r.restarts > 0 {
-			start = now
-			for _, old := range slices.Concat(pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses) {
-				if old.Name == c.Name && old.RestartCount == s.RestartCount && old.State.Running != nil {
-					start = old.State.Running.StartedAt
-				}
-			}
-		}
-		if (gone || r.restarts > 0) && (!init || sidecar) {
-			s.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "ContainerStatusUnknown",
-				Message: "The container could not be located when the pod was deleted.  The container used to be Running"}
-		}
-		ended := func(code int32, reason string) {
-			s.State.Terminated = &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason, StartedAt: start, FinishedAt: now, ContainerID: id}
-		}
-		created, final := true, r.status == statusTerminated || r.status == statusExited
-		switch {
-		case r.status == statusRunning && (!init || sidecar):
-			s.State.Running, s.Ready, s.Started = &corev1.ContainerStateRunning{StartedAt: start}, true, new(true)
-		case r.status == statusRunning, (gone || final && ran) && init && !sidecar:
-			ended(0, "Completed")
-			s.Ready = true
-		case final && ran && r.exitCode == 0:
-			ended(0, "Completed")
-		case final && ran:
-			ended(int32(r.exitCode), "Error")
-		case r.status == statusLost, r.status == statusTerminated && len(pod.Spec.InitContainers) == 0:
-			created = false
-			s.State.Terminated = &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "ContainerStatusUnknown",
-				Message: "The container could not be located when the pod was terminated"}
-		default:
-			created = false
-			reason := "ContainerCreating"
-			if len(pod.Spec.InitContainers) > 0 {
-				reason = "PodInitializing"
-			}
-			s.State.Waiting = &corev1.ContainerStateWaiting{Reason: reason}
-		}
-		if created {
-			s.ContainerID, s.ImageID = id, string(appendImageID(nil, []byte(c.Image)))
-			s.Resources, s.AllocatedResources = c.Resources.DeepCopy(), c.Resources.Requests
-			s.User = &corev1.ContainerUser{Linux: &corev1.LinuxContainerUser{SupplementalGroups: []int64{0}}}
-		}
-		all = append(all, s)
-	}
-	return all
-}
-
 // TestPodPatchGolden is one patch in full, for the reader.
 func TestPodPatchGolden(t *testing.T) {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: types.UID("u"), Generation: 1}}
@@ -429,9 +338,10 @@ func FuzzPodView(f *testing.F) {
 		if v.scan(raw) != nil {
 			return
 		}
-		for status := range statusExited + 1 {
+		for status := range statusBackOff + 1 {
 			for _, unchanged := range []bool{false, true} {
-				r := podReport{uid: "u", status: status, hostIP: "h", podIP: "p", now: 1, unchanged: unchanged, restarts: uint16(status)}
+				r := podReport{uid: "u", status: status, hostIP: "h", podIP: "p", now: 1, unchanged: unchanged, restarts: uint16(status),
+					lost: unchanged, unready: unchanged}
 				for _, r.evicted = range []string{"", "\"<e>"} {
 					if got := appendPodPatch(nil, &v, &r); !json.Valid(got) {
 						t.Fatalf("not JSON: %s", got)

@@ -18,6 +18,7 @@ const (
 	podEnded                    // in a terminal phase, and not being deleted
 	podExited                   // its containers have ended of themselves: to be reported
 	podEvicted                  // its kubelet stops its containers for want of memory: to be reported
+	podCrashed                  // they have, and are to be started again
 )
 
 // podAction is what a kubelet has to do next about a pod.
@@ -37,6 +38,9 @@ const (
 	doReject            // report that it is not admitted
 	doLook              // read it, and find that nothing may be said yet
 	doEvict             // report that it was evicted
+	doCrash             // the same of containers that are to be started again
+	doBackOff           // report that they wait for that
+	doFlip              // report that they have become ready, or are not any more
 )
 
 // pod is all that a kubelet remembers of one pod.
@@ -52,6 +56,9 @@ type pod struct {
 	state    podState
 	lost     bool // what its status says is running went down with the machine
 	evicted  bool // by its kubelet
+	down     bool // its containers have ended of themselves
+	unsaid   bool // its containers run again, and no status of theirs says so
+	unready  bool // its containers are not ready of themselves
 	worth
 }
 
@@ -73,7 +80,7 @@ func (p *pod) see(e *wire.Pod, version uint64) podAction {
 	case e.Deleting && terminal:
 		p.state = podStopped
 		return doRemove
-	case e.Deleting && (p.lost || p.state == podExited || p.state == podEvicted):
+	case e.Deleting && (p.lost || p.state == podExited || p.state == podCrashed || p.state == podEvicted):
 		p.state = podStopped // there is nothing to stop, or no more than for a second
 		return doFinish
 	case e.Deleting:
@@ -84,15 +91,16 @@ func (p *pod) see(e *wire.Pod, version uint64) podAction {
 	case p.state == podUnknown && p.lost:
 		p.state = podStarting
 		return doRestart
-	case p.state == podUnknown && e.Phase == "Running" && e.Ready:
+	case p.state == podUnknown && e.Phase == "Running" && e.Ready && !p.unsaid:
 		p.state = podRunning // by us in an earlier life
 	case p.state == podUnknown:
 		p.state = podStarting
 		return doStart
-	case p.state == podRunning && !e.Ready && version > p.version:
+	case p.state == podRunning && e.Ready == p.unready && version > p.version:
 		// The node lifecycle controller sets pods to not Ready when it takes
 		// their node for dead. The status manager puts that right
-		// (needsReconcile), and nobody else would.
+		// (needsReconcile), and nobody else would. A pod that is not ready of
+		// itself is as it should be.
 		return doRepair
 	}
 	return doNothing
@@ -103,7 +111,7 @@ func (p *pod) wants(a podAction) bool {
 	switch a {
 	case doStart, doRestart, doReject:
 		return p.state == podStarting
-	case doRepair, doConfirm:
+	case doRepair, doConfirm, doFlip:
 		return p.state == podRunning
 	case doObserve:
 		return p.state == podStopping || p.state == podStopped
@@ -113,6 +121,8 @@ func (p *pod) wants(a podAction) bool {
 		return p.state == podExited
 	case doLook, doEvict:
 		return p.state == podEvicted
+	case doCrash, doBackOff:
+		return p.state == podCrashed
 	}
 	return false
 }

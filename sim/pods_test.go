@@ -52,8 +52,14 @@ func TestPodDecisions(t *testing.T) {
 	for _, e := range []wire.Pod{pending, running, unready} {
 		f(podExited, e, 11, doNothing, podExited) // that it ended is on its way
 	}
-	f(podExited, failed, 11, doNothing, podEnded)
-	f(podExited, deleting(unready), 11, doFinish, podStopped)
+	for _, state := range []podState{podExited, podCrashed} {
+		f(state, failed, 11, doNothing, podEnded)
+		f(state, deleting(unready), 11, doFinish, podStopped)
+		f(state, deleting(failed), 11, doRemove, podStopped)
+	}
+	for _, e := range []wire.Pod{pending, running, unready} {
+		f(podCrashed, e, 11, doNothing, podCrashed)
+	}
 	f(podExited, deleting(failed), 11, doRemove, podStopped)
 	for _, e := range []wire.Pod{pending, running, unready} {
 		f(podEvicted, e, 11, doNothing, podEvicted) // its containers stop
@@ -63,6 +69,31 @@ func TestPodDecisions(t *testing.T) {
 	f(podEvicted, deleting(failed), 11, doRemove, podStopped)
 	f(podEnded, failed, 11, doNothing, podEnded)
 	f(podEnded, deleting(failed), 11, doRemove, podStopped)
+}
+
+// TestUnreadyPodDecisions looks at pods that are not ready of themselves: that is no
+// work of the node lifecycle controller, and what it does to them changes nothing.
+func TestUnreadyPodDecisions(t *testing.T) {
+	f := func(e wire.Pod, version uint64, action podAction) {
+		t.Helper()
+		p := pod{state: podRunning, version: 10, unready: true}
+		if got := p.see(&e, version); got != action || p.state != podRunning {
+			t.Errorf("sees %+v at %d: action %d and state %d, want %d", e, version, got, p.state, action)
+		}
+	}
+	f(wire.Pod{Phase: "Running"}, 11, doNothing)
+	f(wire.Pod{Phase: "Running"}, 9, doNothing)
+	f(wire.Pod{Phase: "Running", Ready: true}, 10, doNothing) // before it was told
+	f(wire.Pod{Phase: "Running", Ready: true}, 11, doRepair)  // by somebody else
+}
+
+// TestUnsaidPodDecisions looks at a pod whose kubelet is new, and the one before started
+// its containers again without a word of it.
+func TestUnsaidPodDecisions(t *testing.T) {
+	p := pod{state: podUnknown, unsaid: true}
+	if got := p.see(&wire.Pod{Phase: "Running", Ready: true}, 11); got != doStart || p.state != podStarting {
+		t.Errorf("action %d and state %d", got, p.state)
+	}
 }
 
 // TestLostPodDecisions looks at pods whose containers went down with the
@@ -93,9 +124,10 @@ func TestPodWants(t *testing.T) {
 		doStart: {podStarting}, doRestart: {podStarting}, doConfirm: {podRunning}, doRepair: {podRunning}, doObserve: {podStopping, podStopped},
 		doFinish: {podStopped}, doRemove: {podStopped}, doEnd: {podExited},
 		doReject: {podStarting}, doLook: {podEvicted}, doEvict: {podEvicted},
+		doCrash: {podCrashed}, doBackOff: {podCrashed}, doFlip: {podRunning},
 	}
-	for a := doNothing; a <= doEvict; a++ {
-		for s := podUnknown; s <= podEvicted; s++ {
+	for a := doNothing; a <= doFlip; a++ {
+		for s := podUnknown; s <= podCrashed; s++ {
 			want := slices.Contains(due[a], s)
 			if got := (&pod{state: s}).wants(a); got != want {
 				t.Errorf("state %d wants action %d: %v, want %v", s, a, got, want)

@@ -90,9 +90,7 @@ func (n *node) upsert(seen *wire.Pod, raw []byte, version uint64) (isNew, ran bo
 	}
 	switch action {
 	case doNothing:
-		if unconfirmed && p.state == podRunning && n.cluster.behaviour.readBeforeWrite {
-			n.enqueue(podJob{action: doConfirm, uid: seen.UID})
-		}
+		n.confirm(p, seen, isNew, unconfirmed)
 	case doStop:
 		n.stop(seen, raw, version)
 	case doStart, doRestart, doReject:
@@ -101,6 +99,18 @@ func (n *node) upsert(seen *wire.Pod, raw []byte, version uint64) (isNew, ran bo
 		n.enqueue(podJob{action: action, uid: seen.UID, raw: clone(raw), version: version})
 	}
 	return isNew, n.boots > 0 && seen.Phase != "Pending"
+}
+
+// confirm is what a kubelet does about a pod that it finds as it should be. A new
+// process looks whether that is told; and it knows of no back-off, so that it starts
+// containers at once that have exited. It is called with n.mu held.
+func (n *node) confirm(p *pod, seen *wire.Pod, isNew, unconfirmed bool) {
+	switch {
+	case unconfirmed && p.state == podRunning && (n.cluster.behaviour.readBeforeWrite || seen.Ready == p.unready):
+		n.enqueue(podJob{action: doConfirm, uid: p.uid})
+	case (isNew || unconfirmed) && p.state == podCrashed:
+		n.enqueue(podJob{action: doCrash, uid: p.uid})
+	}
 }
 
 // accept sets about a start. It is called with n.mu held.
@@ -137,6 +147,9 @@ func (n *node) adopt(p *pod, seen *wire.Pod, raw []byte) {
 	p.restarts = restartCount(status)
 	if p.lost = n.boots > 0; p.lost && !seen.Deleting {
 		p.restarts++
+	}
+	if p.down = !p.lost && crashed(raw); p.down {
+		p.state = podCrashed // before an earlier process ended
 	}
 }
 

@@ -3,8 +3,6 @@ package sim
 import (
 	"bytes"
 	"math"
-
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // podView is the part of a pod that its next status depends on. Everything in
@@ -18,7 +16,7 @@ type podView struct {
 	containers  []containerView // sorted by name, as the kubelet reports them
 	inits       []containerView // in the order of the spec
 
-	status               []byte // encoded, for the little that restarts need of it
+	status               []byte // encoded, for what is told of the containers
 	phase, hostIP, podIP []byte
 	observedGeneration   int64
 	startTime            int64 // seconds since 1970; 0: not set
@@ -28,6 +26,7 @@ type podView struct {
 type containerView struct {
 	name     []byte
 	raw      []byte // the encoded container, for the fields that are copied
+	place    int    // in the spec, among its like
 	restarts bool   // an init container that keeps running: a sidecar
 }
 
@@ -87,7 +86,7 @@ func (v *podView) scanSpec(b []byte) bool {
 			v.hostNetwork = m.value != 0
 		case 20:
 			always := string(field(m.data, 24)) == "Always"
-			v.inits = append(v.inits, containerView{name: field(m.data, 1), raw: m.data, restarts: always})
+			v.inits = append(v.inits, containerView{name: field(m.data, 1), raw: m.data, place: len(v.inits), restarts: always})
 		}
 	}
 	return !m.malformed
@@ -95,8 +94,8 @@ func (v *podView) scanSpec(b []byte) bool {
 
 // addContainer keeps the containers sorted: there are few.
 func (v *podView) addContainer(raw []byte) {
-	c := containerView{name: field(raw, 1), raw: raw}
 	i := len(v.containers)
+	c := containerView{name: field(raw, 1), raw: raw, place: i}
 	v.containers = append(v.containers, c)
 	for ; i > 0 && string(v.containers[i-1].name) > string(c.name); i-- {
 		v.containers[i] = v.containers[i-1]
@@ -174,27 +173,42 @@ func (v *podView) exited() (well, ok bool) {
 	return well, well || string(ready.reason) == "PodFailed"
 }
 
-// settled says whether the pod is reported as it is while its containers run.
-func (v *podView) settled() bool {
-	ready := v.condition("Ready")
-	return string(v.phase) == "Running" && ready != nil && string(ready.status) == "True" &&
-		v.observedGeneration == v.generation
+// crashed says whether all containers are reported to have ended of themselves and to
+// be started again (statusCrashed, statusBackOff), and what is told of one of them.
+func (v *podView) crashed() (told, bool) {
+	if string(v.phase) != "Running" || !v.unready() || len(v.containers) == 0 {
+		return told{}, false
+	}
+	was := v.told(v.containers[0].name, false)
+	return was, was.ended.known || was.waits
 }
 
-// startedAt is when the container's run after that many restarts began, as its
-// status has it; 0: there is nothing about it.
-func (v *podView) startedAt(name []byte, restarts uint16, init bool) int64 {
-	list := protowire.Number(8)
-	if init {
-		list = 10
+// unready says whether the containers are reported as not ready. Of the node lifecycle
+// controller, which sets nothing but the status of the condition, that says nothing.
+func (v *podView) unready() bool {
+	ready := v.condition("Ready")
+	return ready != nil && string(ready.status) == "False" && string(ready.reason) == "ContainersNotReady"
+}
+
+// settled says whether the pod is reported as it is while its containers run, and are
+// ready or not.
+func (v *podView) settled(isReady bool) bool {
+	is := v.unready()
+	if ready := v.condition("Ready"); isReady {
+		is = ready != nil && string(ready.status) == "True"
 	}
-	m := message{rest: v.status}
-	for m.next() {
-		if m.num == list && string(field(m.data, 1)) == string(name) && varint(m.data, 5) == uint64(restarts) {
-			return unixSeconds(field(field(field(m.data, 2), 2), 1))
-		}
+	return is && string(v.phase) == "Running" && v.observedGeneration == v.generation
+}
+
+// crashed says of an encoded pod whether its containers are reported to have ended and
+// to be started again.
+func crashed(raw []byte) bool {
+	var v podView
+	if v.scan(raw) != nil {
+		return false
 	}
-	return 0
+	_, ok := v.crashed()
+	return ok
 }
 
 // restartCount reads the highest one of a pod's containers from its encoded

@@ -17,10 +17,11 @@ import (
 type podJob struct {
 	action  podAction
 	uid     string
-	raw     []byte // the pod as it was seen, encoded
-	version uint64 // of raw
-	killed  bool   // doFinish: the containers outlived their grace period
-	tries   int    // that failed
+	raw     []byte        // the pod as it was seen, encoded
+	version uint64        // of raw
+	killed  bool          // doFinish: the containers outlived their grace period
+	tries   int           // that failed
+	backoff time.Duration // doCrash, doBackOff: so long containers wait to be started again; 0: they do not
 }
 
 // A write that fails is tried again after a pause that doubles. The status
@@ -153,6 +154,10 @@ func (w *podWriter) write(ctx context.Context, job *podJob) error {
 		return w.finish(ctx, job)
 	case job.action == doEnd:
 		return w.end(ctx, job, w.node.plan(w.pod.uid, &w.view).exit)
+	case job.action == doCrash:
+		return w.crash(ctx, job)
+	case job.action == doBackOff:
+		return w.backOff(ctx, job)
 	case job.action == doRestart:
 		return w.restart(ctx, job)
 	case job.action == doReject:
@@ -161,7 +166,7 @@ func (w *podWriter) write(ctx context.Context, job *podJob) error {
 		return w.evict(ctx, job)
 	case job.action == doLook:
 		return nil
-	case job.action == doConfirm && w.view.settled():
+	case w.pod.state == podRunning && w.view.settled(!w.pod.unready):
 		return nil
 	case job.action == doStart && w.node.cluster.behaviour.pendingFirst && string(w.view.phase) == "Pending":
 		return w.startInSteps(ctx, job)
@@ -184,6 +189,7 @@ func (w *podWriter) observe(ctx context.Context, job *podJob) error {
 func (w *podWriter) finish(ctx context.Context, job *podJob) error {
 	status, exit := statusTerminated, 0
 	well, exited := w.view.exited()
+	crash, crashed := w.view.crashed()
 	switch {
 	case w.pod.evicted:
 		exit = 137
@@ -192,6 +198,10 @@ func (w *podWriter) finish(ctx context.Context, job *podJob) error {
 	case exited:
 	case w.pod.lost:
 		status = statusLost
+	case crashed && !w.pod.unsaid:
+		exit = int(crash.lastEnd().code)
+	case w.pod.down:
+		exit = w.node.plan(w.pod.uid, &w.view).exit
 	case job.killed:
 		exit = 137
 	}
@@ -291,17 +301,21 @@ func (w *podWriter) read(ctx context.Context, job *podJob) error {
 func (w *podWriter) report(ctx context.Context, job *podJob, status podStatus, exit int) error {
 	n := w.node
 	r := podReport{
-		uid: w.pod.uid, status: status, hostIP: n.ip, now: n.wall().Unix(), exitCode: exit,
-		restarts: w.pod.restarts,
+		uid: w.pod.uid, namespace: w.pod.namespace, name: w.pod.name, status: status, hostIP: n.ip, now: n.wall().Unix(),
+		exitCode: exit, restarts: w.pod.restarts, lost: w.pod.lost, unready: w.pod.unready, backoff: job.backoff,
 	}
 	_, exited := w.view.exited()
-	r.unchanged = job.action == doObserve || exited && status == statusTerminated
+	r.unchanged = job.action == doObserve && !w.pod.unsaid || exited && status == statusTerminated
+	if r.unchanged {
+		r.unready = w.view.unready() // whatever it has become since
+	}
 	if w.pod.evicted && status == statusTerminated {
 		r.evicted = evictionMessage(n.cluster.cfg.Seed, w.pod.uid, &w.view)
 	}
 	var plan podPlan
 	if status == statusRunning {
 		plan = n.plan(w.pod.uid, &w.view)
+		r.exitCode = plan.exit // of the run before, of which nothing is told
 	}
 	switch {
 	case w.view.hostNetwork:
@@ -310,7 +324,7 @@ func (w *podWriter) report(ctx context.Context, job *podJob, status podStatus, e
 		r.podIP = n.address(w.pod.uid)
 	}
 	w.body = appendPodPatch(w.body[:0], &w.view, &r)
-	if err := w.send(ctx, job, status, plan); err != nil {
+	if err := w.send(ctx, job, &r, plan); err != nil {
 		return err
 	}
 	if r.evicted != "" {
@@ -320,7 +334,7 @@ func (w *podWriter) report(ctx context.Context, job *podJob, status podStatus, e
 }
 
 // send writes the status that the body holds.
-func (w *podWriter) send(ctx context.Context, job *podJob, status podStatus, plan podPlan) error {
+func (w *podWriter) send(ctx context.Context, job *podJob, r *podReport, plan podPlan) error {
 	n := w.node
 	resp, err := n.do(ctx, requestLimit, &client.Request{
 		Verb: "patch", Resource: podsResource, Namespace: w.pod.namespace, Name: w.pod.name, Subresource: "status",
@@ -330,7 +344,7 @@ func (w *podWriter) send(ctx context.Context, job *podJob, status podStatus, pla
 		return err
 	}
 	n.cluster.stats.podStatusWrites.Add(1)
-	return n.reported(job, status, plan, resp.Body)
+	return n.reported(job, r, plan, resp.Body)
 }
 
 // address is the pod's IP address, given out when it is first asked for. A
@@ -353,7 +367,7 @@ func (n *node) address(uid string) string {
 }
 
 // reported takes note of the pod as it was after a write of ours.
-func (n *node) reported(job *podJob, status podStatus, plan podPlan, body []byte) error {
+func (n *node) reported(job *podJob, r *podReport, plan podPlan, body []byte) error {
 	_, _, raw, err := wire.Unwrap(body)
 	if err != nil {
 		return err
@@ -373,17 +387,18 @@ func (n *node) reported(job *podJob, status podStatus, plan podPlan, body []byte
 		return nil
 	}
 	p.version = version
+	status := r.status
 	switch {
 	case status == statusRunning && p.state == podStarting:
 		n.countRunning(p.state, podRunning)
-		p.state, p.lost = podRunning, false
+		p.state, p.lost, p.unsaid = podRunning, false, false
 		n.begin(p.uid, plan)
 	case status == statusLost && p.state == podStarting,
 		status == statusTerminated && (p.state == podStarting || p.state == podExited || p.state == podEvicted):
 		p.state, p.lost = podEnded, false
 		n.ended(p)
 	}
-	if status == statusRunning && p.state == podRunning && !after.Ready {
+	if status == statusRunning && p.state == podRunning && p.unready == r.unready && after.Ready == r.unready {
 		// Somebody wrote between what the patch was made from and the patch.
 		n.enqueue(podJob{action: doRepair, uid: job.uid})
 	}

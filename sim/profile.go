@@ -16,7 +16,8 @@ const (
 	// Kubelet adds the watches of the own Node and, as kube-proxy, of
 	// Services and EndpointSlices, and writes pod status as the kubelet's
 	// status manager does: it reads the pod before each write, and a start is
-	// two writes, as are a deletion and an end. Heartbeats are the same in both.
+	// two writes, as are a deletion, an end, and a new start of containers (three, if
+	// they have to wait for it). Heartbeats are the same in both.
 	Kubelet Profile = "kubelet"
 )
 
@@ -31,7 +32,7 @@ type behaviour struct {
 	// running ones.
 	pendingFirst bool
 	// endsInSteps reports that the containers of a pod have ended before the
-	// phase is final.
+	// phase is final, or before they are started again or have to wait for that.
 	endsInSteps bool
 	// observeDeletion reports the generation that a deletion makes while the
 	// containers still run, so that the final status is a write of its own.

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/planecheck/planecheck/apiserver/client"
@@ -59,9 +60,15 @@ type Config struct {
 	// or OnFailure: they exit with 0 then, and the pod has succeeded. Each pod draws
 	// its own from this within a quarter, by Seed and its UID. Default 0: they
 	// run until they are deleted. The annotations planecheck.dev/run-for of a pod (a
-	// duration) and, with restartPolicy Never, planecheck.dev/exit-code (0 to 255)
-	// go before it.
+	// duration) and planecheck.dev/exit-code (0 to 255) go before it. Where the
+	// restartPolicy says so, containers that exit are started again, with the
+	// kubelet's back-off.
 	JobTime time.Duration
+	// Unready has pods with restartPolicy Always become unready of themselves while
+	// Flip says so, each time within a quarter of its times. Default zero: none does.
+	// The annotations planecheck.dev/unready-after and planecheck.dev/unready-for of
+	// a pod (durations) go before it, and hold whatever Flip says.
+	Unready Unready
 
 	// Housekeeping is how often a kubelet looks how much memory is left, which there
 	// is enough of but for PressMemory. Default 10 s, as upstream.
@@ -137,6 +144,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("a look at memory every %v, pressure for %v after the last: want more than none", c.Housekeeping, c.PressureTransition)
 	case c.Layer == nil:
 		return errors.New("no client layer")
+	case c.Unready.Share < 0 || c.Unready.Share > 1:
+		return fmt.Errorf("a share of %g of the pods becomes unready: want 0 to 1", c.Unready.Share)
 	case c.OwnConnections && c.Certificate == nil:
 		return errors.New("own connections without a source of certificates")
 	}
@@ -153,6 +162,7 @@ type Cluster struct {
 	ready     *readiness
 	failed    chan error // holds what makes waiting for readiness pointless
 	wrong     sync.Map   // annotations that were complained about
+	flipping  atomic.Bool
 
 	// life ends with Stop; every goroutine and timer of the cluster itself
 	// runs under tasks and watches it. Those of nodes have lives of their own,

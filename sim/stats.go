@@ -10,6 +10,8 @@ type Stats struct {
 
 	PodsHeld    int64 // pods bound to a node that is up, and not yet gone
 	PodsRunning int64 // of those, reported Running and acknowledged
+	PodRestarts int64 // times that the containers of one exited and were started again
+	PodFlips    int64 // times that the readiness of one changed of itself
 
 	WatchesOpen int64
 	Relists     int64 // complete lists fetched again by a watch that had lost its place, or by a new process
@@ -31,6 +33,7 @@ type Stats struct {
 type counters struct {
 	nodesRegistered, nodesReady, nodesDown   atomic.Int64
 	podsHeld, podsRunning                    atomic.Int64
+	podRestarts, podFlips                    atomic.Int64
 	watchesOpen, relists, reconnects         atomic.Int64
 	leaseRenewals, leaseFailed, leaseMissed  atomic.Int64
 	nodeStatusWrites                         atomic.Int64
@@ -47,6 +50,8 @@ func (c *Cluster) Stats() Stats {
 		NodesDown:        s.nodesDown.Load(),
 		PodsHeld:         s.podsHeld.Load(),
 		PodsRunning:      s.podsRunning.Load(),
+		PodRestarts:      s.podRestarts.Load(),
+		PodFlips:         s.podFlips.Load(),
 		WatchesOpen:      s.watchesOpen.Load(),
 		Relists:          s.relists.Load(),
 		Reconnects:       s.reconnects.Load(),
