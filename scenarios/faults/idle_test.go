@@ -59,6 +59,7 @@ const allFaults = "PLANECHECK_FAULTS"
 // where faults have acted and are healed, so that every counter of the past
 // has grown.
 func TestFaultThatDoesNothing(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	store := startStore(t, ctx, "etcd-process")
@@ -114,6 +115,7 @@ func TestFaultThatDoesNothing(t *testing.T) {
 // TestMinority takes two of five members at once, and does not believe that one
 // was enough.
 func TestMinority(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	store := startStore(t, ctx, "etcd-process:members=5")

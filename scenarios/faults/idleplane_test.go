@@ -138,6 +138,7 @@ var wholePlane = []string{"slow-readers", "overload", "overload-node-high", "rel
 // TestPlaneFaultThatDoesNothing holds that a control plane, machines and links which
 // only say that they did are not believed.
 func TestPlaneFaultThatDoesNothing(t *testing.T) {
+	t.Parallel()
 	var all sync.WaitGroup
 	for _, one := range aimedAt(t, idleShape, notOfMembers(t)...) {
 		if slices.Contains(slowlyDisbelieved, one.Name) && os.Getenv(allFaults) == "" {

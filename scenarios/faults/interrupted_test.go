@@ -12,6 +12,7 @@ import (
 // ends, and has undone all of it. What is done while it acts is for the suite (label
 // interrupt), which interrupts every fault of a real control plane.
 func TestInterrupted(t *testing.T) {
+	t.Parallel()
 	var all sync.WaitGroup
 	for _, one := range aimedAt(t, idleShape, notOfMembers(t)...) {
 		if one.Name == "apiserver-rolling-restart" { // goes on with the one that it has begun

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"slices"
@@ -83,6 +84,7 @@ func gaps(t *testing.T) grpc.ServerOption {
 // TestGaps compares a store whose revisions have gaps: that is a difference only
 // where they must not.
 func TestGaps(t *testing.T) {
+	t.Parallel()
 	loose := store.Promises{CompactsOnRequest: true}
 	verdicts, err := compare(t, serve(t, "store", gaps(t)), loose)
 	if err != nil {
@@ -93,7 +95,11 @@ func TestGaps(t *testing.T) {
 			t.Errorf("%s: %d answers, %v", shape, v.Answers, v.First)
 		}
 	}
-	verdicts, err = compare(t, serve(t, "store", gaps(t)), store.Strict)
+}
+
+func TestGapsWhereThereMustBeNone(t *testing.T) {
+	t.Parallel()
+	verdicts, err := compare(t, serve(t, "store", gaps(t)), store.Strict)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,6 +110,7 @@ func TestGaps(t *testing.T) {
 
 // TestEnd ends the store in the middle of a comparison.
 func TestEnd(t *testing.T) {
+	t.Parallel()
 	calls, end := 0, func() {}
 	s, stop := serveUntil(t, "store", grpc.ChainUnaryInterceptor(func(ctx context.Context, r any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		if calls++; calls == 300 {
@@ -125,6 +132,7 @@ func TestEnd(t *testing.T) {
 // TestModelIsItself compares the store in memory with itself: no shape may
 // differ, and each has to be compared often enough.
 func TestModelIsItself(t *testing.T) {
+	t.Parallel()
 	verdicts, err := store.Compare(t.Context(), store.Plan{Seed: 1, Rounds: 16, Turns: 60}, serve(t, "model"), serve(t, "store"),
 		store.Strict, 10*time.Second, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -165,6 +173,7 @@ func (s oneKey) SendMsg(m any) error {
 // TestOneKey has a store lie about its answers to the compactor, and about watches of
 // one key, and about nothing else.
 func TestOneKey(t *testing.T) {
+	t.Parallel()
 	get := grpc.ChainUnaryInterceptor(func(ctx context.Context, r any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		answer, err := next(ctx, r)
 		if read, ok := answer.(*pb.RangeResponse); ok && string(r.(*pb.RangeRequest).GetKey()) == "compact_rev_key" {
@@ -179,24 +188,25 @@ func TestOneKey(t *testing.T) {
 	watch := grpc.ChainStreamInterceptor(func(server any, s grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 		return next(server, oneKey{s})
 	})
-	for _, test := range []struct {
-		lie  grpc.ServerOption
-		seen []store.Shape
-	}{{get, []store.Shape{store.CompactorGet}}, {watch, []store.Shape{store.CompactorWatch, store.WatchNow}}} {
-		verdicts, err := compare(t, serve(t, "store", test.lie), store.Strict)
-		if err != nil {
-			t.Fatal(err)
+	t.Run("get", func(t *testing.T) { t.Parallel(); seenAlone(t, get, store.CompactorGet) })
+	t.Run("watch", func(t *testing.T) { t.Parallel(); seenAlone(t, watch, store.CompactorWatch, store.WatchNow) })
+}
+
+// seenAlone has a store tell a lie, which has to be seen in these shapes and in no other.
+func seenAlone(t *testing.T, lie grpc.ServerOption, seen ...store.Shape) {
+	verdicts, err := compare(t, serve(t, "store", lie), store.Strict)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, shape := range seen {
+		if verdicts[shape].Differ == 0 {
+			t.Errorf("%s: the lie was not seen in %d answers", shape, verdicts[shape].Answers)
 		}
-		for _, shape := range test.seen {
-			if verdicts[shape].Differ == 0 {
-				t.Errorf("%s: the lie was not seen in %d answers", shape, verdicts[shape].Answers)
-			}
-		}
-		for shape, v := range verdicts {
-			of := slices.Contains(test.seen, shape) || slices.Contains(test.seen, store.WatchNow) && strings.HasPrefix(string(shape), "Watch")
-			if v.Differ > 0 && !of {
-				t.Errorf("%s: %v", shape, v.First)
-			}
+	}
+	for shape, v := range verdicts {
+		of := slices.Contains(seen, shape) || slices.Contains(seen, store.WatchNow) && strings.HasPrefix(string(shape), "Watch")
+		if v.Differ > 0 && !of {
+			t.Errorf("%s: %v", shape, v.First)
 		}
 	}
 }
@@ -230,31 +240,36 @@ func (s *oneMore) SendMsg(m any) error {
 // TestPages has a store lie about streams of ten keys, and about nothing else, and wants
 // to be told so by as few requests as it takes: eleven keys and the first page.
 func TestPages(t *testing.T) {
+	t.Parallel()
 	for _, trimmed := range []bool{false, true} {
-		lie := grpc.ChainStreamInterceptor(func(server any, s grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-			if info.FullMethod == pb.KV_RangeStream_FullMethodName {
-				s = &oneMore{ServerStream: s, trimmed: trimmed}
-			}
-			return next(server, s)
-		})
-		verdicts, err := store.Compare(t.Context(), store.Plan{Seed: 1}, serve(t, "model"), serve(t, "store", lie), store.Strict,
-			10*time.Second, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
+		t.Run(fmt.Sprint("trimmed ", trimmed), func(t *testing.T) { t.Parallel(); testPages(t, trimmed) })
+	}
+}
+
+func testPages(t *testing.T, trimmed bool) {
+	lie := grpc.ChainStreamInterceptor(func(server any, s grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+		if info.FullMethod == pb.KV_RangeStream_FullMethodName {
+			s = &oneMore{ServerStream: s, trimmed: trimmed}
 		}
-		for _, v := range verdicts {
-			switch d := v.First; {
-			case v.Shape != store.Stream:
-				if d != nil {
-					t.Errorf("%s: %v", v.Shape, d)
-				}
-			case v.Differ != 3:
-				t.Errorf("%d pages of ten keys differ, there were three with more after them: %v", v.Differ, d)
-			case len(d.Before) != 11 || !strings.HasSuffix(d.Request, `"*, at most 10 (RangeStream)`) || !strings.HasSuffix(d.Want, "count 11, more"):
-				t.Errorf("a page of ten of eleven keys is told as: %v", d)
-			case strings.HasSuffix(d.Got, "count 11, more") != trimmed || strings.Count(d.Got, "create") != 11 && !trimmed:
-				t.Errorf("the store's answer is told as: %s", d.Got)
+		return next(server, s)
+	})
+	verdicts, err := store.Compare(t.Context(), store.Plan{Seed: 1}, serve(t, "model"), serve(t, "store", lie), store.Strict,
+		10*time.Second, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range verdicts {
+		switch d := v.First; {
+		case v.Shape != store.Stream:
+			if d != nil {
+				t.Errorf("%s: %v", v.Shape, d)
 			}
+		case v.Differ != 3:
+			t.Errorf("%d pages of ten keys differ, there were three with more after them: %v", v.Differ, d)
+		case len(d.Before) != 11 || !strings.HasSuffix(d.Request, `"*, at most 10 (RangeStream)`) || !strings.HasSuffix(d.Want, "count 11, more"):
+			t.Errorf("a page of ten of eleven keys is told as: %v", d)
+		case strings.HasSuffix(d.Got, "count 11, more") != trimmed || strings.Count(d.Got, "create") != 11 && !trimmed:
+			t.Errorf("the store's answer is told as: %s", d.Got)
 		}
 	}
 }
