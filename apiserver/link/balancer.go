@@ -67,7 +67,7 @@ type BackendStats struct {
 // NewBalancer listens on the given TCP address, e.g. "127.0.0.1:0", and
 // serves until Close. It has no backends yet.
 func NewBalancer(listen string) (*Balancer, error) {
-	listener, err := net.Listen("tcp", listen)
+	listener, err := Listen(listen)
 	if err != nil {
 		return nil, fmt.Errorf("start load balancer: %w", err)
 	}

@@ -35,7 +35,7 @@ type Gate struct {
 
 // NewGate listens on the given TCP address. It has no routes yet.
 func NewGate(listen string) (*Gate, error) {
-	listener, err := net.Listen("tcp", listen)
+	listener, err := Listen(listen)
 	if err != nil {
 		return nil, fmt.Errorf("start gate: %w", err)
 	}

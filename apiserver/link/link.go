@@ -62,7 +62,7 @@ type Healed struct{ Up, Down int64 }
 // New listens on the given TCP address, e.g. "127.0.0.1:0", and connects
 // whoever dials it with target until Close.
 func New(listen, target string) (*Link, error) {
-	listener, err := net.Listen("tcp", listen)
+	listener, err := Listen(listen)
 	if err != nil {
 		return nil, fmt.Errorf("start link to %s: %w", target, err)
 	}

@@ -1,11 +1,13 @@
 package link
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strconv"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,8 +27,38 @@ type Port struct {
 	once   sync.Once
 }
 
-// ReservePort reserves the port with that number, or any free one for 0.
+// A server's socket lives on for a moment after it is closed where this process starts
+// another one just then: the child has it until it executes its program. So a
+// port that was ours is waited for, that long and in such steps.
+const (
+	takenLimit = time.Second
+	takenStep  = 5 * time.Millisecond
+)
+
+// whileTaken tries again what failed because the address is in use, for takenLimit at most.
+func whileTaken(try func() error) error {
+	deadline := time.Now().Add(takenLimit)
+	for {
+		err := try()
+		if !errors.Is(err, unix.EADDRINUSE) || !time.Now().Before(deadline) {
+			return err
+		}
+		time.Sleep(takenStep)
+	}
+}
+
+// ReservePort reserves the port with that number, or any free one for 0. One that is
+// taken is waited for, for a second at most.
 func ReservePort(number int) (*Port, error) {
+	var p *Port
+	err := whileTaken(func() (err error) {
+		p, err = reserve(number)
+		return err
+	})
+	return p, err
+}
+
+func reserve(number int) (*Port, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("reserve 127.0.0.1:%d: %w", number, os.NewSyscallError("socket", err))
@@ -62,7 +94,18 @@ func (p *Port) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa
 
 // Listen listens on the port, which may be done again after the listener is
 // closed.
-func (p *Port) Listen() (net.Listener, error) { return net.Listen("tcp4", p.Addr()) }
+func (p *Port) Listen() (net.Listener, error) { return Listen(p.Addr()) }
+
+// Listen listens on an IPv4 address, host:port. A port that is taken is waited for, for
+// a second at most.
+func Listen(address string) (net.Listener, error) {
+	var l net.Listener
+	err := whileTaken(func() (err error) {
+		l, err = net.Listen("tcp4", address)
+		return err
+	})
+	return l, err
+}
 
 // Release gives the port back; its number stays known. A server that listens on it goes on. The second
 // Release does nothing.

@@ -2,7 +2,9 @@ package link
 
 import (
 	"net"
+	"os/exec"
 	"strconv"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -75,6 +77,46 @@ func TestPortByNumber(t *testing.T) {
 		t.Fatalf("listen on a released port: %v", err)
 	}
 	l.Close()
+}
+
+// A port that was listened on can be had again while other goroutines start processes:
+// each holds a copy of the listening socket until it executes its program.
+func TestPortBesideStarts(t *testing.T) {
+	p, err := ReservePort(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var starts sync.WaitGroup
+	defer starts.Wait()
+	defer close(stop)
+	for range 4 {
+		starts.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := exec.Command("true").Run(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 300 {
+		l, err := p.Listen()
+		if err != nil {
+			t.Fatalf("listen for the %d. time: %v", i, err)
+		}
+		l.Close()
+		p.Release()
+		if p, err = ReservePort(p.Number); err != nil {
+			t.Fatalf("reserve for the %d. time: %v", i, err)
+		}
+	}
+	p.Release()
 }
 
 // While the port is reserved the kernel must not hand it out. The test leaves

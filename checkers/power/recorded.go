@@ -11,15 +11,7 @@ import (
 	apipower "github.com/planecheck/planecheck/checkers/power/api"
 
 	"github.com/planecheck/planecheck/checkers/history/archive"
-	"github.com/planecheck/planecheck/checkers/storage/watch"
 )
-
-// placeless are the guarantees of which a recorded run of a control plane need not have
-// a place where a lie counts, and why. Of any other one at least one mutant has to count.
-var placeless = map[string]string{
-	name(watch.Atomic): "an API server writes one key at a time, and only the end of a lease that several Events hold changes more at once: " +
-		"of that the watches of everything tell, of which a lie would be one about the store, and others by chance",
-}
 
 // load reads the storage history of a run, as it was recorded. An incomplete one is
 // refused, for nothing could be said of a lie in it.

@@ -2,7 +2,6 @@ package power
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -82,12 +81,7 @@ func (r *Report) Kinds(guarantee string) int {
 // Unproven returns the guarantees of which no mutant counted, and the lies that
 // were told nowhere or only where the model accepts them.
 func (r *Report) Unproven() []string {
-	var names []string
-	for _, g := range Guarantees() {
-		if r.Guarantee(g).Tried() == 0 {
-			names = append(names, g)
-		}
-	}
+	names := r.Lacking()
 	for _, lie := range Catalogue() {
 		if r.Lie(lie).Tried() == 0 {
 			names = append(names, lie.Breaks+": "+lie.Name)
@@ -96,12 +90,11 @@ func (r *Report) Unproven() []string {
 	return names
 }
 
-// Lacking returns the guarantees of which no mutant counted, but for those of which
-// the recorded runs need not have a place; see placeless.
+// Lacking returns the guarantees of which no mutant counted.
 func (r *Report) Lacking() []string {
 	var names []string
 	for _, g := range Guarantees() {
-		if r.Guarantee(g).Tried() == 0 && !(r.Recorded && placeless[g] != "") {
+		if r.Guarantee(g).Tried() == 0 {
 			names = append(names, g)
 		}
 	}
@@ -128,11 +121,6 @@ func (r *Report) Table() string {
 	}
 	if names := r.Unproven(); r.Recorded && len(names) > 0 {
 		fmt.Fprintf(&b, "\nNo place in these histories, or none that counts: %s.\n", strings.Join(names, "; "))
-		for _, g := range slices.Sorted(maps.Keys(placeless)) {
-			if slices.Contains(names, g) {
-				fmt.Fprintf(&b, "\n%s need have none: %s.\n", g, placeless[g])
-			}
-		}
 	}
 	return b.String()
 }

@@ -30,6 +30,7 @@ import (
 	_ "google.golang.org/grpc/encoding/gzip" // for clients that compress
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/planecheck/planecheck/apiserver/link"
 	"github.com/planecheck/planecheck/apiserver/storage/record"
 )
 
@@ -87,7 +88,7 @@ func Start(opt Options) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proxy to %s: %w", opt.Upstream, err)
 	}
-	listener, err := net.Listen("tcp", opt.Listen)
+	listener, err := link.Listen(opt.Listen)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("proxy to %s: %w", opt.Upstream, err), conn.Close())
 	}
