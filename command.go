@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/planecheck/planecheck/apiserver/component"
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/scenarios"
 )
@@ -48,7 +47,7 @@ Exit status: 0 pass · 1 fail · 2 usage, or cannot fit · 3 unknown or invalid 
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.Args = usageArgs(cmd.Args)
 		if startsComponents[cmd.Name()] {
-			cmd.PreRunE = func(*cobra.Command, []string) error { return refuseUnversioned(component.Versions()) }
+			cmd.PreRunE = func(*cobra.Command, []string) error { return scenarios.RefuseUnversioned() }
 		}
 	}
 	return root
@@ -56,16 +55,6 @@ Exit status: 0 pass · 1 fail · 2 usage, or cannot fit · 3 unknown or invalid 
 
 // startsComponents are the commands that start what is linked into this binary.
 var startsComponents = map[string]bool{"scale": true, "run": true, "compare": true, "up": true}
-
-// refuseUnversioned refuses a binary that a plain `go build` has made: its servers
-// would call themselves v0.0.0-master, which clients do not parse, and so would
-// every record of a run.
-func refuseUnversioned(linked component.LinkedVersions) error {
-	if err := linked.Check(); err != nil {
-		return scenarios.Usagef("%v", err)
-	}
-	return nil
-}
 
 // usageArgs makes a wrong number of arguments a usage error like any other.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {

@@ -19,6 +19,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/planecheck/planecheck/apiserver"
 	"github.com/planecheck/planecheck/results"
 	"github.com/planecheck/planecheck/scenarios"
 )
@@ -92,6 +93,27 @@ var _ = Describe("Bad input", func() {
 		out, status := planecheck("scale", "--nodes", "5", "--pods", "5", "--port", port, "--runs", filepath.Join(dir, "runs"))
 		Expect(status).To(Equal(scenarios.ExitUsage), out)
 		Expect(out).To(ContainSubstring("address already in use"))
+	})
+
+	It("names a component that there is not", func() {
+		for message, args := range map[string][]string{
+			`unknown component "etcd", known are kube-apiserver`: {"component", "etcd", "--version"},
+			`unknown component "", known are kube-apiserver`:     {"component"},
+		} {
+			out, status := planecheck(args...)
+			Expect(status).To(Equal(scenarios.ExitUsage), out)
+			Expect(out).To(ContainSubstring(message))
+		}
+	})
+
+	It("names what is no period for an API server to compare its caches in", func() {
+		for _, text := range []string{"soon", "-1s", "0s"} {
+			cmd := exec.Command(program(), "component", apiserver.KubeAPIServer, "--version")
+			cmd.Env = append(os.Environ(), apiserver.ConsistencyEnv+"="+text)
+			out, status := run(cmd)
+			Expect(status).To(Equal(scenarios.ExitUsage), out)
+			Expect(out).To(ContainSubstring(strconv.Quote(text) + " is no period"))
+		}
 	})
 })
 

@@ -117,7 +117,7 @@ func startBehind(ctx SpecContext, between proxy.Interference) behind {
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(p.Close)
 	plane, err := apiserver.Start(ctx, apiserver.Config{
-		Dir: dir, Etcd: []string{p.Endpoint()}, Servers: 1, Schedulers: 1, ControllerManagers: 1,
+		Dir: dir, Etcd: []string{p.Endpoint()}, Servers: 1, Schedulers: 1, ControllerManagers: 1, Program: program(),
 	})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(plane.Stop)

@@ -64,6 +64,7 @@ func runLying(ctx SpecContext, lie, about string) (run *results.Run, dir string)
 	found, err := scenarios.Find("contract/api")
 	Expect(err).NotTo(HaveOccurred())
 	o := scenarios.DefaultOptions()
+	o.World.Program = program()
 	o.World.Nodes, o.Pods, o.PodsPerDeployment = 2, 4, 2
 	o.World.Lie, o.World.LieAbout, o.Hold, o.Drain = lie, about, scenarios.Duration(15*time.Second), false
 	o.RunsDir = filepath.Join(GinkgoT().TempDir(), "runs")

@@ -138,6 +138,8 @@ type World struct {
 	SchedulerSetting    string `json:"schedulerSetting"` // default or throughput
 	SchedulerConfigFile string `json:"schedulerConfigFile,omitempty"`
 
+	// Program is the planecheck binary that the components are run from; "": this one.
+	Program               string `json:"-"`
 	KubeAPIServer         string `json:"kubeAPIServer,omitempty"`
 	KubeScheduler         string `json:"kubeScheduler,omitempty"`
 	KubeControllerManager string `json:"kubeControllerManager,omitempty"`

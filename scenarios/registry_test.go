@@ -112,6 +112,7 @@ func runJudged(ctx SpecContext, s scenarios.Scenario, adjust func(*scenarios.Opt
 func runOnce(ctx SpecContext, s scenarios.Scenario, adjust func(*scenarios.Options)) (run *results.Run, dir string) {
 	GinkgoHelper()
 	o := scenarios.DefaultOptions()
+	o.World.Program = program()
 	o.World.Nodes, o.Pods = smallNodes, smallPods
 	o.RunsDir = filepath.Join(GinkgoT().TempDir(), "runs")
 	adjust(&o)

@@ -32,6 +32,17 @@ func LinkedVersions(planecheck string, info *debug.BuildInfo) []Version {
 	if info == nil {
 		return versions
 	}
+	linked := linkedModules(info)
+	for _, path := range reported {
+		if v, ok := linked[path]; ok {
+			versions = append(versions, Version{path, v})
+		}
+	}
+	return versions
+}
+
+// linkedModules are the versions of all modules, by path, after replacement.
+func linkedModules(info *debug.BuildInfo) map[string]string {
 	linked := map[string]string{}
 	for _, m := range info.Deps {
 		version := m.Version
@@ -40,10 +51,5 @@ func LinkedVersions(planecheck string, info *debug.BuildInfo) []Version {
 		}
 		linked[m.Path] = version
 	}
-	for _, path := range reported {
-		if v, ok := linked[path]; ok {
-			versions = append(versions, Version{path, v})
-		}
-	}
-	return versions
+	return linked
 }

@@ -3,8 +3,8 @@
 // and run in a process of their own when the binary re-executes itself as
 // `<self> component <kind> args...`.
 //
-// Importing it links all of k8s.io/kubernetes, so only the root package and
-// one test binary do.
+// Importing it links all of k8s.io/kubernetes, so only the root package does, and
+// it has no tests of its own: those of scenarios look at it through bin/planecheck.
 package component
 
 import (
