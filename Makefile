@@ -14,8 +14,12 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-# The packages that do not link k8s.io/kubernetes, whose analysis would take minutes.
-LIGHT = $$(go list ./... | grep -v -e /scenarios$$ -e /component$$ -e planecheck$$)
+# All packages but the two small ones that link k8s.io/kubernetes, whose analysis would
+# take minutes (a test in scenarios/rules sees to it that there are no others).
+LIGHT = $$(go list ./... | grep -v -e /component$$ -e planecheck$$)
+
+# Those with tests that need no control plane.
+UNITS = $$(go list ./... | grep -v -e /component$$ -e planecheck$$ -e /scenarios$$)
 
 # Those that judge hundreds of histories, or have an etcd in their process: with the race
 # detector they take five times as long, which CI has not got. make race has.
@@ -48,11 +52,11 @@ test: lint unit suite ## everything that CI runs
 
 unit: ## the tests without a control plane, the light ones with the race detector (all: make race)
 	go test -timeout 60m -run '^TestBinary$$' ./apiserver/storage/kine # builds kine, once for this machine: minutes
-	go test -timeout 60m -race $$(echo $(LIGHT) | tr ' ' '\n' | grep -v -e $(HEAVY))
-	go test -timeout 60m ./apiserver/component $$(echo $(LIGHT) | tr ' ' '\n' | grep -e $(HEAVY))
+	go test -timeout 60m -race $$(echo $(UNITS) | tr ' ' '\n' | grep -v -e $(HEAVY))
+	go test -timeout 60m -parallel 4 $$(echo $(UNITS) | tr ' ' '\n' | grep -e $(HEAVY)) # they wait for elections, and for leases to end
 
 race: ## the tests without a control plane, all of them with the race detector
-	go test -timeout 60m -race $(LIGHT)
+	go test -timeout 60m -race $(UNITS)
 
 # A run of this size waits for most of its time, so two specs run at once, but for one
 # whose pace yields to whatever else runs: it is Serial.
@@ -79,12 +83,11 @@ matrix: build ## guarantees by backends, into the README (3 minutes a backend); 
 	sed -i -e '/^<!-- matrix -->$$/,/^<!-- end of matrix -->$$/{//!d}' -e '/^<!-- matrix -->$$/r build/matrix.md' README.md
 	@! grep -E '^\* .* was (not run|cut short)' build/matrix.md >&2
 
-kwok: ## measure the simulation beside KWOK v0.8.0; NODES= PODS= ROUNDS=
+kwok: build ## measure the simulation beside KWOK v0.8.0; NODES= PODS= ROUNDS=
 	@mkdir -p build
 	cd sim/kwok && go build -o ../../build/kwok .
-	cd sim/kwok/bench && go build -o ../../../build/simulator ./simulator
-	cd sim/kwok/bench && go build -ldflags "$(K8S_LDFLAGS)" -o ../../../build/bench .
-	build/bench --simulator build/simulator --kwok build/kwok $(if $(NODES),--nodes $(NODES)) $(if $(PODS),--pods $(PODS)) $(if $(ROUNDS),--rounds $(ROUNDS))
+	go build -o build ./sim/kwokbench ./sim/kwokbench/simulator
+	build/kwokbench --planecheck bin/planecheck --simulator build/simulator --kwok build/kwok $(if $(NODES),--nodes $(NODES)) $(if $(PODS),--pods $(PODS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 power: build ## what the checkers see: lies in histories, and live before etcd and API servers, into docs/power.md and the README (QUICK=1: minutes, into build/); MUTANTS= SEEDS=
 	@mkdir -p build && rm -rf build/api-lies.* build/broken.* build/power-* && date +%s > build/power-began
@@ -174,15 +177,15 @@ known: ## known bugs of released etcd, bad version and good, and of two versions
 	PLANECHECK_KNOWN=$(or $(KNOWN),6) go test -count=1 -v -timeout 20m ./apiserver/storage/known
 	PLANECHECK_KNOWN=1 go test -count=1 -v -timeout 60m -run Kine ./apiserver/storage ./apiserver/storage/kine
 
-fidelity: ## compare a simulated node with a hollow kubelet (links the kubelet)
-	cd sim/fidelity && go test -ldflags "$(K8S_LDFLAGS)" -timeout 10m ./...
+fidelity: ## compare a simulated node with a hollow kubelet (links the kubelet, so CI does not run it)
+	cd sim/fidelity/hollow && go vet ./... && go test -ldflags "$(K8S_LDFLAGS)" -timeout 10m ./...
 
 lint: ## gofmt, vet, staticcheck, tidy
 	@test -z "$$(gofmt -l .)" || { echo "gofmt -l lists:"; gofmt -l .; exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) $(LIGHT)
-	go run $(STATICCHECK) -tests=false ./scenarios
 	go mod tidy -diff
+	cd sim/fidelity/hollow && go mod tidy -diff
 
 clean: ## remove what was built and measured
 	rm -rf bin build runs

@@ -41,10 +41,12 @@ func table() []row {
 		{pkg: "apiserver/storage", imports: []string{"checkers/history", "apiserver/link", "apiserver/storage"}, without: []string{kubernetes}},
 		{pkg: "apiserver/component", imports: []string{"apiserver"}},
 		{pkg: "apiserver", imports: []string{"apiserver", "checkers/history"}, without: []string{kubernetes, etcdServer}},
+		{pkg: "sim/fidelity", imports: []string{"sim/fidelity", "apiserver/pki"}, without: []string{kubernetes, etcdServer}},
+		// It starts a control plane, whose components are those of bin/planecheck.
+		{pkg: "sim/kwokbench", imports: []string{"sim", "apiserver", "checkers/history"}, without: []string{kubernetes}},
 		{pkg: "sim", imports: []string{"sim", "checkers/history", "apiserver/client"}, without: []string{kubernetes, etcdServer}},
 		{pkg: "workloads", imports: []string{"workloads", "checkers/history", "apiserver/client"}, without: []string{kubernetes, etcdServer}},
 		{pkg: "results", imports: []string{"results", "checkers"}, without: []string{"k8s.io", "go.etcd.io"}},
-		// The test suite links the components; the package itself does not.
 		{pkg: "scenarios", imports: []string{"scenarios", "results", "workloads", "sim", "apiserver", "checkers"}, without: []string{kubernetes}},
 		{pkg: "", imports: []string{""}},
 	}
@@ -58,7 +60,7 @@ type listed struct {
 }
 
 func TestImportTable(t *testing.T) {
-	for _, p := range list(t) {
+	for _, p := range list(t, "./...") {
 		for _, broken := range violations(table(), p) {
 			t.Error(broken)
 		}
@@ -78,11 +80,48 @@ func TestImportTableSeesViolations(t *testing.T) {
 	f(1, listed{ImportPath: module + "/checkers/history", Imports: []string{module + "/checkers"}})
 	f(1, listed{ImportPath: module + "/results", Deps: []string{"k8s.io/client-go/rest"}})
 	f(0, listed{ImportPath: module + "/sim/controllers", Imports: []string{module + "/apiserver/client"}})
-	f(0, listed{ImportPath: module, Imports: []string{module + "/scenarios"}})
+	f(1, listed{ImportPath: module + "/sim/kwokbench", Deps: []string{"k8s.io/kubernetes/pkg/apis/core"}})
+	f(0, listed{ImportPath: module, Imports: []string{module + "/scenarios"}, Deps: []string{"k8s.io/kubernetes/pkg/apis/core"}})
+}
+
+// A binary that links Kubernetes takes a minute of linking and hundreds of megabytes,
+// and its analysis takes minutes: there is one, planecheck itself, and tests start that.
+func TestWhichBinariesLinkKubernetes(t *testing.T) {
+	got := linking(kubernetes, list(t, "-test", "./..."))
+	if want := []string{module, module + "/apiserver/component"}; !slices.Equal(got, want) {
+		t.Errorf("%s is linked by %q, want %q", kubernetes, got, want)
+	}
+}
+
+func TestLinkingIsSeen(t *testing.T) {
+	const dep, other = kubernetes + "/pkg/apis/core", "k8s.io/kubernetes-sigs/x"
+	got := linking(kubernetes, []listed{
+		{ImportPath: "b.test", Deps: []string{"fmt", dep}},
+		{ImportPath: "a"},
+		{ImportPath: "b"},
+		{ImportPath: "b [b.test]", Deps: []string{dep}},
+		{ImportPath: "c.test", Deps: []string{other}},
+		{ImportPath: "a.test", Deps: []string{kubernetes}},
+	})
+	if want := []string{"a.test", "b [b.test]", "b.test"}; !slices.Equal(got, want) {
+		t.Errorf("linked by %q, want %q", got, want)
+	}
+}
+
+// linking names the packages and test binaries that link something below prefix, sorted.
+func linking(prefix string, all []listed) []string {
+	var found []string
+	for _, p := range all {
+		if slices.ContainsFunc(p.Deps, func(dep string) bool { return below(dep, prefix) }) {
+			found = append(found, p.ImportPath)
+		}
+	}
+	slices.Sort(found)
+	return found
 }
 
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
-	for _, p := range list(t) {
+	for _, p := range list(t, "./...") {
 		if p.Doc == "" {
 			t.Errorf("%s has no package comment", p.ImportPath)
 		}
@@ -112,9 +151,10 @@ func below(path, prefix string) bool {
 	return prefix == "" || path == prefix || strings.HasPrefix(path, prefix+"/")
 }
 
-func list(t *testing.T) []listed {
+// list returns what `go list` does with these arguments.
+func list(t *testing.T, args ...string) []listed {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,Imports,Deps", "./...")
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Doc,Imports,Deps"}, args...)...)
 	cmd.Dir = "../.."
 	out, err := cmd.Output()
 	if err != nil {
