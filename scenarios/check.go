@@ -34,7 +34,8 @@ func (r *Runner) check(ctx context.Context, dir string) (judged, beside []checke
 		return nil, nil, "", err
 	}
 	beside = run.Beside(j.Verdicts)
-	return j.Verdicts, beside, r.tellVerdicts(run, j, beside), nil
+	outcome, err = r.tellVerdicts(dir, run, j, beside)
+	return j.Verdicts, beside, outcome, err
 }
 
 // judgeAgain judges the history in a run directory with what the record of the run
@@ -86,9 +87,9 @@ func (r *Runner) Follow(ctx context.Context, dir string) (checkers.Outcome, erro
 	}
 	if len(run.Verdict.Guarantees) == 0 {
 		fmt.Fprintf(r.Out, "the run has not come to its verdicts; `planecheck check %s` will count what only it knows\n", dir)
-		return r.tellVerdicts(run, j, nil), nil
+		return r.tellVerdicts(dir, run, j, nil)
 	}
-	return r.tellVerdicts(run, j, run.Beside(j.Verdicts)), nil
+	return r.tellVerdicts(dir, run, j, run.Beside(j.Verdicts))
 }
 
 // recorded reads what the record of a run says of its history.
@@ -109,7 +110,13 @@ func recorded(dir string) (*results.Run, *judge.Options, error) {
 	return run, plan.Judge, nil
 }
 
-func (r *Runner) tellVerdicts(run *results.Run, j *judge.Judgement, beside []checkers.Verdict) checkers.Outcome {
-	fmt.Fprint(r.Out, results.RenderVerdicts(run, j.Verdicts, beside, historyFigures(j)))
-	return checkers.Worst(slices.Concat(j.Verdicts, beside))
+func (r *Runner) tellVerdicts(dir string, run *results.Run, j *judge.Judgement, beside []checkers.Verdict) (checkers.Outcome, error) {
+	figures := historyFigures(j)
+	bytes, err := dirBytes(filepath.Join(dir, historyDir))
+	if err != nil {
+		return "", fmt.Errorf("measure the history: %w", err)
+	}
+	figures.Bytes = bytes
+	fmt.Fprint(r.Out, results.RenderVerdicts(run, j.Verdicts, beside, figures))
+	return checkers.Worst(slices.Concat(j.Verdicts, beside)), nil
 }

@@ -22,8 +22,10 @@ import (
 func expectSameAgain(ctx context.Context, run *results.Run, dir string) {
 	GinkgoHelper()
 	By("judging the history again, from the directory alone")
-	judged, beside, outcome, err := (&scenarios.Runner{Out: GinkgoWriter, Planecheck: "test"}).CheckVerdicts(ctx, dir)
+	var out strings.Builder
+	judged, beside, outcome, err := (&scenarios.Runner{Out: &out, Planecheck: "test"}).CheckVerdicts(ctx, dir)
 	Expect(err).NotTo(HaveOccurred())
+	Expect(out.String()).To(ContainSubstring(" (%d bytes a record), ", run.History.Bytes/run.History.Records()))
 	Expect(judged).NotTo(BeEmpty())
 	Expect(outcome).To(Equal(run.Verdict.Outcome))
 	Expect(unlike(run.Verdict.Guarantees, judged, beside)).To(BeEmpty())
