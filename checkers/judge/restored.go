@@ -19,7 +19,7 @@ const Restored = "Restored"
 
 const restoredStatement = `"the cluster state is exactly that of the snapshot", and with a revision bump "revisions never go backwards": ` +
 	`what the store holds after it was restored is what it held at the snapshot's last revision, no revision that anybody had been told of before is given to something else, ` +
-	`and a watch from one that is lost is told so instead of going on. https://etcd.io/docs/v3.6/op-guide/recovery/`
+	`and a watch from one that is lost is told so instead of going on. https://etcd.io/docs/v3.7/op-guide/recovery/`
 
 // restoredFloor is the least number of keys that were read after the restoration
 // before they were written anew.

@@ -15,8 +15,8 @@ const (
 )
 
 const (
-	guaranteesURL = "https://etcd.io/docs/v3.6/learning/api_guarantees/"
-	apiURL        = "https://etcd.io/docs/v3.6/learning/api/"
+	guaranteesURL = "https://etcd.io/docs/v3.7/learning/api_guarantees/"
+	apiURL        = "https://etcd.io/docs/v3.7/learning/api/"
 )
 
 // Guarantees returns all of them in the order of their verdicts.

@@ -35,7 +35,7 @@ func allowedNode() []Allowance {
 		{Request: "patch nodes/status", Field: "body.status.conditions[*].*", Hollow: absent, Sometimes: true,
 			Reason: "The kubelet leaves out what has not changed: a heartbeat in the same second as the one before."},
 		{Request: "create events", Hollow: sent, Sim: absent, Sometimes: true,
-			Reason: "kube-proxy's event that it started. Events are profile full."},
+			Reason: "kube-proxy's event that it started. Events are not simulated."},
 		{Request: create, Field: "body.status.conditions[Ready].*",
 			Reason: "As above: NotReady because of the CSINode, against Ready."},
 		{Request: create, Field: "body.status.capacity.*", Reason: "The simulated machine is larger."},
@@ -57,12 +57,12 @@ func allowedNode() []Allowance {
 }
 
 func allowedWatches() []Allowance {
-	const full = "Profile full."
+	const unsimulated = "Not simulated."
 	return []Allowance{
-		{Request: "watch csidrivers", Hollow: sent, Sim: absent, Reason: full},
-		{Request: "watch runtimeclasses", Hollow: sent, Sim: absent, Reason: full},
-		{Request: "watch podcertificaterequests *", Hollow: sent, Sim: absent, Reason: full},
-		{Request: "watch servicecidrs", Hollow: sent, Sim: absent, Reason: full},
+		{Request: "watch csidrivers", Hollow: sent, Sim: absent, Reason: unsimulated},
+		{Request: "watch runtimeclasses", Hollow: sent, Sim: absent, Reason: unsimulated},
+		{Request: "watch podcertificaterequests *", Hollow: sent, Sim: absent, Reason: unsimulated},
+		{Request: "watch servicecidrs", Hollow: sent, Sim: absent, Reason: unsimulated},
 		{Request: "watch services spec.clusterIP!=None", Hollow: sent, Sim: absent,
 			Reason: "The kubelet's own watch of Services, for the environment variables of containers; the simulation has kube-proxy's."},
 	}

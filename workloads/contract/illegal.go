@@ -92,7 +92,7 @@ func illegal(ctx context.Context, t *turn) { sendFault(ctx, t, pick(t.rng, fault
 
 // tooLarge is the creation of a Lease, whose holder may be as long as one likes
 // (k8s.io/kubernetes/pkg/apis/coordination/validation): it is more than the 1.5 MiB
-// that etcd takes (https://etcd.io/docs/v3.6/dev-guide/limit/#request-size-limit), and
+// that etcd takes (https://etcd.io/docs/v3.7/dev-guide/limit/#request-size-limit), and
 // less than the 2 MiB that an API server's client of etcd sends at all
 // (go.etcd.io/etcd/client/v3/options.go, defaultMaxCallSendMsgSize). etcd says so before
 // anybody proposes it, so that it surely has no effect; and says it twice, for an API

@@ -40,7 +40,7 @@ const (
 	ofRoutes     = concepts + "#resource-uris, AS endpoints/installer.go registerResourceHandlers"
 	ofScope      = "k8s.io/apiextensions-apiserver pkg/apiserver/customresource_handler.go ServeHTTP"
 	ofStore      = "AS storage/etcd3/store.go Create"
-	ofSize       = "https://etcd.io/docs/v3.6/dev-guide/limit/#request-size-limit"
+	ofSize       = "https://etcd.io/docs/v3.7/dev-guide/limit/#request-size-limit"
 )
 
 func invalid(kind, source string) *illegal {

@@ -9,7 +9,7 @@
 // resumes a broken one, the same event may legally appear again.
 //
 // The rules are those of the documentation of etcd
-// (https://etcd.io/docs/v3.6/learning/api_guarantees/#watch-apis and the
+// (https://etcd.io/docs/v3.7/learning/api_guarantees/#watch-apis and the
 // comments of rpc.proto). Where it leaves room they follow what etcd v3.7.3
 // does, so that a store that behaves as etcd never fails:
 //

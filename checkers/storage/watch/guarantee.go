@@ -27,8 +27,8 @@ func Guarantees() []Guarantee {
 }
 
 const (
-	linkGuarantees = " (https://etcd.io/docs/v3.6/learning/api_guarantees/#watch-apis)"
-	linkReference  = " (https://etcd.io/docs/v3.6/dev-guide/api_reference_v3/)"
+	linkGuarantees = " (https://etcd.io/docs/v3.7/learning/api_guarantees/#watch-apis)"
+	linkReference  = " (https://etcd.io/docs/v3.7/dev-guide/api_reference_v3/)"
 )
 
 // statements are the guarantees in the words of etcd's documentation.
@@ -59,6 +59,6 @@ var statements = map[Guarantee]string{
 		`has already been compacted"; a watch that "cannot catch up" is canceled with a compact_revision and never ` +
 		`skips what was compacted.` + linkReference,
 	Fresh: `"In correctly working etcd cluster you should expect to see watch events to appear with 10ms delay after ` +
-		`them happening." (https://etcd.io/docs/v3.6/learning/api_guarantees/#apis-to-consider) Once no more faults are ` +
+		`them happening." (https://etcd.io/docs/v3.7/learning/api_guarantees/#apis-to-consider) Once no more faults are ` +
 		`caused, every event arrives within a stated bound.`,
 }
