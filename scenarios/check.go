@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/judge"
+	"github.com/planecheck/planecheck/checkers/storage"
 	"github.com/planecheck/planecheck/results"
 )
 
@@ -42,17 +42,28 @@ func (r *Runner) check(ctx context.Context, dir string) (judged, beside []checke
 // says of it.
 func judgeAgain(ctx context.Context, dir string, run *results.Run, options judge.Options) (*judge.Judgement, error) {
 	options.Settled, options.Calm, options.Restore = run.Moments(), history.Time(run.Calm), run.Restore
-	options.Struck, options.Crashes, options.Traffic = history.Time(run.Struck), run.Crashes, traffic(run)
+	options.Struck, options.Crashes, options.Requests = history.Time(run.Struck), run.Crashes, contractRequests(run)
+	options.Claimed = claimedOf(run, options.Claimed)
 	return judge.Directory(ctx, filepath.Join(dir, historyDir), options)
 }
 
-// traffic is how long the contract traffic of a run has lasted; 0: there was none, or
-// it has not ended.
-func traffic(run *results.Run) time.Duration {
+// claimedOf is what a run claims by its record. Durable is claimed where a fault ends
+// members of the store. Where none came back the fault had no effect, which the run says
+// itself, or the record is older than what it says of such ends.
+func claimedOf(run *results.Run, claimed []string) []string {
+	if len(run.Crashes) > 0 {
+		return claimed
+	}
+	return slices.DeleteFunc(slices.Clone(claimed), func(g string) bool { return g == storage.Durable })
+}
+
+// contractRequests is how many requests the contract traffic of a run has sent; 0: there
+// was none, or it has not ended.
+func contractRequests(run *results.Run) int64 {
 	if run.Contract == nil {
 		return 0
 	}
-	return run.Contract.Seconds.Duration()
+	return run.Contract.Sent()
 }
 
 // Follow is Check of a run that is still going on, in another process: it judges
@@ -81,7 +92,7 @@ func (r *Runner) Follow(ctx context.Context, dir string) (checkers.Outcome, erro
 	}
 	var j *judge.Judgement
 	if run.Calm == 0 && run.Struck == 0 {
-		j = process.Finish(run.Moments(), traffic(run))
+		j = process.Finish(run.Moments(), contractRequests(run))
 	} else if j, err = judgeAgain(ctx, dir, run, *options); err != nil { // when there were faults was not known until now
 		return "", err
 	}

@@ -3,7 +3,6 @@ package scenarios
 import (
 	"context"
 	"fmt"
-	"time"
 
 	guarantees "github.com/planecheck/planecheck/checkers/cluster"
 	"github.com/planecheck/planecheck/checkers/history"
@@ -46,13 +45,13 @@ func startFollower(dir string, options judge.Options, broken func(guarantee stri
 }
 
 // finish judges the rest of a history to which nothing is added any more.
-func (f *follower) finish(ctx context.Context, settled []guarantees.Moment, traffic time.Duration) (*judge.Judgement, error) {
+func (f *follower) finish(ctx context.Context, settled []guarantees.Moment, requests int64) (*judge.Judgement, error) {
 	defer context.AfterFunc(ctx, func() { f.cancel(context.Cause(ctx)) })()
 	close(f.gone)
 	if <-f.done; f.err != nil {
 		return nil, f.err
 	}
-	return f.process.Finish(settled, traffic), nil
+	return f.process.Finish(settled, requests), nil
 }
 
 // failFast has the run end when its history shows the first violation.
@@ -71,7 +70,7 @@ func (x *execution) failFast(cancel context.CancelCauseFunc) error {
 // judgement is that of the whole history, which has been closed.
 func (x *execution) judgement(ctx context.Context) (*judge.Judgement, error) {
 	if x.follower != nil {
-		j, err := x.follower.finish(ctx, x.run.Moments(), traffic(x.run))
+		j, err := x.follower.finish(ctx, x.run.Moments(), contractRequests(x.run))
 		if err != nil || x.run.Calm == 0 && x.run.Struck == 0 {
 			return j, err
 		} // when there were faults was not known until now

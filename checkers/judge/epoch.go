@@ -193,7 +193,7 @@ func wholeEpoch(ctx context.Context, dir string, opt Options, e *epoch) (*Judgem
 	if err := p.Run(); err != nil {
 		return nil, nil, err
 	}
-	return p.Finish(opt.Settled, opt.Traffic), p, nil
+	return p.Finish(opt.Settled, opt.Requests), p, nil
 }
 
 // conclude returns the verdict on the restoration itself.

@@ -29,11 +29,11 @@ type Options struct {
 	// Nil: all are claimed.
 	Claimed []string `json:"claimed"`
 	// ClaimedAfter are those that it puts to the test only once its contract traffic has
-	// lasted for so many seconds: how long a load takes, no plan knows.
+	// sent so many requests: how long a load takes, no plan knows.
 	ClaimedAfter map[string]int64 `json:"claimedAfter,omitempty"`
-	// Traffic is how long that was. 0: there was none, or it is not known yet, as while a
-	// run is followed.
-	Traffic time.Duration `json:"-"`
+	// Requests is how many it has sent. 0: none, or it is not known yet, as while a run
+	// is followed.
+	Requests int64 `json:"-"`
 	// Large says that the key space is too large to be read whole at the end:
 	// hashes alone compare the members then.
 	Large bool `json:"large,omitempty"`
@@ -71,7 +71,7 @@ func (o *Options) claims(v *checkers.Verdict) bool {
 	name := Claim(v.Area, v.Guarantee)
 	after, lasting := o.ClaimedAfter[name]
 	return o.Claimed == nil || slices.Contains(o.Claimed, name) ||
-		lasting && o.Traffic >= time.Duration(after)*time.Second
+		lasting && o.Requests >= after
 }
 
 // calm is the moment from which on the run caused no faults; 0: never.

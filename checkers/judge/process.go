@@ -235,11 +235,11 @@ func (p *Process) tell() {
 	}
 }
 
-// Finish returns the judgement, after Run. settled and traffic are Options.Settled and
-// Options.Traffic, which are known only at the end of a run.
-func (p *Process) Finish(settled []cluster.Moment, traffic time.Duration) *Judgement {
+// Finish returns the judgement, after Run. settled and requests are Options.Settled and
+// Options.Requests, which are known only at the end of a run.
+func (p *Process) Finish(settled []cluster.Moment, requests int64) *Judgement {
 	result := &p.j.result
-	p.j.opt.Traffic = traffic
+	p.j.opt.Requests = requests
 	if p.api != nil {
 		p.api.conclude(result, settled)
 	}

@@ -114,7 +114,7 @@ type Floors struct {
 	Compactions int64 // that succeeded, for CompactionHonest; default 5
 	Leases      int64 // whose time ran out while keys held them, for LeaseHonest; default 5
 	Refusals    int64 // definite failures of writes, for DefiniteFailureInert; default 1
-	Crashes     int64 // members that ended under writes and came back, for Durable; default 1
+	Crashes     int64 // members that ended after a write and came back, for Durable; default 1
 	// Members is the number of members whose whole key space was read, for
 	// MembersAgree; default: every member that was called at all. It is negative
 	// where a large key space is not read whole.
