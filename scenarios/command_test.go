@@ -18,6 +18,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gbytes"
 
 	"github.com/planecheck/planecheck/apiserver"
 	"github.com/planecheck/planecheck/results"
@@ -189,6 +190,9 @@ var _ = Describe("planecheck up", Ordered, func() {
 
 	It("starts containers again that fail, and has pods become unready", func() {
 		kubeconfig := c.find(`KUBECONFIG=(\S+)`)
+		// A kubelet says that containers wait when it looks at them again, which may be
+		// the moment at which it starts them: only a watch is sure to see it.
+		reasons := kubectlWatch(kubeconfig, "pods", "-l", "app=failing", "-o", `jsonpath={.status.containerStatuses[0].state.waiting.reason}{"\n"}`)
 		out, status := kubectl(kubeconfig, "apply", "-f", "testdata/moody.yaml")
 		Expect(status).To(BeZero(), out)
 		shows := func(what, selector, path string, seen OmegaMatcher) {
@@ -200,7 +204,7 @@ var _ = Describe("planecheck up", Ordered, func() {
 		}
 		const container = "{.items[*].status.containerStatuses[0]"
 		shows("pods", "app=failing", container+".lastState.terminated.exitCode}", Equal("2"))
-		shows("pods", "app=failing", container+".state.waiting.reason}", Equal("CrashLoopBackOff"))
+		Eventually(reasons, bound).Should(gbytes.Say("CrashLoopBackOff"))
 		shows("pods", "app=failing", container+".restartCount}", Not(BeElementOf("", "0", "1")))
 
 		By("having endpoints follow")
@@ -261,6 +265,20 @@ func planecheck(args ...string) (out string, status int) {
 func kubectl(kubeconfig string, args ...string) (out string, status int) {
 	GinkgoHelper()
 	return run(exec.Command(program(), append([]string{"component", "kubectl", "--kubeconfig", kubeconfig}, args...)...))
+}
+
+// kubectlWatch is kubectl get --watch, to the end of the spec.
+func kubectlWatch(kubeconfig string, args ...string) *gbytes.Buffer {
+	GinkgoHelper()
+	out := gbytes.NewBuffer()
+	cmd := exec.Command(program(), append([]string{"component", "kubectl", "--kubeconfig", kubeconfig, "get", "--watch"}, args...)...)
+	cmd.Stdout, cmd.Stderr = out, out
+	Expect(cmd.Start()).To(Succeed())
+	DeferCleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // that it was killed
+	})
+	return out
 }
 
 func run(cmd *exec.Cmd) (string, int) {
