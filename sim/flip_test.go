@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"crypto/tls"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -210,4 +212,34 @@ func flipsOfTheCluster(t *testing.T, profile Profile) {
 	eventually(t, "both run", func() bool { return c.Stats().PodsRunning == 2 })
 	n.pass(longest)
 	eventually(t, "the later one flips, too", func() bool { return !isReady(f.podNamed("later")) })
+}
+
+// TestFlipsEndBetweenTwoKubelets has the flips end while the one process of a kubelet is
+// gone and the next one is not there yet: that tells it.
+func TestFlipsEndBetweenTwoKubelets(t *testing.T) { bothProfiles(t, flipsEndInBetween) }
+
+func flipsEndInBetween(t *testing.T, profile Profile) {
+	f := newFakeAPI(t)
+	var c *Cluster
+	var between atomic.Bool
+	issue := func(string, []string) (tls.Certificate, error) { // asked for after the end of a process
+		if between.Load() {
+			c.Flip(false)
+		}
+		return f.server.TLS.Certificates[0], nil
+	}
+	c = start(t, f, Config{Profile: profile, OwnConnections: true, Certificate: issue,
+		Unready: Unready{Every: time.Hour, For: time.Hour, Share: 1}})
+	f.addPod("web", "node-00000")
+	eventually(t, "pod is running", func() bool { return c.Stats().PodsRunning == 1 })
+	settled(t, f, c)
+	c.Flip(true)
+	c.nodes[0].pass(longest)
+	becomes(t, f, c, false)
+	between.Store(true)
+	must(t, c.RestartKubelets("node-00000"))
+	between.Store(false)
+	becomes(t, f, c, true)
+	f.change("web", notReady)
+	becomes(t, f, c, true)
 }
