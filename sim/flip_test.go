@@ -182,6 +182,26 @@ func newRunIsReady(t *testing.T, profile Profile) {
 	runs(t, f, c, 2)
 }
 
+// TestANewRunBeforeAFlipIsAnswered has containers be started again while the report of
+// their readiness is under way: its answer says nothing of the new run.
+func TestANewRunBeforeAFlipIsAnswered(t *testing.T) { bothProfiles(t, newRunBeforeTheAnswer) }
+
+func newRunBeforeTheAnswer(t *testing.T, profile Profile) {
+	f := newFakeAPI(t)
+	c := start(t, f, Config{Profile: profile})
+	f.addPod("web", "node-00000", flipping, func(p *corev1.Pod) { p.Annotations["planecheck.dev/run-for"] = "100h" })
+	runs(t, f, c, 0)
+	settled(t, f, c)
+	sent := len(f.sent("PATCH", "pods/web"))
+	release, _ := f.setHold("PATCH namespaces/default/pods/web")
+	defer release()
+	c.nodes[0].pass(longest)
+	eventually(t, "the report is under way", func() bool { return len(f.sent("PATCH", "pods/web")) > sent })
+	c.nodes[0].pass(100 * time.Hour)
+	release()
+	runs(t, f, c, 1)
+}
+
 // TestFlipsOfTheCluster come and go as they are told to.
 func TestFlipsOfTheCluster(t *testing.T) { bothProfiles(t, flipsOfTheCluster) }
 

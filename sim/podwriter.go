@@ -389,7 +389,8 @@ func (n *node) reported(job *podJob, r *podReport, plan podPlan, body []byte) er
 	p.version = version
 	status := r.status
 	switch {
-	case status == statusRunning && p.state == podStarting:
+	case status == statusRunning && p.state == podStarting && (job.action == doStart || job.action == doRestart):
+		// Any other report that they run was under way when the run before ended.
 		n.countRunning(p.state, podRunning)
 		p.state, p.lost, p.unsaid = podRunning, false, false
 		n.begin(p.uid, plan)
