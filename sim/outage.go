@@ -212,6 +212,9 @@ func (n *node) endProcess() {
 	n.restarted = true
 	n.queue, n.writing = nil, false
 	n.pods.lists = 0
+	for i := range n.courses {
+		n.courses[i].backoff = backoff{} // is in the memory of the process
+	}
 	for i := range n.pods.pods {
 		p := &n.pods.pods[i]
 		p.listed = 0
@@ -221,9 +224,9 @@ func (n *node) endProcess() {
 			if c != nil {
 				c.due = time.Now() // to be told again
 			}
-		case podCrashed: // back-off is in the memory of the process
+		case podCrashed:
 			if c != nil {
-				c.due, c.told, c.backoff = time.Time{}, false, backoff{}
+				c.due, c.told = time.Time{}, false
 			}
 		default:
 			p.state, p.evicted = podUnknown, false

@@ -268,6 +268,24 @@ func forgotten(t *testing.T, profile Profile) {
 	}
 }
 
+// TestABackOffIsForgottenInARun restarts the kubelet while containers run that were started
+// again: a new one knows of no start before.
+func TestABackOffIsForgottenInARun(t *testing.T) { bothProfiles(t, forgottenInARun) }
+
+func forgottenInARun(t *testing.T, profile Profile) {
+	f, c := startCrashing(t, profile)
+	c.nodes[0].pass(5 * time.Minute)
+	second := runs(t, f, c, 1)
+	must(t, c.RestartKubelets("node-00000"))
+	settled(t, f, c)
+	runs(t, f, c, 1)
+	c.nodes[0].pass(5 * time.Minute)
+	ownEnd(t, second, runs(t, f, c, 2))
+	if f.lastPatch("CrashLoopBackOff") != "" {
+		t.Error("a new kubelet knows of a back-off")
+	}
+}
+
 // TestABackOffEndsWithTheMachine crashes it while containers wait, and while they run.
 func TestABackOffEndsWithTheMachine(t *testing.T) { bothProfiles(t, endsWithTheMachine) }
 
