@@ -182,8 +182,11 @@ func (n *node) nextVictim() *pod {
 // has succeeded.) It is called with n.mu held.
 func (n *node) evict(p *pod) {
 	n.countRunning(p.state, podEvicted)
-	p.state, p.evicted = podEvicted, true
+	p.state, p.evicted, p.unready = podEvicted, true, false
 	uid := p.uid
+	if c := n.courses.find(uid); c != nil {
+		c.rest()
+	}
 	if n.cluster.behaviour.readBeforeWrite {
 		// The status manager is told at once, and finds that nothing may be said
 		// while containers run (mergePodStatus).
@@ -191,14 +194,24 @@ func (n *node) evict(p *pod) {
 	}
 	wait := min(n.cluster.cfg.StopTime, evictionGrace)
 	if wait <= 0 {
-		n.enqueue(podJob{action: doEvict, uid: uid})
+		n.killed(uid)
 		return
 	}
 	n.life.after(wait, func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		n.enqueue(podJob{action: doEvict, uid: uid})
+		n.killed(uid)
 	})
+}
+
+// killed takes note that the containers of an evicted pod have ended. A kubelet that
+// ends before it could say why leaves no more than that to the next one. It is called
+// with n.mu held.
+func (n *node) killed(uid string) {
+	if p := n.pods.find(uid); p != nil {
+		p.down, p.killed = true, true
+		n.enqueue(podJob{action: doEvict, uid: uid})
+	}
 }
 
 // refuses says whether a pod that is to be started is not admitted, by the rules of

@@ -56,7 +56,8 @@ type pod struct {
 	state    podState
 	lost     bool // what its status says is running went down with the machine
 	evicted  bool // by its kubelet
-	down     bool // its containers have ended of themselves
+	down     bool // its containers have ended, but not because it is deleted
+	killed   bool // by its kubelet, which evicted it; else of themselves
 	unsaid   bool // its containers run again, and no status of theirs says so
 	unready  bool // its containers are not ready of themselves
 	worth
