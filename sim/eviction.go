@@ -116,6 +116,7 @@ func (n *node) armHousekeeping(d time.Duration) {
 // called with n.mu held.
 func (n *node) housekeep(now time.Time) {
 	p := &n.pressure
+	p.stop() // the first look of a process may come before one that is set already
 	p.timer = nil
 	if p.victim != "" && !n.hasEnded(p.victim) && now.Sub(p.since) < cleanupLimit {
 		n.armHousekeeping(n.untilCleanup())
