@@ -10,12 +10,14 @@ import (
 // The kubelet's rules for evictions (evictionMonitoringPeriod in
 // pkg/kubelet/kubelet.go, the constants of pkg/kubelet/eviction/eviction_manager.go,
 // EvictionPressureTransitionPeriod in pkg/kubelet/apis/config/v1beta1/defaults.go).
+// Containers get what killContainer in pkg/kubelet/kuberuntime/kuberuntime_container.go
+// gives to all of them: more than the one second that the eviction manager asks for.
 const (
 	housekeeping       = 10 * time.Second
 	pressureTransition = 5 * time.Minute
 	cleanupPoll        = time.Second      // how often it looks whether what it evicted has ended,
 	cleanupLimit       = 30 * time.Second // and for how long
-	evictionGrace      = time.Second      // that containers get
+	evictionGrace      = 2 * time.Second  // that containers get
 )
 
 // pressure is how a node is off for memory. All of it is guarded by node.mu.
@@ -177,7 +179,7 @@ func (n *node) nextVictim() *pod {
 }
 
 // evict has the containers of a pod stopped, and then reports that it has failed.
-// They get a second, whatever their pod says, and take all of it if they need longer
+// They get two seconds, whatever their pod says, and take all of it if they need longer
 // to exit; they end as if they were killed. (A kubelet forgets that it has evicted a pod
 // all of whose containers exit with 0 in time: generateAPIPodStatus finds that it
 // has succeeded.) It is called with n.mu held.
@@ -193,7 +195,7 @@ func (n *node) evict(p *pod) {
 		// while containers run (mergePodStatus).
 		n.enqueue(podJob{action: doLook, uid: uid})
 	}
-	wait := min(n.cluster.cfg.StopTime, evictionGrace)
+	wait := exitTime(n.cluster.cfg.StopTime)
 	if wait <= 0 {
 		n.killed(uid)
 		return
@@ -204,6 +206,10 @@ func (n *node) evict(p *pod) {
 		n.killed(uid)
 	})
 }
+
+// exitTime is how long the containers of a pod take that is evicted, of those that take so
+// long to stop.
+func exitTime(stop time.Duration) time.Duration { return min(stop, evictionGrace) }
 
 // killed takes note that the containers of an evicted pod have ended. A kubelet that
 // ends before it could say why leaves no more than that to the next one. It is called

@@ -275,9 +275,19 @@ func TestDeletedWhileItIsEvicted(t *testing.T) {
 	}
 }
 
-// TestContainersGetASecond has containers that would take an hour to stop, of a pod
+func TestExitTime(t *testing.T) {
+	for stop, want := range map[time.Duration]time.Duration{
+		0: 0, time.Second: time.Second, 1500 * time.Millisecond: 1500 * time.Millisecond, 2 * time.Second: 2 * time.Second, time.Hour: 2 * time.Second,
+	} {
+		if got := exitTime(stop); got != want {
+			t.Errorf("of %v: %v, want %v", stop, got, want)
+		}
+	}
+}
+
+// TestContainersGetLittleTime has containers that would take an hour to stop, of a pod
 // with a long grace period.
-func TestContainersGetASecond(t *testing.T) {
+func TestContainersGetLittleTime(t *testing.T) {
 	f := newFakeAPI(t)
 	c := start(t, f, Config{Profile: Kubelet, Housekeeping: time.Hour, StopTime: time.Hour})
 	settled(t, f, c)

@@ -82,7 +82,7 @@ func (p *pod) see(e *wire.Pod, version uint64) podAction {
 		p.state = podStopped
 		return doRemove
 	case e.Deleting && (p.lost || p.state == podExited || p.state == podCrashed || p.state == podEvicted):
-		p.state = podStopped // there is nothing to stop, or no more than for a second
+		p.state = podStopped // there is nothing to stop, or no more than for two seconds
 		return doFinish
 	case e.Deleting:
 		p.state = podStopping
