@@ -165,8 +165,8 @@ func (n *node) synchronize(now time.Time) (evicted bool) {
 
 // nextVictim is the pod that is evicted next, nil if there is none: none of those
 // that are critical, and the first in the order of rankMemoryPressure
-// (pkg/kubelet/eviction/helpers.go) of those that run. A kubelet that has just started
-// knows of no pod.
+// (pkg/kubelet/eviction/helpers.go) of those that run; the kubelet's own also considers
+// those that start, wait or are being deleted. One that has just started knows of no pod.
 func (n *node) nextVictim() *pod {
 	var next *pod
 	for i := range n.pods.pods {
