@@ -136,9 +136,12 @@ func TestDeletedWhileNotReady(t *testing.T) {
 	if d := cmp.Diff(observation, f.lastPatch("observedGeneration")); d != "" {
 		t.Error(d)
 	}
-	c.nodes[0].pass(longest) // too late
-	if isReady(f.podNamed("web")) {
-		t.Error("a pod that stops becomes ready")
+	n := c.nodes[0]
+	n.pass(longest) // too late
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if p := n.pods.find("uid-of-web"); !p.unready || c.Stats().PodFlips != 1 {
+		t.Errorf("a pod that stops becomes ready: %+v, %+v", p, c.Stats())
 	}
 }
 

@@ -33,7 +33,7 @@ func TestEvictionOrder(t *testing.T) {
 	add("over", podRunning, worth{over: 50})
 	add("over, low", podRunning, worth{over: 2, priority: -3})
 	add("critical", podRunning, worth{over: math.MaxInt64, priority: math.MinInt32, critical: true})
-	for state := podUnknown; state <= podEvicted; state++ {
+	for state := podUnknown; state <= podCrashed; state++ {
 		if state != podRunning {
 			add(fmt.Sprint("in state ", state), state, worth{over: 1000})
 		}
