@@ -30,6 +30,11 @@ func (c *course) schedule() {
 	}
 }
 
+// rest has no turn come before the next run: the containers are told to stop.
+func (c *course) rest() {
+	c.due, c.ends, c.flips, c.told = time.Time{}, time.Time{}, time.Time{}, false
+}
+
 // courses are those of a node's pods: few, like the pods. One timer, of the
 // next of all turns, serves them.
 type courses []course
@@ -131,8 +136,6 @@ func (n *node) turn(now time.Time) {
 				n.flip(c, p, now)
 			}
 			c.schedule()
-		case p.state == podExited:
-			n.enqueue(podJob{action: doEnd, uid: c.uid})
 		case p.state == podCrashed:
 			n.lookAgain(c, p, now)
 		}

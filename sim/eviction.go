@@ -10,12 +10,14 @@ import (
 // The kubelet's rules for evictions (evictionMonitoringPeriod in
 // pkg/kubelet/kubelet.go, the constants of pkg/kubelet/eviction/eviction_manager.go,
 // EvictionPressureTransitionPeriod in pkg/kubelet/apis/config/v1beta1/defaults.go).
+// Containers get what killContainer in pkg/kubelet/kuberuntime/kuberuntime_container.go
+// gives to all of them: more than the one second that the eviction manager asks for.
 const (
 	housekeeping       = 10 * time.Second
 	pressureTransition = 5 * time.Minute
 	cleanupPoll        = time.Second      // how often it looks whether what it evicted has ended,
 	cleanupLimit       = 30 * time.Second // and for how long
-	evictionGrace      = time.Second      // that containers get
+	evictionGrace      = 2 * time.Second  // that containers get
 )
 
 // pressure is how a node is off for memory. All of it is guarded by node.mu.
@@ -116,6 +118,7 @@ func (n *node) armHousekeeping(d time.Duration) {
 // called with n.mu held.
 func (n *node) housekeep(now time.Time) {
 	p := &n.pressure
+	p.stop() // the first look of a process may come before one that is set already
 	p.timer = nil
 	if p.victim != "" && !n.hasEnded(p.victim) && now.Sub(p.since) < cleanupLimit {
 		n.armHousekeeping(n.untilCleanup())
@@ -162,8 +165,8 @@ func (n *node) synchronize(now time.Time) (evicted bool) {
 
 // nextVictim is the pod that is evicted next, nil if there is none: none of those
 // that are critical, and the first in the order of rankMemoryPressure
-// (pkg/kubelet/eviction/helpers.go) of those that run. A kubelet that has just started
-// knows of no pod.
+// (pkg/kubelet/eviction/helpers.go) of those that run; the kubelet's own also considers
+// those that start, wait or are being deleted. One that has just started knows of no pod.
 func (n *node) nextVictim() *pod {
 	var next *pod
 	for i := range n.pods.pods {
@@ -176,29 +179,46 @@ func (n *node) nextVictim() *pod {
 }
 
 // evict has the containers of a pod stopped, and then reports that it has failed.
-// They get a second, whatever their pod says, and take all of it if they need longer
+// They get two seconds, whatever their pod says, and take all of it if they need longer
 // to exit; they end as if they were killed. (A kubelet forgets that it has evicted a pod
 // all of whose containers exit with 0 in time: generateAPIPodStatus finds that it
 // has succeeded.) It is called with n.mu held.
 func (n *node) evict(p *pod) {
 	n.countRunning(p.state, podEvicted)
-	p.state, p.evicted = podEvicted, true
+	p.state, p.evicted, p.unready = podEvicted, true, false
 	uid := p.uid
+	if c := n.courses.find(uid); c != nil {
+		c.rest()
+	}
 	if n.cluster.behaviour.readBeforeWrite {
 		// The status manager is told at once, and finds that nothing may be said
 		// while containers run (mergePodStatus).
 		n.enqueue(podJob{action: doLook, uid: uid})
 	}
-	wait := min(n.cluster.cfg.StopTime, evictionGrace)
+	wait := exitTime(n.cluster.cfg.StopTime)
 	if wait <= 0 {
-		n.enqueue(podJob{action: doEvict, uid: uid})
+		n.killed(uid)
 		return
 	}
 	n.life.after(wait, func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		n.enqueue(podJob{action: doEvict, uid: uid})
+		n.killed(uid)
 	})
+}
+
+// exitTime is how long the containers of a pod take that is evicted, of those that take so
+// long to stop.
+func exitTime(stop time.Duration) time.Duration { return min(stop, evictionGrace) }
+
+// killed takes note that the containers of an evicted pod have ended. A kubelet that
+// ends before it could say why leaves no more than that to the next one. It is called
+// with n.mu held.
+func (n *node) killed(uid string) {
+	if p := n.pods.find(uid); p != nil {
+		p.down, p.killed = true, true
+		n.enqueue(podJob{action: doEvict, uid: uid})
+	}
 }
 
 // refuses says whether a pod that is to be started is not admitted, by the rules of

@@ -9,8 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-
-	"github.com/planecheck/planecheck/checkers/history/wire"
 )
 
 // look has the kubelet look at its memory as it would after so long, and not again
@@ -249,123 +247,6 @@ func refusals(t *testing.T, profile Profile) {
 	}
 }
 
-// TestKubeletRestartsUnderPressure: what a kubelet knows of that is lost with it, and
-// what the Node says stays.
-func TestKubeletRestartsUnderPressure(t *testing.T) {
-	f := newFakeAPI(t)
-	c := start(t, f, Config{Housekeeping: time.Hour})
-	settled(t, f, c)
-	n := c.nodes[0]
-	f.addPod("runs", "node-00000", bestEffort)
-	eventually(t, "pod is running", func() bool { return c.Stats().PodsRunning == 1 })
-	must(t, c.PressMemory(0, "node-00000"))
-	n.look(0)
-	reportsSoon(t, n)
-	restart := func() string {
-		f.mu.Lock()
-		reports := len(f.reports)
-		f.mu.Unlock()
-		must(t, c.RestartKubelets("node-00000"))
-		eventually(t, "the new kubelet reports", func() bool {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			return len(f.reports) > reports
-		})
-		settled(t, f, c)
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		return f.reports[reports]
-	}
-	if report := restart(); strings.Contains(report, "lastTransitionTime") || pressureOf(f, "node-00000") != short {
-		t.Errorf("memory is still short, and the new kubelet reports %s", report)
-	}
-	f.addPod("refused", "node-00000", bestEffort)
-	eventually(t, "a pod is refused", func() bool { return c.Stats().PodsEvicted == 1 })
-	if phaseOf(f, "runs") != corev1.PodRunning || c.Stats().PodsRunning != 1 {
-		t.Errorf("the pod that was there is %s", phaseOf(f, "runs"))
-	}
-
-	must(t, c.FreeMemory("node-00000"))
-	n.look(0) // which is remembered for five minutes, but for
-	if report := restart(); !strings.Contains(report, enough[len("False "):]) || pressureOf(f, "node-00000") != enough {
-		t.Errorf("there is memory again, and the new kubelet reports %s", report)
-	}
-}
-
-// TestCrashEndsThePressure takes the machine away, and with it what took its memory.
-func TestCrashEndsThePressure(t *testing.T) {
-	f := newFakeAPI(t)
-	c := start(t, f, Config{Housekeeping: time.Hour})
-	settled(t, f, c)
-	n := c.nodes[0]
-	must(t, c.PressMemory(9, "node-00000"))
-	n.look(0)
-	reportsSoon(t, n)
-	must(t, c.Crash("node-00000"))
-	must(t, c.PressMemory(9, "node-00000")) // nobody is there
-	f.addPod("web", "node-00000", bestEffort)
-	if got := pressureOf(f, "node-00000"); got != short {
-		t.Errorf("MemoryPressure of the dead is %s", got)
-	}
-	must(t, c.Boot("node-00000"))
-	eventually(t, "a pod is admitted", func() bool { return c.Stats().PodsRunning == 1 })
-	if got := pressureOf(f, "node-00000"); got != enough {
-		t.Errorf("MemoryPressure after the boot is %s", got)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if last := f.reports[len(f.reports)-1]; !strings.Contains(last, "bootID") || !strings.Contains(last, "lastTransitionTime") {
-		t.Errorf("the first report: %s", last)
-	}
-}
-
-// TestKubeletRestartsInAnEviction ends a kubelet that has told nobody: the next one
-// finds a pod that runs.
-func TestKubeletRestartsInAnEviction(t *testing.T) {
-	f := newFakeAPI(t)
-	c := start(t, f, Config{Housekeeping: time.Hour})
-	settled(t, f, c)
-	f.addPod("web", "node-00000", bestEffort)
-	eventually(t, "pod is running", func() bool { return c.Stats().PodsRunning == 1 })
-	before, patched := f.podNamed("web"), len(f.sent("PATCH", "pods/web"))
-	must(t, c.PressMemory(2, "node-00000"))
-	release, letGo := f.setHold("PATCH namespaces/default/pods/web")
-	defer release()
-	c.nodes[0].look(0)
-	eventually(t, "the eviction is under way", func() bool { return len(f.sent("PATCH", "pods/web")) > patched })
-	letGo() // but the one that is under way
-	must(t, c.RestartKubelets("node-00000"))
-	settled(t, f, c)
-	eventually(t, "pod is running", func() bool { return c.Stats().PodsRunning == 1 })
-	if phaseOf(f, "web") != corev1.PodRunning || c.Stats().PodsEvicted != 0 {
-		t.Errorf("%s, %+v", phaseOf(f, "web"), c.Stats())
-	}
-	f.addPod("other", "node-00000", guaranteed)
-	eventually(t, "another pod is running", func() bool { return c.Stats().PodsRunning == 2 })
-	c.nodes[0].look(0)
-	eventually(t, "it is evicted", func() bool { return c.Stats().PodsEvicted == 1 })
-	checkEvicted(t, before, f.podNamed("web"))
-}
-
-// TestForgottenEviction deletes a pod that a kubelet was about to evict when it ended:
-// of that nothing is left.
-func TestForgottenEviction(t *testing.T) {
-	n := newNode(New(Config{}), 0)
-	n.life = newLife(t.Context())
-	n.life.close() // nothing is written
-	n.pods.lists = 1
-	p := n.pods.add(&wire.Meta{UID: "u"})
-	p.state, p.listed = podRunning, 1
-	n.evict(p)
-	if !p.evicted || p.state != podEvicted {
-		t.Fatalf("%+v", p)
-	}
-	n.endProcess()
-	if p.evicted || p.state != podUnknown {
-		t.Errorf("%+v", p)
-	}
-}
-
 // TestDeletedWhileItIsEvicted deletes a pod whose eviction could not be reported:
 // its last status says so.
 func TestDeletedWhileItIsEvicted(t *testing.T) {
@@ -394,9 +275,19 @@ func TestDeletedWhileItIsEvicted(t *testing.T) {
 	}
 }
 
-// TestContainersGetASecond has containers that would take an hour to stop, of a pod
+func TestExitTime(t *testing.T) {
+	for stop, want := range map[time.Duration]time.Duration{
+		0: 0, time.Second: time.Second, 1500 * time.Millisecond: 1500 * time.Millisecond, 2 * time.Second: 2 * time.Second, time.Hour: 2 * time.Second,
+	} {
+		if got := exitTime(stop); got != want {
+			t.Errorf("of %v: %v, want %v", stop, got, want)
+		}
+	}
+}
+
+// TestContainersGetLittleTime has containers that would take an hour to stop, of a pod
 // with a long grace period.
-func TestContainersGetASecond(t *testing.T) {
+func TestContainersGetLittleTime(t *testing.T) {
 	f := newFakeAPI(t)
 	c := start(t, f, Config{Profile: Kubelet, Housekeeping: time.Hour, StopTime: time.Hour})
 	settled(t, f, c)

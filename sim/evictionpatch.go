@@ -21,7 +21,7 @@ const (
 // evict reports that a pod was evicted and has failed. SyncTerminatedPod of the
 // kubelet reports the same once more, of which only the GET is left.
 func (w *podWriter) evict(ctx context.Context, job *podJob) error {
-	if err := w.report(ctx, job, statusTerminated, 137); err != nil {
+	if err := w.report(ctx, job, statusTerminated, killedCode); err != nil {
 		return err
 	}
 	if !w.node.cluster.behaviour.readBeforeWrite {

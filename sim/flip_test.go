@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"crypto/tls"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -134,9 +136,12 @@ func TestDeletedWhileNotReady(t *testing.T) {
 	if d := cmp.Diff(observation, f.lastPatch("observedGeneration")); d != "" {
 		t.Error(d)
 	}
-	c.nodes[0].pass(longest) // too late
-	if isReady(f.podNamed("web")) {
-		t.Error("a pod that stops becomes ready")
+	n := c.nodes[0]
+	n.pass(longest) // too late
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if p := n.pods.find("uid-of-web"); !p.unready || c.Stats().PodFlips != 1 {
+		t.Errorf("a pod that stops becomes ready: %+v, %+v", p, c.Stats())
 	}
 }
 
@@ -180,6 +185,26 @@ func newRunIsReady(t *testing.T, profile Profile) {
 	runs(t, f, c, 2)
 }
 
+// TestANewRunBeforeAFlipIsAnswered has containers be started again while the report of
+// their readiness is under way: its answer says nothing of the new run.
+func TestANewRunBeforeAFlipIsAnswered(t *testing.T) { bothProfiles(t, newRunBeforeTheAnswer) }
+
+func newRunBeforeTheAnswer(t *testing.T, profile Profile) {
+	f := newFakeAPI(t)
+	c := start(t, f, Config{Profile: profile})
+	f.addPod("web", "node-00000", flipping, func(p *corev1.Pod) { p.Annotations["planecheck.dev/run-for"] = "100h" })
+	runs(t, f, c, 0)
+	settled(t, f, c)
+	sent := len(f.sent("PATCH", "pods/web"))
+	release, _ := f.setHold("PATCH namespaces/default/pods/web")
+	defer release()
+	c.nodes[0].pass(longest)
+	eventually(t, "the report is under way", func() bool { return len(f.sent("PATCH", "pods/web")) > sent })
+	c.nodes[0].pass(100 * time.Hour)
+	release()
+	runs(t, f, c, 1)
+}
+
 // TestFlipsOfTheCluster come and go as they are told to.
 func TestFlipsOfTheCluster(t *testing.T) { bothProfiles(t, flipsOfTheCluster) }
 
@@ -210,4 +235,34 @@ func flipsOfTheCluster(t *testing.T, profile Profile) {
 	eventually(t, "both run", func() bool { return c.Stats().PodsRunning == 2 })
 	n.pass(longest)
 	eventually(t, "the later one flips, too", func() bool { return !isReady(f.podNamed("later")) })
+}
+
+// TestFlipsEndBetweenTwoKubelets has the flips end while the one process of a kubelet is
+// gone and the next one is not there yet: that tells it.
+func TestFlipsEndBetweenTwoKubelets(t *testing.T) { bothProfiles(t, flipsEndInBetween) }
+
+func flipsEndInBetween(t *testing.T, profile Profile) {
+	f := newFakeAPI(t)
+	var c *Cluster
+	var between atomic.Bool
+	issue := func(string, []string) (tls.Certificate, error) { // asked for after the end of a process
+		if between.Load() {
+			c.Flip(false)
+		}
+		return f.server.TLS.Certificates[0], nil
+	}
+	c = start(t, f, Config{Profile: profile, OwnConnections: true, Certificate: issue,
+		Unready: Unready{Every: time.Hour, For: time.Hour, Share: 1}})
+	f.addPod("web", "node-00000")
+	eventually(t, "pod is running", func() bool { return c.Stats().PodsRunning == 1 })
+	settled(t, f, c)
+	c.Flip(true)
+	c.nodes[0].pass(longest)
+	becomes(t, f, c, false)
+	between.Store(true)
+	must(t, c.RestartKubelets("node-00000"))
+	between.Store(false)
+	becomes(t, f, c, true)
+	f.change("web", notReady)
+	becomes(t, f, c, true)
 }

@@ -125,7 +125,7 @@ func (n *node) running() (uids []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i := range n.pods.pods {
-		if p := &n.pods.pods[i]; p.state == podRunning || p.state == podStopping || p.state == podEvicted {
+		if p := &n.pods.pods[i]; p.state == podRunning || p.state == podStopping || p.state == podEvicted && !p.killed {
 			uids = append(uids, p.uid)
 		}
 	}

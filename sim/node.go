@@ -118,11 +118,13 @@ func (n *node) turnOn(after func()) {
 	n.run(after)
 }
 
-// run starts the kubelet's process. Nothing of an earlier one may run any more.
+// run starts the kubelet's process. Nothing of an earlier one may run any more. What was
+// to be written between the two, by Flip, is dropped: the new one looks at every pod.
 func (n *node) run(after func()) {
 	l := newLife(n.cluster.life)
 	n.mu.Lock()
 	n.life = l
+	n.queue, n.writing = nil, false
 	n.mu.Unlock()
 	l.run(func() {
 		defer after()

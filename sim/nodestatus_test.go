@@ -16,40 +16,9 @@ import (
 // TestNodePatchIsTheKubelets holds the heartbeat against upstream's merge of
 // the node before and after it.
 func TestNodePatchIsTheKubelets(t *testing.T) {
-	begin := time.Unix(1_700_000_000, 0)
 	f := func(what string, status corev1.ConditionStatus, news nodeNews) {
 		t.Helper()
-		before := nodeObject(testConfig(110, 2), 3, 0, begin)
-		after := before.DeepCopy()
-		later := metav1.NewTime(begin.Add(5 * time.Minute))
-		for i := range after.Status.Conditions {
-			after.Status.Conditions[i].LastHeartbeatTime = later
-			if status == "Unknown" {
-				// As the node lifecycle controller leaves a node that it takes
-				// for dead.
-				before.Status.Conditions[i].Status = status
-				before.Status.Conditions[i].Reason = "NodeStatusUnknown"
-				before.Status.Conditions[i].Message = "Kubelet stopped posting node status."
-				after.Status.Conditions[i].LastTransitionTime = later
-			}
-		}
-		if news.bootID != "" {
-			after.Status.NodeInfo.BootID = news.bootID
-		}
-		memory := func(node *corev1.Node, status corev1.ConditionStatus, reason, message string, since metav1.Time) {
-			c := &node.Status.Conditions[0]
-			c.Status, c.Reason, c.Message, c.LastTransitionTime = status, reason, message, since
-		}
-		if news.pressure != news.turned { // it was there before
-			memory(before, "True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available", metav1.NewTime(begin))
-			memory(after, "True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available", metav1.NewTime(begin))
-		}
-		switch {
-		case news.turned && news.pressure:
-			memory(after, "True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available", later)
-		case news.turned:
-			memory(after, "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", later)
-		}
+		before, after, later := nodeReport(status, news)
 		old, _ := json.Marshal(before)
 		now, _ := json.Marshal(after)
 		want, err := strategicpatch.CreateTwoWayMergePatch(old, now, corev1.Node{})
@@ -69,6 +38,43 @@ func TestNodePatchIsTheKubelets(t *testing.T) {
 	f("memory is still short", "", nodeNews{pressure: true})
 	f("memory is there again", "", nodeNews{turned: true})
 	f("memory is there again after a reboot", "", nodeNews{turned: true, bootID: booted})
+}
+
+// nodeReport is a Node before and after a report of such news, and when that is. A
+// status Unknown is what the node lifecycle controller leaves of a node that it takes
+// for dead.
+func nodeReport(status corev1.ConditionStatus, news nodeNews) (before, after *corev1.Node, later metav1.Time) {
+	begin := time.Unix(1_700_000_000, 0)
+	before = nodeObject(testConfig(110, 2), 3, 0, begin)
+	after = before.DeepCopy()
+	later = metav1.NewTime(begin.Add(5 * time.Minute))
+	for i := range after.Status.Conditions {
+		after.Status.Conditions[i].LastHeartbeatTime = later
+		if status == "Unknown" {
+			before.Status.Conditions[i].Status = status
+			before.Status.Conditions[i].Reason = "NodeStatusUnknown"
+			before.Status.Conditions[i].Message = "Kubelet stopped posting node status."
+			after.Status.Conditions[i].LastTransitionTime = later
+		}
+	}
+	if news.bootID != "" {
+		after.Status.NodeInfo.BootID = news.bootID
+	}
+	memory := func(node *corev1.Node, status corev1.ConditionStatus, reason, message string, since metav1.Time) {
+		c := &node.Status.Conditions[0]
+		c.Status, c.Reason, c.Message, c.LastTransitionTime = status, reason, message, since
+	}
+	if news.pressure != news.turned { // it was there before
+		memory(before, "True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available", metav1.NewTime(begin))
+		memory(after, "True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available", metav1.NewTime(begin))
+	}
+	switch {
+	case news.turned && news.pressure:
+		memory(after, "True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available", later)
+	case news.turned:
+		memory(after, "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", later)
+	}
+	return before, after, later
 }
 
 func TestSaysPressure(t *testing.T) {

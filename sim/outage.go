@@ -87,8 +87,10 @@ func (c *Cluster) Boot(nodes ...string) error {
 // lists its pods and, where the profile reads before it writes, reads each of
 // them once: its status manager has yet to learn that there is nothing to say
 // (needsUpdate in pkg/kubelet/status/status_manager.go). Containers that wait to be
-// started again are started at once: the back-off was in the kubelet's memory. Nodes
-// that are down have no kubelet to restart and are left alone.
+// started again are started at once: the back-off was in the kubelet's memory. So are
+// those that were killed in an eviction of which nobody was told, unless their
+// restartPolicy is Never: then their pod has failed. Nodes that are down have no kubelet
+// to restart and are left alone.
 func (c *Cluster) RestartKubelets(nodes ...string) error {
 	return c.outage("restart kubelets", nodes, func(nodes []*node) error {
 		nodes = slices.DeleteFunc(nodes, func(n *node) bool { return n.down })
@@ -196,7 +198,7 @@ func (n *node) loseAll() {
 //
 // A pod that was not reported to run, or to have ended, is to be looked at
 // anew. One that runs goes on (HandlePodCleanups in pkg/kubelet/kubelet_pods.go
-// finds it in the runtime).
+// finds it in the runtime), and one whose containers have ended is found so.
 func (n *node) endProcess() {
 	n.stopTimers()
 	if n.kubelet != nil {
@@ -212,18 +214,18 @@ func (n *node) endProcess() {
 	n.restarted = true
 	n.queue, n.writing = nil, false
 	n.pods.lists = 0
+	for i := range n.courses {
+		n.courses[i].backoff = backoff{} // is in the memory of the process
+	}
 	for i := range n.pods.pods {
 		p := &n.pods.pods[i]
 		p.listed = 0
-		switch c := n.courses.find(p.uid); p.state {
-		case podRunning, podEnded:
-		case podExited:
-			if c != nil {
-				c.due = time.Now() // to be told again
-			}
-		case podCrashed: // back-off is in the memory of the process
-			if c != nil {
-				c.due, c.told, c.backoff = time.Time{}, false, backoff{}
+		switch {
+		case p.state == podRunning || p.state == podEnded || p.state == podExited:
+		case p.down:
+			p.state, p.evicted = podCrashed, false
+			if c := n.courses.find(p.uid); c != nil {
+				c.rest()
 			}
 		default:
 			p.state, p.evicted = podUnknown, false

@@ -347,6 +347,7 @@ func TestRestartKubelets(t *testing.T) {
 	if d := cmp.Diff(before.Status.ContainerStatuses, f.podNamed("web").Status.ContainerStatuses); d != "" {
 		t.Errorf("containers: %s", d)
 	}
+	eventually(t, "all lists are complete", func() bool { return c.Stats().Relists == 4 })
 	count := map[string]int{}
 	for _, line := range f.sent()[mark:] {
 		if strings.HasPrefix(line, "WATCH") {
@@ -363,7 +364,6 @@ func TestRestartKubelets(t *testing.T) {
 			t.Errorf("a heartbeat with more than that: %s", report)
 		}
 	}
-	eventually(t, "all lists are complete", func() bool { return c.Stats().Relists == 4 })
 	if s := c.Stats(); s.PodsRunning != 3 || s.NodesDown != 1 || s.NodesRegistered != 3 || s.PodDeletes != 0 {
 		t.Errorf("%+v", s)
 	}

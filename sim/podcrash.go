@@ -33,7 +33,7 @@ func (w *podWriter) current(was *told) bool {
 func (w *podWriter) goOn(ctx context.Context, job *podJob, status podStatus, said bool) error {
 	n := w.node
 	if !said {
-		if err := w.report(ctx, job, status, n.plan(w.pod.uid, &w.view).exit); err != nil {
+		if err := w.report(ctx, job, status, w.exitCode()); err != nil {
 			return err
 		}
 	}

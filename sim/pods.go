@@ -12,13 +12,13 @@ type podState uint8
 const (
 	podUnknown  podState = iota // not seen yet
 	podStarting                 // to be reported Running
-	podRunning                  // reported Running and Ready, and acknowledged
+	podRunning                  // reported Running, Ready or not, and acknowledged
 	podStopping                 // being deleted: its containers are stopping
 	podStopped                  // its containers have ended: to be reported, then deleted
 	podEnded                    // in a terminal phase, and not being deleted
 	podExited                   // its containers have ended of themselves: to be reported
 	podEvicted                  // its kubelet stops its containers for want of memory: to be reported
-	podCrashed                  // they have, and are to be started again
+	podCrashed                  // its containers have ended, but not because it is deleted, and are to be started again
 )
 
 // podAction is what a kubelet has to do next about a pod.
@@ -38,9 +38,9 @@ const (
 	doReject            // report that it is not admitted
 	doLook              // read it, and find that nothing may be said yet
 	doEvict             // report that it was evicted
-	doCrash             // the same of containers that are to be started again
-	doBackOff           // report that they wait for that
-	doFlip              // report that they have become ready, or are not any more
+	doCrash             // the same as doEnd of containers that are to be started again
+	doBackOff           // report that containers wait to be started again
+	doFlip              // report that containers have become ready, or are not any more
 )
 
 // pod is all that a kubelet remembers of one pod.
@@ -56,7 +56,8 @@ type pod struct {
 	state    podState
 	lost     bool // what its status says is running went down with the machine
 	evicted  bool // by its kubelet
-	down     bool // its containers have ended of themselves
+	down     bool // its containers have ended, but not because it is deleted
+	killed   bool // by its kubelet, which evicted it; else of themselves
 	unsaid   bool // its containers run again, and no status of theirs says so
 	unready  bool // its containers are not ready of themselves
 	worth
@@ -81,7 +82,7 @@ func (p *pod) see(e *wire.Pod, version uint64) podAction {
 		p.state = podStopped
 		return doRemove
 	case e.Deleting && (p.lost || p.state == podExited || p.state == podCrashed || p.state == podEvicted):
-		p.state = podStopped // there is nothing to stop, or no more than for a second
+		p.state = podStopped // there is nothing to stop, or no more than for two seconds
 		return doFinish
 	case e.Deleting:
 		p.state = podStopping

@@ -12,63 +12,68 @@ import (
 	"github.com/planecheck/planecheck/checkers/history/wire"
 )
 
-func TestPodDecisions(t *testing.T) {
-	pending := wire.Pod{Phase: "Pending"}
-	running := wire.Pod{Phase: "Running", Ready: true}
-	unready := wire.Pod{Phase: "Running"}
-	failed := wire.Pod{Phase: "Failed"}
-	deleting := func(p wire.Pod) wire.Pod { p.Deleting = true; return p }
+// Pods as a watch brings them.
+var (
+	pendingPod = wire.Pod{Phase: "Pending"}
+	runningPod = wire.Pod{Phase: "Running", Ready: true}
+	unreadyPod = wire.Pod{Phase: "Running"}
+	failedPod  = wire.Pod{Phase: "Failed"}
+)
 
+func deleting(p wire.Pod) wire.Pod { p.Deleting = true; return p }
+
+// decides has a kubelet whose last write of a pod made version 10 see it at a version.
+func decides(t *testing.T, state podState, e wire.Pod, version uint64, action podAction, next podState) {
+	t.Helper()
+	p := pod{state: state, version: 10}
+	if got := p.see(&e, version); got != action || p.state != next {
+		t.Errorf("state %d sees %+v at %d: action %d and state %d, want %d and %d", state, e, version, got, p.state, action, next)
+	}
+}
+
+func TestPodDecisions(t *testing.T) {
 	f := func(state podState, e wire.Pod, version uint64, action podAction, next podState) {
 		t.Helper()
-		p := pod{state: state, version: 10}
-		if got := p.see(&e, version); got != action || p.state != next {
-			t.Errorf("state %d sees %+v at %d: action %d and state %d, want %d and %d", state, e, version, got, p.state, action, next)
-		}
+		decides(t, state, e, version, action, next)
 	}
-	f(podUnknown, pending, 11, doStart, podStarting)
-	f(podUnknown, unready, 11, doStart, podStarting)
-	f(podUnknown, running, 11, doNothing, podRunning) // ours, from an earlier life
-	f(podUnknown, failed, 11, doNothing, podEnded)
-	f(podUnknown, deleting(pending), 11, doStop, podStopping)
-	f(podUnknown, deleting(failed), 11, doRemove, podStopped)
+	f(podUnknown, pendingPod, 11, doStart, podStarting)
+	f(podUnknown, unreadyPod, 11, doStart, podStarting)
+	f(podUnknown, runningPod, 11, doNothing, podRunning) // ours, from an earlier life
+	f(podUnknown, failedPod, 11, doNothing, podEnded)
+	f(podUnknown, deleting(pendingPod), 11, doStop, podStopping)
+	f(podUnknown, deleting(failedPod), 11, doRemove, podStopped)
 
-	f(podStarting, pending, 11, doNothing, podStarting) // the echo of a first write
-	f(podStarting, running, 11, doNothing, podStarting) // the write is not acknowledged yet
-	f(podStarting, deleting(pending), 11, doStop, podStopping)
-	f(podStarting, failed, 11, doNothing, podEnded)
+	f(podStarting, pendingPod, 11, doNothing, podStarting) // the echo of a first write
+	f(podStarting, runningPod, 11, doNothing, podStarting) // the write is not acknowledged yet
+	f(podStarting, deleting(pendingPod), 11, doStop, podStopping)
+	f(podStarting, failedPod, 11, doNothing, podEnded)
 
-	f(podRunning, running, 11, doNothing, podRunning)
-	f(podRunning, unready, 11, doRepair, podRunning)  // by the node lifecycle controller
-	f(podRunning, unready, 10, doNothing, podRunning) // as old as our write: a late echo
-	f(podRunning, pending, 9, doNothing, podRunning)
-	f(podRunning, deleting(running), 11, doStop, podStopping)
-	f(podRunning, failed, 11, doNothing, podEnded)
+	f(podRunning, runningPod, 11, doNothing, podRunning)
+	f(podRunning, unreadyPod, 11, doRepair, podRunning)  // by the node lifecycle controller
+	f(podRunning, unreadyPod, 10, doNothing, podRunning) // as old as our write: a late echo
+	f(podRunning, pendingPod, 9, doNothing, podRunning)
+	f(podRunning, deleting(runningPod), 11, doStop, podStopping)
+	f(podRunning, failedPod, 11, doNothing, podEnded)
 
-	for _, e := range []wire.Pod{pending, running, unready, failed, deleting(running), deleting(failed)} {
+	for _, e := range []wire.Pod{pendingPod, runningPod, unreadyPod, failedPod, deleting(runningPod), deleting(failedPod)} {
 		f(podStopping, e, 11, doNothing, podStopping)
 		f(podStopped, e, 11, doNothing, podStopped)
 	}
-	for _, e := range []wire.Pod{pending, running, unready} {
-		f(podExited, e, 11, doNothing, podExited) // that it ended is on its way
+	f(podEnded, failedPod, 11, doNothing, podEnded)
+	f(podEnded, deleting(failedPod), 11, doRemove, podStopped)
+}
+
+// TestEndedPodDecisions looks at pods whose containers have ended, or are about to.
+func TestEndedPodDecisions(t *testing.T) {
+	for _, state := range []podState{podExited, podCrashed, podEvicted} {
+		for _, e := range []wire.Pod{pendingPod, runningPod, unreadyPod} {
+			decides(t, state, e, 11, doNothing, state) // that it ended is on its way
+		}
+		decides(t, state, failedPod, 11, doNothing, podEnded)
+		decides(t, state, deleting(runningPod), 11, doFinish, podStopped)
+		decides(t, state, deleting(unreadyPod), 11, doFinish, podStopped)
+		decides(t, state, deleting(failedPod), 11, doRemove, podStopped)
 	}
-	for _, state := range []podState{podExited, podCrashed} {
-		f(state, failed, 11, doNothing, podEnded)
-		f(state, deleting(unready), 11, doFinish, podStopped)
-		f(state, deleting(failed), 11, doRemove, podStopped)
-	}
-	for _, e := range []wire.Pod{pending, running, unready} {
-		f(podCrashed, e, 11, doNothing, podCrashed)
-	}
-	f(podExited, deleting(failed), 11, doRemove, podStopped)
-	for _, e := range []wire.Pod{pending, running, unready} {
-		f(podEvicted, e, 11, doNothing, podEvicted) // its containers stop
-	}
-	f(podEvicted, failed, 11, doNothing, podEnded)
-	f(podEvicted, deleting(running), 11, doFinish, podStopped)
-	f(podEvicted, deleting(failed), 11, doRemove, podStopped)
-	f(podEnded, failed, 11, doNothing, podEnded)
-	f(podEnded, deleting(failed), 11, doRemove, podStopped)
 }
 
 // TestUnreadyPodDecisions looks at pods that are not ready of themselves: that is no

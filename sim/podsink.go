@@ -90,7 +90,7 @@ func (n *node) upsert(seen *wire.Pod, raw []byte, version uint64) (isNew, ran bo
 	}
 	switch action {
 	case doNothing:
-		n.confirm(p, seen, isNew, unconfirmed)
+		n.confirm(p, seen, raw, isNew, unconfirmed)
 	case doStop:
 		n.stop(seen, raw, version)
 	case doStart, doRestart, doReject:
@@ -103,9 +103,15 @@ func (n *node) upsert(seen *wire.Pod, raw []byte, version uint64) (isNew, ran bo
 
 // confirm is what a kubelet does about a pod that it finds as it should be. A new
 // process looks whether that is told; and it knows of no back-off, so that it starts
-// containers at once that have exited. It is called with n.mu held.
-func (n *node) confirm(p *pod, seen *wire.Pod, isNew, unconfirmed bool) {
+// containers at once that have ended, unless they are to be left so (computePodActions
+// in pkg/kubelet/kuberuntime/kuberuntime_manager.go). It is called with n.mu held.
+func (n *node) confirm(p *pod, seen *wire.Pod, raw []byte, isNew, unconfirmed bool) {
+	if p.state == podCrashed && p.killed && string(field(field(raw, 2), 3)) == "Never" {
+		p.state = podExited
+	}
 	switch {
+	case unconfirmed && p.state == podExited:
+		n.enqueue(podJob{action: doEnd, uid: p.uid})
 	case unconfirmed && p.state == podRunning && (n.cluster.behaviour.readBeforeWrite || seen.Ready == p.unready):
 		n.enqueue(podJob{action: doConfirm, uid: p.uid})
 	case (isNew || unconfirmed) && p.state == podCrashed:

@@ -153,7 +153,7 @@ func (w *podWriter) write(ctx context.Context, job *podJob) error {
 	case job.action == doFinish:
 		return w.finish(ctx, job)
 	case job.action == doEnd:
-		return w.end(ctx, job, w.node.plan(w.pod.uid, &w.view).exit)
+		return w.end(ctx, job, w.exitCode())
 	case job.action == doCrash:
 		return w.crash(ctx, job)
 	case job.action == doBackOff:
@@ -192,7 +192,7 @@ func (w *podWriter) finish(ctx context.Context, job *podJob) error {
 	crash, crashed := w.view.crashed()
 	switch {
 	case w.pod.evicted:
-		exit = 137
+		exit = killedCode
 	case exited && !well:
 		exit = 1 // which one it was stands with the containers
 	case exited:
@@ -201,9 +201,9 @@ func (w *podWriter) finish(ctx context.Context, job *podJob) error {
 	case crashed && !w.pod.unsaid:
 		exit = int(crash.lastEnd().code)
 	case w.pod.down:
-		exit = w.node.plan(w.pod.uid, &w.view).exit
+		exit = w.exitCode()
 	case job.killed:
-		exit = 137
+		exit = killedCode
 	}
 	if err := w.report(ctx, job, status, exit); err != nil {
 		return err
@@ -215,6 +215,17 @@ func (w *podWriter) finish(ctx context.Context, job *podJob) error {
 	}
 	return w.remove(ctx)
 }
+
+// exitCode is that of containers that have ended, but not because their pod is deleted.
+func (w *podWriter) exitCode() int {
+	if w.pod.killed {
+		return killedCode
+	}
+	return w.node.plan(w.pod.uid, &w.view).exit
+}
+
+// killedCode is the exit code of containers that do not listen to SIGTERM.
+const killedCode = 137
 
 // end reports that the containers have ended of themselves. The kubelet says so
 // as soon as it sees it, and that the phase is final when the sandbox is stopped.
@@ -315,7 +326,7 @@ func (w *podWriter) report(ctx context.Context, job *podJob, status podStatus, e
 	var plan podPlan
 	if status == statusRunning {
 		plan = n.plan(w.pod.uid, &w.view)
-		r.exitCode = plan.exit // of the run before, of which nothing is told
+		r.exitCode = w.exitCode() // of the run before, of which nothing is told
 	}
 	switch {
 	case w.view.hostNetwork:
@@ -389,9 +400,10 @@ func (n *node) reported(job *podJob, r *podReport, plan podPlan, body []byte) er
 	p.version = version
 	status := r.status
 	switch {
-	case status == statusRunning && p.state == podStarting:
+	case status == statusRunning && p.state == podStarting && (job.action == doStart || job.action == doRestart):
+		// Any other report that they run was under way when the run before ended.
 		n.countRunning(p.state, podRunning)
-		p.state, p.lost, p.unsaid = podRunning, false, false
+		p.state, p.lost, p.unsaid, p.killed = podRunning, false, false, false
 		n.begin(p.uid, plan)
 	case status == statusLost && p.state == podStarting,
 		status == statusTerminated && (p.state == podStarting || p.state == podExited || p.state == podEvicted):

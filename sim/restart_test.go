@@ -98,16 +98,31 @@ func TestContainersAreStartedAgain(t *testing.T) { bothProfiles(t, startedAgain)
 
 func startedAgain(t *testing.T, profile Profile) {
 	f, c := startCrashing(t, profile)
-	n, sent := c.nodes[0], len(f.sent("pods/web"))
 	first := runs(t, f, c, 0)
-	n.pass(5 * time.Minute)
+	second := startedAtOnce(t, f, c, first)
+	third := startedAfterAWait(t, f, c, second)
+	if got := c.Stats().PodRestarts; got != 2 {
+		t.Errorf("%d restarts", got)
+	}
+	f.change("web", notReady)
+	eventually(t, "pod is ready again", func() bool { return isReady(f.podNamed("web")) })
+	if d := cmp.Diff(third, f.container("web")); d != "" {
+		t.Errorf("after a repair: %s", d)
+	}
+}
+
+// startedAtOnce has the first run end, and returns the second one.
+func startedAtOnce(t *testing.T, f *fakeAPI, c *Cluster, first corev1.ContainerStatus) corev1.ContainerStatus {
+	t.Helper()
+	sent := len(f.sent("pods/web"))
+	c.nodes[0].pass(5 * time.Minute)
 	second := runs(t, f, c, 1)
 	ownEnd(t, first, second)
 	if second.ContainerID == first.ContainerID || c.Stats().PodsHeld != 1 {
 		t.Errorf("the second run: %+v", second)
 	}
 	want := []string{"GET", "PATCH"} // running
-	if profile == Kubelet {
+	if c.behaviour.endsInSteps {
 		want = []string{"GET", "PATCH", "GET", "PATCH"} // exited, running
 		exited := f.patches[len(f.patches)-2]
 		for _, part := range []string{`"terminated":{"containerID"`, `"exitCode":3`, `"ready":false`, `"reason":"ContainersNotReady"`, `unready status: [app]`} {
@@ -119,10 +134,15 @@ func startedAgain(t *testing.T, profile Profile) {
 	if d := cmp.Diff(want, requests(f, "web", sent)); d != "" {
 		t.Errorf("requests of the first time: %s", d)
 	}
+	return second
+}
 
-	sent = len(f.sent("pods/web"))
-	n.pass(5 * time.Minute)
-	if profile == Kubelet {
+// startedAfterAWait has the second run end, and returns the third one.
+func startedAfterAWait(t *testing.T, f *fakeAPI, c *Cluster, second corev1.ContainerStatus) corev1.ContainerStatus {
+	t.Helper()
+	sent := len(f.sent("pods/web"))
+	c.nodes[0].pass(5 * time.Minute)
+	if c.behaviour.endsInSteps {
 		exits(t, f, 1)
 		if isReady(f.podNamed("web")) || phaseOf(f, "web") != corev1.PodRunning {
 			t.Errorf("a pod whose containers have exited: %+v", f.podNamed("web").Status)
@@ -130,11 +150,11 @@ func startedAgain(t *testing.T, profile Profile) {
 	} else {
 		ownEnd(t, second, backsOff(t, f, 1, "10s"))
 	}
-	n.pass(15 * time.Second)
+	c.nodes[0].pass(15 * time.Second)
 	third := runs(t, f, c, 2)
 	ownEnd(t, second, third)
-	want = []string{"GET", "PATCH", "GET", "PATCH"} // waiting, running
-	if profile == Kubelet {
+	want := []string{"GET", "PATCH", "GET", "PATCH"} // waiting, running
+	if c.behaviour.endsInSteps {
 		want = []string{"GET", "PATCH", "GET", "PATCH", "GET", "PATCH"} // exited, waiting, running
 		if last := f.lastPatch("CrashLoopBackOff"); !strings.Contains(last, "back-off 10s restarting failed container=app pod=web_default(uid-of-web)") {
 			t.Errorf("the report that they wait: %s", last)
@@ -143,14 +163,7 @@ func startedAgain(t *testing.T, profile Profile) {
 	if d := cmp.Diff(want, requests(f, "web", sent)); d != "" {
 		t.Errorf("requests of the second time: %s", d)
 	}
-	if got := c.Stats().PodRestarts; got != 2 {
-		t.Errorf("%d restarts", got)
-	}
-	f.change("web", notReady)
-	eventually(t, "pod is ready again", func() bool { return isReady(f.podNamed("web")) })
-	if d := cmp.Diff(third, f.container("web")); d != "" {
-		t.Errorf("after a repair: %s", d)
-	}
+	return third
 }
 
 // backsOff checks a pod whose containers wait, for so long.
@@ -265,6 +278,24 @@ func forgotten(t *testing.T, profile Profile) {
 	want = []string{"GET", "PATCH", "GET", "PATCH"} // exited once more, running
 	if d := cmp.Diff(want, requests(f, "web", sent)); d != "" {
 		t.Errorf("requests after the second one: %s", d)
+	}
+}
+
+// TestABackOffIsForgottenInARun restarts the kubelet while containers run that were started
+// again: a new one knows of no start before.
+func TestABackOffIsForgottenInARun(t *testing.T) { bothProfiles(t, forgottenInARun) }
+
+func forgottenInARun(t *testing.T, profile Profile) {
+	f, c := startCrashing(t, profile)
+	c.nodes[0].pass(5 * time.Minute)
+	second := runs(t, f, c, 1)
+	must(t, c.RestartKubelets("node-00000"))
+	settled(t, f, c)
+	runs(t, f, c, 1)
+	c.nodes[0].pass(5 * time.Minute)
+	ownEnd(t, second, runs(t, f, c, 2))
+	if f.lastPatch("CrashLoopBackOff") != "" {
+		t.Error("a new kubelet knows of a back-off")
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // worth is what the eviction manager goes by when it chooses among pods. Nothing of
 // it changes while a pod lives.
 type worth struct {
-	over       int64 // bytes of memory that its containers use beyond their requests; they may use less
+	over       int64 // bytes of memory that its containers use beyond what the pod requests; they may use less
 	priority   int32
 	critical   bool // it is never evicted
 	bestEffort bool // its QoS class
@@ -39,23 +39,94 @@ const systemCritical = 2_000_000_000
 // weigh reads an encoded pod.
 func weigh(seed uint64, uid string, raw []byte) worth {
 	w := worth{bestEffort: string(field(field(raw, 3), 9)) == "BestEffort"}
+	var use int64
+	var requests podRequests
 	m := message{rest: field(raw, 2)}
 	for m.next() {
 		switch m.num {
 		case 2:
-			w.over += memoryOf(seed, uid, m.data).over()
+			memory := memoryOf(seed, uid, m.data)
+			use += memory.use.Value()
+			requests.running += memory.request.Value()
 		case 20:
+			memory := memoryOf(seed, uid, m.data)
 			if isSidecar(m.data) {
-				w.over += memoryOf(seed, uid, m.data).over()
+				use += memory.use.Value()
 			}
+			requests.init(memory.request.Value(), isSidecar(m.data))
 		case 22:
 			w.tolerates = w.tolerates || toleratesPressure(m.data)
 		case 25:
 			w.priority = int32(m.value)
+		case 32:
+			if resourceName(m.data) == "memory" {
+				requests.overhead = amount(m.data)
+			}
+		case 40:
+			requests.ofPod(m.data)
 		}
 	}
+	w.over = use - requests.total()
 	w.critical = w.priority >= systemCritical || isStatic(field(raw, 1))
 	return w
+}
+
+// podRequests is what a pod requests of memory, in bytes, by the rules of
+// GetResourceRequestQuantity in pkg/api/v1/resource/helpers.go.
+type podRequests struct {
+	running, sidecars int64 // the sum of what runs on, and of the sidecars so far among that
+	starting          int64 // the most at any time until all init containers have ended
+	overhead          int64
+	whole             bool // the pod requests for all of its containers,
+	pod               int64
+}
+
+// init takes the next init container.
+func (r *podRequests) init(request int64, sidecar bool) {
+	if sidecar {
+		r.running += request
+		r.sidecars += request
+		request = 0
+	}
+	r.starting = max(r.starting, r.sidecars+request)
+}
+
+// ofPod takes the encoded resources of the pod itself.
+func (r *podRequests) ofPod(requirements []byte) {
+	m := message{rest: requirements}
+	for m.next() {
+		name := resourceName(m.data)
+		if (m.num != 1 && m.num != 2) || name != "cpu" && name != "memory" && !strings.HasPrefix(name, "hugepages-") {
+			continue
+		}
+		r.whole = true
+		if m.num == 2 && name == "memory" {
+			r.pod = amount(m.data)
+		}
+	}
+}
+
+func (r *podRequests) total() int64 {
+	sum := max(r.running, r.starting)
+	if r.whole {
+		sum = r.pod
+	}
+	if sum > 0 {
+		sum += r.overhead
+	}
+	return sum
+}
+
+// resourceName is that of an encoded entry of a list of resources, and amount its
+// quantity: 0 if that cannot be read.
+func resourceName(entry []byte) string { return string(field(entry, 1)) }
+
+func amount(entry []byte) int64 {
+	q, err := resource.ParseQuantity(string(field(field(entry, 2), 1)))
+	if err != nil {
+		return 0
+	}
+	return q.Value()
 }
 
 func isSidecar(container []byte) bool { return string(field(container, 24)) == "Always" }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	helpers "k8s.io/component-helpers/resource"
 	"k8s.io/klog/v2"
 
 	"github.com/planecheck/planecheck/checkers/history/wire"
@@ -32,7 +33,7 @@ func TestEvictionOrder(t *testing.T) {
 	add("over", podRunning, worth{over: 50})
 	add("over, low", podRunning, worth{over: 2, priority: -3})
 	add("critical", podRunning, worth{over: math.MaxInt64, priority: math.MinInt32, critical: true})
-	for state := podUnknown; state <= podEvicted; state++ {
+	for state := podUnknown; state <= podCrashed; state++ {
 		if state != podRunning {
 			add(fmt.Sprint("in state ", state), state, worth{over: 1000})
 		}
@@ -50,11 +51,67 @@ func TestEvictionOrder(t *testing.T) {
 	}
 }
 
+// usedMemory is what all containers use that run.
+func usedMemory(t *testing.T, seed uint64, pod *corev1.Pod) (sum int64) {
+	running := slices.Clone(pod.Spec.Containers)
+	for _, c := range pod.Spec.InitContainers {
+		if c.RestartPolicy != nil {
+			running = append(running, c)
+		}
+	}
+	for _, c := range running {
+		use := memoryOf(seed, string(pod.UID), encode(t, &c)).use
+		sum += use.Value()
+	}
+	return sum
+}
+
+// requestedMemory is GetResourceRequestQuantity of pkg/api/v1/resource/helpers.go, by
+// what that is made of.
+func requestedMemory(pod *corev1.Pod) int64 {
+	requests := helpers.PodRequests(pod, helpers.PodResourcesOptions{
+		SkipContainerLevelResources: helpers.IsPodLevelResourcesSet(pod), ExcludeOverhead: true,
+	})
+	sum := requests.Memory().Value()
+	if sum > 0 {
+		sum += pod.Spec.Overhead.Memory().Value()
+	}
+	return sum
+}
+
+// requestMemory has a pod request memory in all of the ways that there are.
+func requestMemory(random *rand.Rand, pod *corev1.Pod) {
+	some := func(names ...corev1.ResourceName) corev1.ResourceList {
+		list := corev1.ResourceList{}
+		for _, name := range names {
+			if random.IntN(2) == 0 {
+				list[name] = *resource.NewQuantity(int64(random.IntN(200))<<20, resource.BinarySI)
+			}
+		}
+		return list
+	}
+	for i := range pod.Spec.InitContainers {
+		pod.Spec.InitContainers[i].Resources.Requests = some("cpu", "memory")
+	}
+	if random.IntN(2) == 0 {
+		slices.Reverse(pod.Spec.InitContainers)
+	}
+	if random.IntN(3) == 0 {
+		pod.Spec.Overhead = some("cpu", "memory")
+	}
+	if random.IntN(3) == 0 {
+		pod.Spec.Resources = &corev1.ResourceRequirements{
+			Requests: some("cpu", "memory", "hugepages-2Mi", "other"), Limits: some("cpu", "memory", "hugepages-2Mi", "other"),
+		}
+	}
+}
+
 // TestWeigh holds what is read of a pod against what its own type says.
 func TestWeigh(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(400) {
 		random := rand.New(rand.NewPCG(seed, 3))
 		pod := randomPod(random)
+		requestMemory(random, pod)
 		pod.Status.QOSClass = []corev1.PodQOSClass{"", corev1.PodQOSBestEffort, corev1.PodQOSBurstable, corev1.PodQOSGuaranteed}[random.IntN(4)]
 		if random.IntN(2) == 0 {
 			pod.Spec.Priority = new([]int32{-1, 0, systemCritical - 1, systemCritical, math.MaxInt32}[random.IntN(5)])
@@ -86,16 +143,7 @@ func TestWeigh(t *testing.T) {
 			want.priority = *pod.Spec.Priority
 		}
 		want.critical = static < 2 || want.priority >= 2_000_000_000
-		running := slices.Clone(pod.Spec.Containers)
-		for _, c := range pod.Spec.InitContainers {
-			if c.RestartPolicy != nil {
-				running = append(running, c)
-			}
-		}
-		for _, c := range running {
-			use, request := memoryOf(seed, string(pod.UID), encode(t, &c)).use, c.Resources.Requests.Memory()
-			want.over += use.Value() - request.Value()
-		}
+		want.over = usedMemory(t, seed, pod) - requestedMemory(pod)
 		if d := cmp.Diff(want, weigh(seed, string(pod.UID), encode(t, pod)), cmp.AllowUnexported(worth{})); d != "" {
 			t.Errorf("seed %d, %+v %+v: %s", seed, pod.Annotations, pod.Spec.Tolerations, d)
 		}
