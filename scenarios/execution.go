@@ -61,7 +61,7 @@ type execution struct {
 	// none.
 	turnover atomic.Pointer[workloads.Turnover]
 	// recovered is how the cluster came back after its faults; nil: it had none,
-	// or they are not over.
+	// they are not over, or it was not looked at to the end.
 	recovered *recovery
 	// ends are compared in the end; nil: nobody asks.
 	ends *twins
