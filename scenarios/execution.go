@@ -245,8 +245,14 @@ func stalled(err error) bool {
 	return errors.As(err, &stall) || errors.Is(err, sim.ErrNotReady)
 }
 
-// prepareLoad starts the measuring watch and makes the workloads.
-func (x *execution) prepareLoad(ctx context.Context) error {
+// prepareLoad starts the measuring watch and makes the workloads. Everything is watched
+// over by then, so that its error is sorted as that of a phase is.
+func (x *execution) prepareLoad(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			err = x.reason(ctx, "start", err)
+		}
+	}()
 	c := x.cluster
 	observer := c.layer.Client(c.observerIdentity())
 	cfg := workloads.PodWatcherConfig{Client: observer, Hook: x.m.podEvent, Log: x.log}
@@ -266,7 +272,6 @@ func (x *execution) prepareLoad(ctx context.Context) error {
 	if x.plan.Density == nil {
 		return nil
 	}
-	var err error
 	x.density, err = workloads.NewDensity(*x.plan.Density, workloads.DensityDeps{
 		Clients:     []*client.Client{c.layer.Client(c.workloadIdentity())},
 		Observer:    observer,
