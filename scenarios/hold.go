@@ -80,12 +80,12 @@ func (x *execution) settled(after string, busy bool) {
 
 // comeToRest ends a turnover without faults and waits for its last pods.
 func (x *execution) comeToRest(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, recoveryBound, fmt.Errorf("it had %v", recoveryBound))
+	bounded, cancel := context.WithTimeoutCause(ctx, recoveryBound, fmt.Errorf("it had %v", recoveryBound))
 	defer cancel()
-	if err := x.endTurnover(ctx); err != nil {
+	if err := x.endTurnover(bounded); err != nil {
 		return err
 	}
-	return untilNil(ctx, x.density.Whole)
+	return x.density.Rest(ctx)
 }
 
 // endTurnover ends the turnover, if there is one, and makes the load what the

@@ -3,7 +3,6 @@ package scenarios
 import (
 	"cmp"
 	"context"
-	"fmt"
 
 	"github.com/planecheck/planecheck/checkers/history"
 )
@@ -71,12 +70,11 @@ func (x *execution) endFlips() {
 	}
 }
 
-// allReady waits until the control plane has taken note that all pods are ready.
+// allReady waits until the control plane has taken note that all pods are ready, for as
+// long as it gets on with that: of many pods it takes minutes.
 func (x *execution) allReady(ctx context.Context) error {
 	if x.plan.World.UnreadyEvery == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, recoveryBound, fmt.Errorf("it had %v", recoveryBound))
-	defer cancel()
-	return untilNil(ctx, x.density.Whole)
+	return x.density.Rest(ctx)
 }
