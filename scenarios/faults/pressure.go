@@ -17,13 +17,13 @@ import (
 // short; the pick draws how many.
 const mostEvictions = 3
 
-// pressNodes has nodes run short of memory. The evidence is what the control plane
+// pressNodes has nodes that run pods run short of memory. The evidence is what the control plane
 // shows of it: the Nodes say so and are tainted, so that nothing new comes, and pods on
 // them have failed, evicted by their kubelets. It heals when the Nodes say that there
 // is enough, and bear the taint no more. That the pods run elsewhere is for the
 // guarantees of the cluster to say.
 func pressNodes(ctx context.Context, e *Env, target string) (*Active, error) {
-	names, err := someNodes(e, target)
+	names, err := podNodes(e, target)
 	if err != nil {
 		return nil, err
 	}
