@@ -46,6 +46,9 @@ type execution struct {
 	// refused is what is wrong with the person's manifest, as the server found; nil:
 	// nothing.
 	refused *manifest.InputError
+	// lapsed is what of the manifest was not ready again after the hold; nil: nothing,
+	// or nobody has looked.
+	lapsed error
 	// backend outlives the cluster, for the size of its data.
 	backend storage.Backend
 

@@ -30,7 +30,7 @@ func (x *execution) hold(ctx context.Context) (workloads.PhaseResult, error) {
 	if err != nil {
 		return result, err
 	}
-	x.owed(ctx, "after all pods were to be ready", x.allReady(ctx))
+	x.allReady(ctx)
 	if len(x.plan.Interventions) == 0 && x.turnover.Load() == nil {
 		x.expectRunning(ctx, phaseHold)
 	}
