@@ -38,10 +38,11 @@ func pressNodes(ctx context.Context, e *Env, target string) (*Active, error) {
 		return nil, healed(ctx, a, err)
 	}
 	return shown(ctx, a, fmt.Sprintf("%d nodes to be short of memory, and to evict pods", len(names)), func(ctx context.Context) error {
-		if err := memoryOf(ctx, e, names, true); err != nil {
-			return err
-		}
+		// First, since what was evicted may be gone before its node says why.
 		first, err := seen.look(ctx, e)
+		if err == nil {
+			err = memoryOf(ctx, e, names, true)
+		}
 		if err == nil && first == "" {
 			err = errors.New("no pod was evicted")
 		}
