@@ -9,7 +9,8 @@ import (
 )
 
 // Summary is all that a run prints at its end: the closing summary, and where the rest
-// of what was measured is. `planecheck report` prints the same from the directory.
+// of what was measured is, with dir as it stands. `planecheck report` prints the same from
+// the directory, whose name may be given there in another way than the run gave it.
 func Summary(r *Run, dir string) string {
 	return Render(r) + "\nEverything measured: " + dir + "\n"
 }

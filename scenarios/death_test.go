@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/planecheck/planecheck/apiserver"
+	"github.com/planecheck/planecheck/apiserver/storage"
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/results"
@@ -71,6 +72,41 @@ func TestADeathBehindTheLastPhase(t *testing.T) {
 	f(nil, checkers.Pass)
 	f(death, checkers.Fail)
 	f(ErrInterrupted, checkers.Invalid)
+}
+
+// A death fails the run also where it comes before the first phase.
+func TestADeathBeforeTheFirstPhase(t *testing.T) {
+	x := &execution{plan: &Plan{}, run: &results.Run{}, m: &measurement{}}
+	x.cluster = &cluster{plane: &apiserver.ControlPlane{}, layer: deafLayer(t, func() {})}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(death)
+	err := x.prepareLoad(ctx)
+	for _, v := range []checkers.Verdict{x.judgePlan(err), x.judgeComponents()} {
+		if v.Outcome != checkers.Fail || !strings.Contains(v.Detail, death.Name) {
+			t.Error(v)
+		}
+	}
+	if x.run.Death == nil {
+		t.Error("the record of the run knows of no death")
+	}
+}
+
+// So does that of a store with which the run has no more to do than to end.
+func TestADeathBehindTheTrafficOfTheStore(t *testing.T) {
+	backend, err := storage.Open("etcd:members=1", storage.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &execution{plan: &Plan{Storage: &StoragePlan{Alone: true}}, run: &results.Run{}, dir: &results.Dir{Path: t.TempDir()}}
+	x.cluster, x.backend = &cluster{backend: backend}, backend
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(&lostStore{errors.New("kine died")})
+	err = x.testStore(ctx)
+	for _, v := range []checkers.Verdict{x.judgePlan(err), x.judgeStore()} {
+		if v.Outcome != checkers.Fail || !strings.Contains(v.Detail, "kine died") {
+			t.Error(v)
+		}
+	}
 }
 
 // The record of a run says how long after a death it began to end; one that nobody died

@@ -46,6 +46,9 @@ type execution struct {
 	// refused is what is wrong with the person's manifest, as the server found; nil:
 	// nothing.
 	refused *manifest.InputError
+	// lapsed is what of the manifest was not ready again after the hold; nil: nothing,
+	// or nobody has looked.
+	lapsed error
 	// backend outlives the cluster, for the size of its data.
 	backend storage.Backend
 
@@ -61,7 +64,7 @@ type execution struct {
 	// none.
 	turnover atomic.Pointer[workloads.Turnover]
 	// recovered is how the cluster came back after its faults; nil: it had none,
-	// or they are not over.
+	// they are not over, or it was not looked at to the end.
 	recovered *recovery
 	// ends are compared in the end; nil: nobody asks.
 	ends *twins
@@ -245,8 +248,14 @@ func stalled(err error) bool {
 	return errors.As(err, &stall) || errors.Is(err, sim.ErrNotReady)
 }
 
-// prepareLoad starts the measuring watch and makes the workloads.
-func (x *execution) prepareLoad(ctx context.Context) error {
+// prepareLoad starts the measuring watch and makes the workloads. Everything is watched
+// over by then, so that its error is sorted as that of a phase is.
+func (x *execution) prepareLoad(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			err = x.reason(ctx, "start", err)
+		}
+	}()
 	c := x.cluster
 	observer := c.layer.Client(c.observerIdentity())
 	cfg := workloads.PodWatcherConfig{Client: observer, Hook: x.m.podEvent, Log: x.log}
@@ -266,7 +275,6 @@ func (x *execution) prepareLoad(ctx context.Context) error {
 	if x.plan.Density == nil {
 		return nil
 	}
-	var err error
 	x.density, err = workloads.NewDensity(*x.plan.Density, workloads.DensityDeps{
 		Clients:     []*client.Client{c.layer.Client(c.workloadIdentity())},
 		Observer:    observer,

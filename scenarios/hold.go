@@ -30,9 +30,7 @@ func (x *execution) hold(ctx context.Context) (workloads.PhaseResult, error) {
 	if err != nil {
 		return result, err
 	}
-	if err := x.allReady(ctx); err != nil {
-		x.shortfall(phaseHold, "after all pods were to be ready: %v", err)
-	}
+	x.allReady(ctx)
 	if len(x.plan.Interventions) == 0 && x.turnover.Load() == nil {
 		x.expectRunning(ctx, phaseHold)
 	}
@@ -46,9 +44,10 @@ func (x *execution) hold(ctx context.Context) (workloads.PhaseResult, error) {
 		x.recover(ctx)
 		x.expectRunning(ctx, phaseHold)
 	case x.turnover.Load() != nil:
-		if err := x.comeToRest(ctx); err != nil {
-			x.shortfall(phaseHold, "%v", err)
-		}
+		x.owed(ctx, "after the turnover", x.comeToRest(ctx))
+	}
+	if ctx.Err() != nil { // what is missing says nothing then
+		return result, context.Cause(ctx)
 	}
 	if x.ends != nil {
 		x.captureEnd(ctx)
@@ -63,6 +62,14 @@ func (x *execution) hold(ctx context.Context) (workloads.PhaseResult, error) {
 	return result, nil
 }
 
+// owed notes what is missing after something as a shortfall. A hold that was cut short
+// owes nothing.
+func (x *execution) owed(ctx context.Context, after string, missing error) {
+	if missing != nil && ctx.Err() == nil {
+		x.shortfall(phaseHold, "%s: %v", after, missing)
+	}
+}
+
 // settled notes that the controllers have nothing left to do, as far as the run knows.
 // Right after work they are busy.
 func (x *execution) settled(after string, busy bool) {
@@ -73,12 +80,12 @@ func (x *execution) settled(after string, busy bool) {
 
 // comeToRest ends a turnover without faults and waits for its last pods.
 func (x *execution) comeToRest(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, recoveryBound, fmt.Errorf("it had %v", recoveryBound))
+	bounded, cancel := context.WithTimeoutCause(ctx, recoveryBound, fmt.Errorf("it had %v", recoveryBound))
 	defer cancel()
-	if err := x.endTurnover(ctx); err != nil {
+	if err := x.endTurnover(bounded); err != nil {
 		return err
 	}
-	return untilNil(ctx, x.density.Whole)
+	return x.density.Rest(ctx)
 }
 
 // endTurnover ends the turnover, if there is one, and makes the load what the

@@ -45,6 +45,12 @@ func checkAnnotations(a manifest.Annotated) error {
 	return sim.CheckNoAnnotations(a.Annotations)
 }
 
+// steady says that no annotation of a pod tells its containers to exit, or not to be
+// ready.
+func (m *ManifestPlan) steady() bool {
+	return m.parsed.CheckAnnotations(func(a manifest.Annotated) error { return sim.CheckNoAnnotations(a.Annotations) }) == nil
+}
+
 // prepareManifest makes the workload that applies the plan's manifest.
 func (x *execution) prepareManifest(m *ManifestPlan) error {
 	workload, err := manifest.New(manifest.Config{
@@ -68,26 +74,30 @@ func (x *execution) applyManifest(ctx context.Context) error {
 	return err
 }
 
-// holdManifest lets the objects be, so that heartbeats fall into the run.
+// holdManifest lets the objects be, so that heartbeats fall into the run, and looks
+// whether they are ready again if their pods were not now and then.
 func (x *execution) holdManifest(ctx context.Context) error {
 	x.flip()
-	defer x.endFlips()
-	timer := time.NewTimer(time.Duration(x.plan.Hold))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("hold: %w", context.Cause(ctx))
+	err := pause(ctx, time.Duration(x.plan.Hold))
+	x.endFlips()
+	if err == nil {
+		x.allReady(ctx)
+		err = context.Cause(ctx)
 	}
+	if err != nil {
+		return fmt.Errorf("hold: %w", err)
+	}
+	return nil
 }
 
 func (x *execution) judgeManifest() checkers.Verdict {
 	v := checkers.Verdict{
-		Guarantee: "ManifestReady", Statement: "every object of the manifest became ready by the rules of kstatus",
+		Guarantee: "ManifestReady", Statement: "every object of the manifest became ready by the rules of kstatus, and again after a hold in which its pods were not",
 		Checked: fmt.Sprintf("%d objects", x.applied.Objects), Outcome: checkers.Pass,
 	}
 	switch {
+	case x.lapsed != nil:
+		v.Outcome, v.Detail = checkers.Fail, x.lapsed.Error()
 	case x.phaseDone(phaseManifest):
 	case x.refused != nil:
 		v.Outcome, v.Detail = checkers.Invalid, x.refused.Error()

@@ -30,8 +30,8 @@ type Options struct {
 	Rate string
 	// Hold is how long the full cluster is watched at rest.
 	Hold Duration
-	// Patience is how long the fill, the churn and the drain may stand still before
-	// they are given up.
+	// Patience is how long the fill, the churn, the drain, and the wait for the pods
+	// after a hold may stand still before they are given up; 0: two minutes.
 	Patience Duration
 	Churn    Churn
 	// Turnover is how many pods a second are replaced through the hold, until the

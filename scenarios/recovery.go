@@ -47,7 +47,8 @@ type recovery struct {
 }
 
 // recover waits until the cluster is whole again, and looks for a while longer
-// whether it stays so. What is missing in the end is a violation, no fault of ours.
+// whether it stays so. What is missing in the end is a violation, no fault of ours,
+// unless ctx has ended meanwhile: then nothing is known.
 func (x *execution) recover(ctx context.Context) {
 	r := &recovery{healed: history.Now()}
 	x.recovered = r
@@ -58,6 +59,10 @@ func (x *execution) recover(ctx context.Context) {
 		r.err = untilNil(bounded, func(ctx context.Context) error { return x.whole(ctx, began) })
 	}
 	r.took = history.Since(r.healed)
+	if ctx.Err() != nil {
+		x.recovered = nil
+		return
+	}
 	if r.err != nil {
 		if x.staysStale() { // no fault comes any more, and this one does not go
 			x.run.Calm = int64(r.healed)
@@ -70,6 +75,9 @@ func (x *execution) recover(ctx context.Context) {
 	var after time.Duration
 	if r.looks, after, r.err = stays(ctx, whole, steadyTime, steadyPoll); r.err != nil {
 		r.err = fmt.Errorf("%v after it had recovered: %w", results.Seconds(after), r.err)
+	}
+	if ctx.Err() != nil {
+		x.recovered = nil
 	}
 }
 
@@ -285,7 +293,7 @@ func (x *execution) judgeRecovery() checkers.Verdict {
 	}
 	r := x.recovered
 	if r == nil {
-		v.Outcome, v.Detail = checkers.Invalid, "the run ended before the faults were over"
+		v.Outcome, v.Detail = checkers.Invalid, "the run ended before the faults were over, or before it was known how the cluster came back"
 		return v
 	}
 	v.Checked = fmt.Sprintf("%d nodes and %d pods after %v, and at %d looks after that", x.plan.World.Nodes, x.plan.pods(), results.Seconds(r.took), r.looks)

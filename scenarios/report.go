@@ -11,7 +11,8 @@ import (
 )
 
 // Report prints again what the run in a directory printed at its end, from the
-// directory alone, and after it what is missing there. It judges nothing: whatever
+// directory alone, and after it what is missing there. The last line names the directory
+// as dir does, which may be from elsewhere than the run did. It judges nothing: whatever
 // the verdict of the run was, it is no error. Errors are UsageErrors.
 func (r *Runner) Report(dir string) error {
 	run, err := loadRun(dir)

@@ -69,7 +69,7 @@ func (x *execution) testStore(ctx context.Context) error {
 			return x.reason(ctx, name, err)
 		}
 	}
-	return nil
+	return x.survived(ctx)
 }
 
 // compareStore sends requests of every kind to the store and to the model, which

@@ -39,8 +39,6 @@ type twins struct {
 // for a moment, since controllers may have work left: until it is what the twin
 // held, or, in the twin itself, until it no longer changes.
 func (x *execution) captureEnd(ctx context.Context) {
-	ctx, cancel := context.WithTimeoutCause(ctx, endBound, fmt.Errorf("it had %v", endBound))
-	defer cancel()
 	config, err := x.adminConfig()
 	if err != nil {
 		x.ends.err = err
@@ -51,7 +49,7 @@ func (x *execution) captureEnd(ctx context.Context) {
 		options.Exclude = x.plan.Contract.Namespaces
 	}
 	x.ends.settle(ctx, func(ctx context.Context) (*endstate.State, error) { return endstate.Capture(ctx, config, options) })
-	if x.ends.got == nil {
+	if x.ends.got == nil || ctx.Err() != nil {
 		return
 	}
 	x.m.series.Event(history.Now(), "end state", "", map[string]float64{"entries": float64(len(x.ends.got.Entries))})
@@ -64,12 +62,19 @@ func (x *execution) captureEnd(ctx context.Context) {
 }
 
 // settle looks until what is there is what it should be, or no longer changes, or
-// the time is over: then the last look counts.
+// the time is over: then the last look counts. Where ctx ends before, none does.
 func (e *twins) settle(ctx context.Context, look func(context.Context) (*endstate.State, error)) {
+	bounded, cancel := context.WithTimeoutCause(ctx, endBound, fmt.Errorf("it had %v", endBound))
+	defer cancel()
+	defer func() {
+		if ctx.Err() != nil {
+			e.err = context.Cause(ctx)
+		}
+	}()
 	before := e.want
 	for {
-		state, err := look(ctx)
-		if err != nil && e.got != nil && ctx.Err() != nil {
+		state, err := look(bounded)
+		if err != nil && e.got != nil && bounded.Err() != nil {
 			return // the time is over, and there is one to judge
 		}
 		if err != nil {
@@ -80,7 +85,7 @@ func (e *twins) settle(ctx context.Context, look func(context.Context) (*endstat
 		if before != nil {
 			e.differs = endstate.Compare(before, state)
 		}
-		if before != nil && len(e.differs) == 0 || pause(ctx, endPoll) != nil {
+		if before != nil && len(e.differs) == 0 || pause(bounded, endPoll) != nil {
 			return
 		}
 		if e.want == nil {

@@ -79,12 +79,10 @@ func TestSameEnd(t *testing.T) {
 // verdict is then; nil: there is no answer.
 func comesTo(t *testing.T, e *twins, want checkers.Outcome, detail string, looks []*endstate.State) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
 	n := 0
-	e.settle(ctx, func(context.Context) (*endstate.State, error) {
+	e.settle(t.Context(), func(ctx context.Context) (*endstate.State, error) {
 		if n++; n == len(looks) {
-			cancel()
+			<-ctx.Done()
 		}
 		if looks[n-1] == nil {
 			return nil, errors.New("no answer")
@@ -93,5 +91,18 @@ func comesTo(t *testing.T, e *twins, want checkers.Outcome, detail string, looks
 	})
 	if v := e.judge(); v.Outcome != want || !strings.Contains(v.Detail, detail) || n != len(looks) {
 		t.Errorf("after %d looks: %s, want %s with %q", n, v, want, detail)
+	}
+}
+
+// An end that was not looked at for as long as it had may have come to be another one.
+func TestSameEndOfARunThatIsCutShort(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	e := &twins{want: &endstate.State{}}
+	e.settle(ctx, func(context.Context) (*endstate.State, error) {
+		cancel(ErrInterrupted)
+		return &endstate.State{Entries: []endstate.Entry{{Resource: "configmaps", Name: "a"}}}, nil
+	})
+	if v := e.judge(); v.Outcome != checkers.Invalid {
+		t.Error(v)
 	}
 }

@@ -3,7 +3,6 @@ package scenarios
 import (
 	"cmp"
 	"context"
-	"fmt"
 
 	"github.com/planecheck/planecheck/checkers/history"
 )
@@ -11,7 +10,9 @@ import (
 // Pods that are not ready now and then (--unready-every) are what a run is about only
 // while the cluster is held: the fill and the churn wait until all pods are ready at
 // once, which might never be. At the end of the hold all of them become ready, and the
-// run looks whether the control plane takes note.
+// run looks whether the control plane takes note: of the pods and Deployments of its own
+// load, and of a manifest by the rules of kstatus, unless its pods have annotations of
+// their own about how they run: they may be anything then.
 
 // unreadyTime is UnreadyFor when nobody says it.
 var unreadyTime = seconds(10)
@@ -71,12 +72,20 @@ func (x *execution) endFlips() {
 	}
 }
 
-// allReady waits until the control plane has taken note that all pods are ready.
-func (x *execution) allReady(ctx context.Context) error {
+// allReady waits until the control plane has taken note that all pods are ready, for as
+// long as it gets on with that: of many pods it takes minutes. What it has not is noted,
+// unless ctx has ended meanwhile.
+func (x *execution) allReady(ctx context.Context) {
 	if x.plan.World.UnreadyEvery == 0 {
-		return nil
+		return
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, recoveryBound, fmt.Errorf("it had %v", recoveryBound))
-	defer cancel()
-	return untilNil(ctx, x.density.Whole)
+	if x.density != nil {
+		x.owed(ctx, "after all pods were to be ready", x.density.Rest(ctx))
+	}
+	if x.manifest == nil || !x.plan.Manifest.steady() {
+		return
+	}
+	if err := x.manifest.ReadyAgain(ctx); err != nil && ctx.Err() == nil {
+		x.lapsed = err
+	}
 }

@@ -2,8 +2,13 @@ package scenarios
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/results"
 )
 
 func unreadyOptions() Options {
@@ -65,4 +70,35 @@ func TestUnreadyIsRefused(t *testing.T) {
 	f("none", "--unready-for says nothing without --unready-every", func(o *Options) { o.World.UnreadyEvery, o.World.UnreadyFor = 0, 1 })
 	f("none", "--unready-share says nothing without --unready-every", func(o *Options) { o.World.UnreadyEvery, o.World.UnreadyShare = 0, 1 })
 	f("none", "--unready-share is 1.5; it must be from 0 to 1", func(o *Options) { o.World.UnreadyShare = 1.5 })
+}
+
+// A manifest that is not ready again after the hold fails the run, however ready it was.
+// Nobody waits for one whose pods go their own way.
+func TestManifestReadyAgain(t *testing.T) {
+	x := &execution{run: &results.Run{Phases: []results.Phase{{Name: phaseManifest}, {Name: phaseHold}}}}
+	if v := x.judgeManifest(); v.Outcome != checkers.Pass {
+		t.Error(v)
+	}
+	x.lapsed = errors.New("Deployment default/web is InProgress")
+	if v := x.judgeManifest(); v.Outcome != checkers.Fail || v.Detail != x.lapsed.Error() {
+		t.Error(v)
+	}
+	f := func(want bool, annotations string) {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "app.yaml")
+		pod := "apiVersion: v1\nkind: Pod\nmetadata: {name: a, annotations: {" + annotations + "}}\nspec: {containers: [{name: a, image: a}]}\n"
+		if err := os.WriteFile(file, []byte(pod), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p, err := planManifest(file, 1, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.steady() != want {
+			t.Errorf("%s: steady is %v", annotations, !want)
+		}
+	}
+	f(true, "example.com/owner: me")
+	f(false, "planecheck.dev/unready-after: 1m, planecheck.dev/unready-for: 5s")
+	f(false, "planecheck.dev/run-for: 1m")
 }

@@ -41,8 +41,8 @@ type DensityConfig struct {
 	DrainRate Rate `json:"drainRate"`
 	// Hold is how long the full cluster is kept as it is. 0: not at all.
 	Hold time.Duration `json:"hold"`
-	// Patience is how long a phase may stand still before it is given up. 0: two
-	// minutes.
+	// Patience is how long a phase, or Rest, may stand still before it is given up.
+	// 0: two minutes.
 	Patience time.Duration `json:"patience,omitempty"`
 
 	// ChurnPods is how many pods the churn replaces: a rolling update or a

@@ -225,38 +225,6 @@ func (t *Turnover) settle(ctx context.Context, i int) error {
 	return fmt.Errorf("deployment %s/%s was made anew", t.d.plan.Deployments[i].Namespace, t.d.plan.Deployments[i].Name)
 }
 
-// Whole fails unless exactly the planned pods are there, beside those that have ended
-// and were replaced, and all are Running, as the measuring watch sees it, and every Deployment is rolled out: a controller
-// that has just come back may not have begun with the last one.
-func (d *Density) Whole(ctx context.Context) error {
-	c, want := d.deps.Pods.Counts(), int64(d.plan.Config.Pods)
-	if c.Running != want || c.Pods-c.Ended != want {
-		return fmt.Errorf("%d of %d pods are Running, %d exist, of which %d have ended", c.Running, want, c.Pods, c.Ended)
-	}
-	for i, planned := range d.plan.Deployments {
-		now, err := d.deployed(ctx, i)
-		if err != nil {
-			return err
-		}
-		if now == nil || !rolledOut(now) {
-			return fmt.Errorf("deployment %s/%s is missing or not rolled out", planned.Namespace, planned.Name)
-		}
-	}
-	return nil
-}
-
-// rolledOut says that the controllers have seen a Deployment as it is and are done
-// with it, by the rules of kubectl rollout status (k8s.io/kubectl/pkg/polymorphichelpers,
-// DeploymentStatusViewer).
-func rolledOut(d *appsv1.Deployment) bool {
-	want := int32(1)
-	if d.Spec.Replicas != nil {
-		want = *d.Spec.Replicas
-	}
-	s := d.Status
-	return s.ObservedGeneration >= d.Generation && s.Replicas == want && s.UpdatedReplicas == want && s.AvailableReplicas == want
-}
-
 // deployed reads the i-th Deployment; nil: there is none.
 func (d *Density) deployed(ctx context.Context, i int) (*appsv1.Deployment, error) {
 	planned := d.plan.Deployments[i]

@@ -70,7 +70,33 @@ func nodeFaults() []Fault {
 
 // someNodes resolves a target to names.
 func someNodes(e *Env, target string) ([]string, error) {
-	names := shuffled(e.Nodes.Nodes(), e.Pick)
+	return firstNodes(e, target, shuffled(e.Nodes.Nodes(), e.Pick))
+}
+
+// podNodes resolves a target, which is no zone, to names of nodes that run pods, as
+// their kubelets see it now. Only where there are fewer of these than the target means
+// others are among them. Without any it fails.
+func podNodes(e *Env, target string) ([]string, error) {
+	var names, others []string
+	for _, name := range shuffled(e.Nodes.Nodes(), e.Pick) {
+		pods, err := e.Nodes.Running(name)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(pods) > 0:
+			names = append(names, name)
+		default:
+			others = append(others, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, errors.New("no node runs a pod")
+	}
+	return firstNodes(e, target, append(names, others...))
+}
+
+// firstNodes resolves a target to as many names of nodes in an order as it means.
+func firstNodes(e *Env, target string, names []string) ([]string, error) {
 	switch target {
 	case oneNode:
 		return names[:1], nil

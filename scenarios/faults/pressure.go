@@ -17,13 +17,13 @@ import (
 // short; the pick draws how many.
 const mostEvictions = 3
 
-// pressNodes has nodes run short of memory. The evidence is what the control plane
+// pressNodes has nodes that run pods run short of memory. The evidence is what the control plane
 // shows of it: the Nodes say so and are tainted, so that nothing new comes, and pods on
 // them have failed, evicted by their kubelets. It heals when the Nodes say that there
 // is enough, and bear the taint no more. That the pods run elsewhere is for the
 // guarantees of the cluster to say.
 func pressNodes(ctx context.Context, e *Env, target string) (*Active, error) {
-	names, err := someNodes(e, target)
+	names, err := podNodes(e, target)
 	if err != nil {
 		return nil, err
 	}
@@ -38,10 +38,11 @@ func pressNodes(ctx context.Context, e *Env, target string) (*Active, error) {
 		return nil, healed(ctx, a, err)
 	}
 	return shown(ctx, a, fmt.Sprintf("%d nodes to be short of memory, and to evict pods", len(names)), func(ctx context.Context) error {
-		if err := memoryOf(ctx, e, names, true); err != nil {
-			return err
-		}
+		// First, since what was evicted may be gone before its node says why.
 		first, err := seen.look(ctx, e)
+		if err == nil {
+			err = memoryOf(ctx, e, names, true)
+		}
 		if err == nil && first == "" {
 			err = errors.New("no pod was evicted")
 		}

@@ -8,8 +8,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 // A node is short of memory when it says so, and the control plane has heard it.
@@ -140,6 +142,48 @@ func TestPressureWithoutEvictions(t *testing.T) {
 		f(one, false, false, nil, struck)
 		f(one, false, true, struck, nil)
 		f(one, false, true, nil, []corev1.Pod{evictedPod("1", "node-9")})
+	}
+}
+
+// A pod that was evicted may be gone, with its owner, before its node says that memory
+// is short.
+func TestPressureWhoseEvictedPodIsGone(t *testing.T) {
+	e, _ := idleEnv(t)
+	api, m := e.API.(*fake.Clientset), e.Nodes.(idleMachines)
+	p := evictedPod("1", "node-0")
+	e.Nodes = shortMachines{m, func(short bool) {
+		if short {
+			add(t, api, &p)
+			return
+		}
+		setPressure(t, api, "node-0", false, false)
+	}}
+	looks := 0
+	api.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+		if looks++; looks == 1 { // the tracker, since the client waits for this
+			pods := corev1.SchemeGroupVersion.WithResource("pods")
+			if err := api.Tracker().Delete(pods, p.Namespace, p.Name); err != nil {
+				t.Error(err)
+			}
+			n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-0"}}
+			n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionTrue}}
+			n.Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeMemoryPressure, Effect: corev1.TaintEffectNoSchedule}}
+			if err := api.Tracker().Update(corev1.SchemeGroupVersion.WithResource("nodes"), n, ""); err != nil {
+				t.Error(err)
+			}
+		}
+		return false, nil, nil
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), testBound)
+	defer cancel()
+	for _, one := range aimedAt(t, idleShape, "nodes-memory-pressure") {
+		if one.target != oneNode {
+			continue
+		}
+		a, err := one.Inject(ctx, e, one.target)
+		if err != nil || !strings.Contains(a.Evidence, "x/pod-1") {
+			t.Errorf("%+v, %v", a, err)
+		}
 	}
 }
 

@@ -23,7 +23,7 @@ const kubeletPrefix = "system:node:"
 // run these all the same. They heal when they have come back, and have stopped and
 // deleted the pods themselves.
 func returnNodes(ctx context.Context, e *Env, target string) (*Active, error) {
-	names, err := someNodes(e, target)
+	names, err := podNodes(e, target)
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,9 @@ type readiness struct {
 	mu      sync.Mutex
 	objects map[objectKey]*objectStatus
 	pending int
+	// moving are the resources with objects that were not ready at once: what can
+	// become ready may also cease to be.
+	moving  map[schema.GroupVersionResource]bool
 	changed chan struct{} // closed and renewed when pending changes
 }
 
@@ -46,7 +49,10 @@ type objectStatus struct {
 }
 
 func newReadiness(s *server, log *slog.Logger) *readiness {
-	return &readiness{server: s, log: log, objects: map[objectKey]*objectStatus{}, changed: make(chan struct{})}
+	return &readiness{
+		server: s, log: log, objects: map[objectKey]*objectStatus{}, moving: map[schema.GroupVersionResource]bool{},
+		changed: make(chan struct{}),
+	}
 }
 
 func keyOf(u *unstructured.Unstructured) objectKey {
@@ -66,6 +72,9 @@ func (r *readiness) expect(o Object) error {
 	r.objects[keyOf(o.Unstructured)] = s
 	r.pending++
 	r.judge(s, o.Unstructured)
+	if s.status != status.CurrentStatus {
+		r.moving[resource] = true
+	}
 	return nil
 }
 
@@ -117,12 +126,23 @@ func (r *readiness) vanished(u *unstructured.Unstructured) {
 // await watches what is not ready and returns when everything is, at the same
 // time, or else with the names of those that are not.
 func (r *readiness) await(ctx context.Context) error {
-	watching, stop := context.WithCancel(klog.NewContext(ctx, logr.FromSlogHandler(r.log.Handler())))
-	var informers sync.WaitGroup
-	defer func() { stop(); informers.Wait() }()
-	for resource := range r.unready() {
-		informers.Go(func() { r.watch(watching, resource) })
+	_, stop := r.watch(ctx, r.unready())
+	defer stop()
+	return r.allReady(ctx)
+}
+
+// again is await for objects of which nobody knows how they have fared since they were
+// ready. One that is gone has done its work.
+func (r *readiness) again(ctx context.Context) error {
+	seen, stop := r.watch(ctx, r.moving)
+	defer stop()
+	if !cache.WaitForCacheSync(ctx.Done(), seen...) {
+		return fmt.Errorf("%w: not all objects could be listed", context.Cause(ctx))
 	}
+	return r.allReady(ctx)
+}
+
+func (r *readiness) allReady(ctx context.Context) error {
 	for {
 		r.mu.Lock()
 		pending, changed := r.pending, r.changed
@@ -151,20 +171,33 @@ func (r *readiness) unready() map[schema.GroupVersionResource]bool {
 	return resources
 }
 
-// watch follows all of our objects of one resource until ctx ends.
-func (r *readiness) watch(ctx context.Context, resource schema.GroupVersionResource) {
+// watch follows all of our objects of some resources until ctx ends, or stop is called.
+// seen says of each resource whether its first list was taken in.
+func (r *readiness) watch(ctx context.Context, resources map[schema.GroupVersionResource]bool) (seen []cache.InformerSynced, stop func()) {
+	watching, end := context.WithCancel(klog.NewContext(ctx, logr.FromSlogHandler(r.log.Handler())))
+	var informers sync.WaitGroup
+	for resource := range resources {
+		informer, listed := r.informer(resource)
+		seen = append(seen, listed)
+		informers.Go(func() { informer.RunWithContext(watching) })
+	}
+	return seen, func() { end(); informers.Wait() }
+}
+
+// informer follows all of our objects of one resource once it runs.
+func (r *readiness) informer(resource schema.GroupVersionResource) (cache.SharedIndexInformer, cache.InformerSynced) {
 	informer := dynamicinformer.NewFilteredDynamicInformer(r.server.dynamic, resource, metav1.NamespaceAll, 0, cache.Indexers{},
 		func(o *metav1.ListOptions) { o.LabelSelector = appliedLabel + "=" + r.server.label }).Informer()
-	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	handler, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(o any) { r.each(o, r.seen) },
 		UpdateFunc: func(_, o any) { r.each(o, r.seen) },
 		DeleteFunc: func(o any) { r.each(o, r.vanished) },
 	})
 	if err != nil {
 		r.log.Error("watch of a manifest's objects", "resource", resource.String(), "error", err)
-		return
+		return informer, func() bool { return false }
 	}
-	informer.RunWithContext(ctx)
+	return informer, handler.HasSynced
 }
 
 // each calls f for an object from an informer's handler.

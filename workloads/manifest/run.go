@@ -59,6 +59,7 @@ type Workload struct {
 
 	mu      sync.Mutex
 	result  Result
+	ready   *readiness // of what Apply has applied; nil: it was not called
 	created [][]Object // by group (the definitions, then each copy): what is ours
 }
 
@@ -103,11 +104,12 @@ func (w *Workload) apply(ctx context.Context) error {
 	w.result.Objects = objects
 	w.created = make([][]Object, 1+len(plan.Copies))
 	ready := newReadiness(w.server, w.cfg.Log)
+	w.ready = ready
 
 	if err := w.applyGroup(ctx, 0, plan.Definitions, ready); err != nil {
 		return err
 	}
-	if err := w.await(ctx, ready, "definitions", definedBound); err != nil {
+	if err := w.await(ctx, ready.await, "definitions", definedBound); err != nil {
 		return err
 	}
 	w.server.mapper.Reset()
@@ -122,18 +124,27 @@ func (w *Workload) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bound := w.cfg.Timeout
-	if bound == 0 {
-		bound = readyGrace + time.Duration(objects)*readyPerObject
-	}
-	return w.await(ctx, ready, "objects", bound)
+	return w.await(ctx, ready.await, "objects", w.readyBound())
 }
 
-func (w *Workload) await(ctx context.Context, ready *readiness, what string, bound time.Duration) error {
+// ReadyAgain returns when all objects that Apply has found ready are so at the same
+// time, by the rules of kstatus. They have as long for it as Apply gives them.
+func (w *Workload) ReadyAgain(ctx context.Context) error {
+	return w.await(ctx, w.ready.again, "objects again", w.readyBound())
+}
+
+func (w *Workload) readyBound() time.Duration {
+	if w.cfg.Timeout != 0 {
+		return w.cfg.Timeout
+	}
+	return readyGrace + time.Duration(w.result.Objects)*readyPerObject
+}
+
+func (w *Workload) await(ctx context.Context, ready func(context.Context) error, what string, bound time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("%s not ready within %v", what, bound.Round(time.Millisecond)))
 	defer cancel()
-	err := ready.await(ctx)
-	w.result.Ready = ready.count()
+	err := ready(ctx)
+	w.result.Ready = w.ready.count()
 	if err != nil {
 		return fmt.Errorf("manifest %s: %w", w.cfg.Manifest.File, err)
 	}

@@ -277,3 +277,43 @@ func TestReadiness(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// Objects that were ready may have ceased to be: they are looked at again. Whether one
+// that is gone would be is no question.
+func TestReadyAgain(t *testing.T) {
+	s, c := fakeServer(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	established, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); controllers(established, c) }()
+	w := newRun(t, s, fleet, 1)
+	if _, err := w.Apply(ctx); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	<-done
+	definitions := c.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
+	if err := definitions.Delete(ctx, "fleets.example.com", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.ReadyAgain(ctx); err != nil {
+		t.Errorf("one that was ready is gone: %v", err)
+	}
+	deployments := c.Resource(schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}).Namespace("default")
+	d, err := deployments.Get(ctx, "web", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unstructured.SetNestedField(d.Object, int64(1), "status", "readyReplicas"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := deployments.Update(ctx, d, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.cfg.Timeout = time.Second
+	const want = "manifest app.yaml: objects again not ready within 1s: Deployment default/web is InProgress (Ready: 1/2)"
+	if err := w.ReadyAgain(ctx); err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
