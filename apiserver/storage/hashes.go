@@ -30,7 +30,9 @@ var (
 // in the middle of a load, best after a compaction: what a member removes, or
 // forgets to, is in its hash. Hashes can be compared only where the members are
 // compacted to the same revision, as each says in its answer (etcdserver/corrupt.go,
-// PeriodicCheck); who reads the history heeds that. Unless all members answer at
+// PeriodicCheck); who reads the history heeds that. A member that still removes what a
+// compaction left says another revision than one that has done so, which has kept the
+// hash that it made on the way (storage/mvcc/hash.go, HashByRev). Unless all members answer at
 // once, none is hashed.
 func Hash(ctx context.Context, members []Member) (revision int64, err error) {
 	for _, m := range members {

@@ -60,9 +60,15 @@ func TestHash(t *testing.T) {
 
 	corrupt(t, e.members[2])
 	round(3)
+	// A member that still removes what the compaction left answers with a hash that
+	// cannot be compared; the next one can.
+	await(t, "different hashes", func() bool {
+		persist(t, "hash", func(ctx context.Context) error { _, err := Hash(ctx, e.Members()); return err })
+		v = log.judge()[checker.MembersAgree] // without the reads of everything in the end
+		return v.Outcome == checkers.Fail
+	})
 	complete(t, e, watch)
-	v = log.judge()[checker.MembersAgree]
-	if v.Outcome != checkers.Fail || !strings.Contains(v.Detail, "different hashes") || !counterexample.Tabled(v.Detail) {
+	if !strings.Contains(v.Detail, "different hashes") || !counterexample.Tabled(v.Detail) {
 		t.Errorf("with another byte in one member: %s", v)
 	}
 }
