@@ -73,12 +73,7 @@ func appendOwnGone(b []byte, v *podView) []byte {
 	case len(v.conditions):
 		return append(b, `"conditions":null,`...)
 	}
-	b = append(b, `"$setElementOrder/conditions":[`...)
-	for i := range v.conditions {
-		if typ := v.conditions[i].typ; !isOwnCondition(typ) {
-			b = append(appendBytes(append(b, `{"type":`...), typ), `},`...)
-		}
-	}
+	b = appendOthersOrder(b, v)
 	b = append(b[:len(b)-1], `],"conditions":[`...)
 	for i := range v.conditions {
 		if typ := v.conditions[i].typ; isOwnCondition(typ) {

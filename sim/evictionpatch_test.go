@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"encoding/json"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -10,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/strategicpatch"
 )
 
 // TestEvictionPatchIsTheKubelets holds the patch of an eviction against upstream's
@@ -77,17 +75,8 @@ func TestRejectionPatchIsTheKubelets(t *testing.T) {
 				want.Conditions = append(want.Conditions, c)
 			}
 		}
-		before, _ := json.Marshal(corev1.Pod{Status: pod.Status})
-		after, _ := json.Marshal(corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: pod.UID}, Status: want})
-		patch, err := strategicpatch.CreateTwoWayMergePatch(before, after, corev1.Pod{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var v podView
-		if err := v.scan(encode(t, pod)); err != nil {
-			t.Fatal(err)
-		}
-		got := appendRejection(nil, &v, &podReport{uid: string(pod.UID), now: 1_700_000_000, evicted: refusedMessage})
+		patch, v := upstreamPatch(t, pod, want)
+		got := appendRejection(nil, v, &podReport{uid: string(pod.UID), now: 1_700_000_000, evicted: refusedMessage})
 		if d := cmp.Diff(string(patch), string(got)); d != "" {
 			t.Errorf("seed %d, -upstream +ours: %s", seed, d)
 		}

@@ -212,12 +212,7 @@ func appendConditions(b []byte, v *podView, r *podReport) []byte {
 }
 
 func appendConditionOrder(b []byte, v *podView, r *podReport) []byte {
-	b = append(b, `"$setElementOrder/conditions":[`...)
-	for i := range v.conditions {
-		if typ := v.conditions[i].typ; !isOwnCondition(typ) {
-			b = append(appendBytes(append(b, `{"type":`...), typ), `},`...)
-		}
-	}
+	b = appendOthersOrder(b, v)
 	if r.evicted != "" && v.condition(disruptionTarget) == nil {
 		b = append(b, `{"type":"`+disruptionTarget+`"},`...)
 	}
@@ -225,6 +220,17 @@ func appendConditionOrder(b []byte, v *podView, r *podReport) []byte {
 		b = append(append(append(b, `{"type":"`...), typ...), `"},`...)
 	}
 	return append(b[:len(b)-1], `],`...)
+}
+
+// appendOthersOrder begins the order of all conditions, with those of others.
+func appendOthersOrder(b []byte, v *podView) []byte {
+	b = append(b, `"$setElementOrder/conditions":[`...)
+	for i := range v.conditions {
+		if typ := v.conditions[i].typ; !isOwnCondition(typ) {
+			b = append(appendBytes(append(b, `{"type":`...), typ), `},`...)
+		}
+	}
+	return b
 }
 
 func isOwnCondition(typ []byte) bool {

@@ -198,7 +198,9 @@ func checkCrashed(t *testing.T, pod *corev1.Pod, r *podReport) {
 	}
 }
 
-func checkPatch(t *testing.T, pod *corev1.Pod, r podReport, want corev1.PodStatus) {
+// upstreamPatch is the patch by which upstream's merge makes want of a pod's status, and
+// the pod as a kubelet of ours sees it.
+func upstreamPatch(t *testing.T, pod *corev1.Pod, want corev1.PodStatus) ([]byte, *podView) {
 	t.Helper()
 	before, _ := json.Marshal(corev1.Pod{Status: pod.Status})
 	after, _ := json.Marshal(corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: pod.UID}, Status: want})
@@ -206,11 +208,17 @@ func checkPatch(t *testing.T, pod *corev1.Pod, r podReport, want corev1.PodStatu
 	if err != nil {
 		t.Fatal(err)
 	}
-	var v podView
+	v := new(podView)
 	if err := v.scan(encode(t, pod)); err != nil {
 		t.Fatal(err)
 	}
-	got := appendPodPatch(nil, &v, &r)
+	return patch, v
+}
+
+func checkPatch(t *testing.T, pod *corev1.Pod, r podReport, want corev1.PodStatus) {
+	t.Helper()
+	patch, v := upstreamPatch(t, pod, want)
+	got := appendPodPatch(nil, v, &r)
 	if !json.Valid(got) {
 		t.Fatalf("not JSON: %s", got)
 	}
