@@ -105,6 +105,13 @@ func podLife(t *testing.T, profile Profile) {
 		}
 	}
 	// The generation that the deletion has made is reported once.
+	started := f.patches[0] // of kubelet it is of what is created as yet nothing
+	if profile == Kubelet {
+		started = f.patches[1]
+	}
+	if strings.Contains(started, `"user"`) != (profile == Kubelet) {
+		t.Errorf("profile %s says %s of containers that run", profile, started)
+	}
 	if last := f.patches[len(f.patches)-1]; strings.Contains(last, `"observedGeneration"`) != (profile == Lean) {
 		t.Errorf("observed generation in the final status: %s", last)
 	}

@@ -253,6 +253,9 @@ func (k *kubeletContainer) blank() corev1.ContainerStatus {
 func (k *kubeletContainer) created(s *corev1.ContainerStatus) {
 	s.ContainerID = containerID(string(k.pod.UID), []byte(k.c.Name), uint64(s.RestartCount))
 	s.ImageID = string(appendImageID(nil, []byte(k.c.Image)))
+	if k.r.spare {
+		return
+	}
 	s.Resources, s.AllocatedResources = k.c.Resources.DeepCopy(), k.c.Resources.Requests
 	s.User = &corev1.ContainerUser{Linux: &corev1.LinuxContainerUser{SupplementalGroups: []int64{0}}}
 }

@@ -59,20 +59,36 @@ type wrongAnnotation struct {
 // of pods, that are for the simulation: those that begin with planecheck.dev/. An empty
 // restartPolicy is Always. The error is one line.
 func CheckAnnotations(annotations map[string]string, restartPolicy string) error {
-	var said []annotation
-	for _, key := range slices.Sorted(maps.Keys(annotations)) {
-		if strings.HasPrefix(key, annotationPrefix) && key != revisionAnnotation {
-			said = append(said, annotation{key, annotations[key]})
-		}
-	}
 	var texts []string
-	for _, wrong := range new(podPlan).annotate(said, restartPolicy) {
+	for _, wrong := range new(podPlan).annotate(forUs(annotations), restartPolicy) {
 		texts = append(texts, fmt.Sprintf("annotation %s is %q: %v", wrong.key, wrong.value, wrong.err))
 	}
 	if len(texts) == 0 {
 		return nil
 	}
 	return errors.New(strings.Join(texts, "; "))
+}
+
+// forUs are the annotations that are for the simulation, sorted.
+func forUs(annotations map[string]string) (said []annotation) {
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		if strings.HasPrefix(key, annotationPrefix) && key != revisionAnnotation {
+			said = append(said, annotation{key, annotations[key]})
+		}
+	}
+	return said
+}
+
+// Ends says whether a pod with these annotations ends by itself: its containers exit,
+// and nobody starts them again. jobTime is Config.JobTime. An empty restartPolicy is
+// Always.
+func Ends(annotations map[string]string, restartPolicy string, jobTime time.Duration) bool {
+	p := podPlan{}
+	if restartPolicy == "Never" || restartPolicy == "OnFailure" {
+		p.runFor = jobTime
+	}
+	p.annotate(forUs(annotations), restartPolicy)
+	return p.runFor > 0 && !p.again
 }
 
 // CheckNoAnnotations says that something else than a pod, or a template of pods, has

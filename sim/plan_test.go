@@ -111,6 +111,31 @@ func TestSharedPlans(t *testing.T) {
 	}
 }
 
+// Who asks how much room pods take has to know which of them end.
+func TestEnds(t *testing.T) {
+	f := func(want bool, policy string, jobTime time.Duration, annotations ...string) {
+		t.Helper()
+		said := map[string]string{}
+		for i := 0; i < len(annotations); i += 2 {
+			said["planecheck.dev/"+annotations[i]] = annotations[i+1]
+		}
+		if got := Ends(said, policy, jobTime); got != want {
+			t.Errorf("%q after %v with %v: %v, want %v", policy, jobTime, said, got, want)
+		}
+	}
+	f(true, "Never", time.Second)
+	f(true, "OnFailure", time.Second)
+	f(false, "Always", time.Second)
+	f(false, "", time.Second)
+	f(false, "Never", 0)
+	f(true, "Never", 0, "run-for", "1s")
+	f(false, "Never", time.Second, "run-for", "0s")
+	f(true, "Never", time.Second, "exit-code", "1")
+	f(false, "OnFailure", time.Second, "exit-code", "1")
+	f(false, "Always", time.Second, "run-for", "1s")
+	f(true, "Never", time.Second, "run-for", "soon") // which is left aside
+}
+
 func TestCheckAnnotations(t *testing.T) {
 	f := func(policy, key, value, want string) {
 		t.Helper()

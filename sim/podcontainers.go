@@ -22,8 +22,10 @@ func appendContainerStatus(b []byte, c *containerView, v *podView, r *podReport,
 	s := c.state(v, r, init)
 	image := field(c.raw, 2)
 	b = append(b, '{')
-	if s.created {
+	if s.created && !r.spare {
 		b = appendQuantities(b, `"allocatedResources":`, field(c.raw, 8), 2)
+	}
+	if s.created {
 		b = append(append(append(b, `"containerID":"`...), containerID(r.uid, c.name, s.restarts)...), `",`...)
 	}
 	b = appendBytes(append(b, `"image":`...), image)
@@ -38,13 +40,13 @@ func appendContainerStatus(b []byte, c *containerView, v *podView, r *podReport,
 	b = appendBytes(append(b, `},"name":`...), c.name)
 	b = append(b, `,"ready":`...)
 	b = appendBool(b, s.ready)
-	if s.created {
+	if s.created && !r.spare {
 		b = appendResources(b, field(c.raw, 8))
 	}
 	b = strconv.AppendUint(append(b, `,"restartCount":`...), s.restarts, 10)
 	b = appendBool(append(b, `,"started":`...), s.running)
 	b = append(appendState(append(b, `,"state":{`...), &s), '}')
-	if s.created {
+	if s.created && !r.spare {
 		b = append(b, `,"user":{"linux":{"gid":0,"supplementalGroups":[0],"uid":0}}`...)
 	}
 	b = appendMounts(b, c.raw)

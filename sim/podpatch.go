@@ -39,6 +39,7 @@ type podReport struct {
 	// unchanged says that the containers are as they were reported last: the
 	// patch has nothing to say about them.
 	unchanged bool
+	spare     bool   // what the spec of a container says is left out of its status
 	evicted   string // why the kubelet has evicted the pod, or not admitted it; "": it did not
 }
 

@@ -38,7 +38,7 @@ func TestPodPatchIsTheKubelets(t *testing.T) {
 				}
 				pod.Generation++ // by the deletion
 			}
-			r.uid, r.hostIP = string(pod.UID), "10.32.0.1"
+			r.uid, r.hostIP, r.spare = string(pod.UID), "10.32.0.1", seed%2 == 0
 			if pod.Spec.HostNetwork {
 				r.podIP = r.hostIP
 			}
@@ -166,7 +166,7 @@ func TestCrashPatchIsTheKubelets(t *testing.T) {
 		}
 		for i, r := range append(reports, end) {
 			r.uid, r.name, r.namespace, r.hostIP, r.podIP = string(pod.UID), pod.Name, pod.Namespace, "10.32.0.1", "10.128.0.7"
-			r.now, r.exitCode = 1_700_000_001+int64(10*i), exit
+			r.now, r.exitCode, r.spare = 1_700_000_001+int64(10*i), exit, seed%2 == 0
 			if pod.Spec.HostNetwork {
 				r.podIP = r.hostIP
 			}

@@ -314,6 +314,7 @@ func (w *podWriter) report(ctx context.Context, job *podJob, status podStatus, e
 	r := podReport{
 		uid: w.pod.uid, namespace: w.pod.namespace, name: w.pod.name, status: status, hostIP: n.ip, now: n.wall().Unix(),
 		exitCode: exit, restarts: w.pod.restarts, lost: w.pod.lost, unready: w.pod.unready, backoff: job.backoff,
+		spare: n.cluster.behaviour.spareStatuses,
 	}
 	_, exited := w.view.exited()
 	r.unchanged = job.action == doObserve && !w.pod.unsaid || exited && status == statusTerminated

@@ -11,7 +11,8 @@ type Profile string
 // The profiles.
 const (
 	// Lean is the least that makes nodes Ready and pods Running: leases, node
-	// status, the watch of the node's pods, one status write per pod start.
+	// status, the watch of the node's pods, one status write per pod start,
+	// which says of containers only what nobody else knows.
 	Lean Profile = "lean"
 	// Kubelet adds the watches of the own Node and, as kube-proxy, of
 	// Services and EndpointSlices, and writes pod status as the kubelet's
@@ -37,6 +38,11 @@ type behaviour struct {
 	// observeDeletion reports the generation that a deletion makes while the
 	// containers still run, so that the final status is a write of its own.
 	observeDeletion bool
+	// spareStatuses leaves out of a container's status what no component of the
+	// control plane needs of a container whose spec says it already, and that nobody
+	// resizes: allocatedResources, resources and user. Decoded, as maps of quantities,
+	// they are a seventh of an API server's heap that is full of small pods.
+	spareStatuses bool
 	// acceptAfter, within a half, passes between a pod's arrival and its first
 	// status. A kubelet spends it in its sync loop and pod workers. It matters:
 	// the Node authorizer refuses to let a node read a pod until the API
@@ -48,7 +54,7 @@ type behaviour struct {
 func (p Profile) behaviour() (behaviour, error) {
 	switch p {
 	case Lean:
-		return behaviour{}, nil
+		return behaviour{spareStatuses: true}, nil
 	case Kubelet:
 		return behaviour{watchOwnNode: true, kubeProxy: true, readBeforeWrite: true, pendingFirst: true,
 			observeDeletion: true, endsInSteps: true, acceptAfter: 20 * time.Millisecond}, nil
