@@ -63,7 +63,7 @@ var contractBrings = []brought{
 	{writes.PreconditionHonest, []share{writesInAll, {10, 18}}},
 	{writes.NoLostUpdate, []share{writesInAll, {100, 170}}},
 	{writes.RVMonotonic, []share{writesInAll, {100, 150}}},
-	{writes.DryRunInert, []share{writesInAll, {10, 22}}},
+	{writes.DryRunInert, []share{writesInAll, {10, 20}}},
 	{writes.ErrorHonest, []share{{50, 250}, {10, 32}}},
 }
 

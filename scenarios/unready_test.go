@@ -90,7 +90,7 @@ func TestManifestReadyAgain(t *testing.T) {
 		if err := os.WriteFile(file, []byte(pod), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		p, err := planManifest(file, 1, false)
+		p, err := planManifest(Options{Manifest: file, Copies: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -53,7 +53,8 @@ type Options struct {
 	// least Collect. Controllers are done within a second; the longest that was seen of
 	// a control plane without faults was 58 s, on a machine with three of them that had
 	// too little of it for their leases. What failed is tried again after as long as
-	// it has failed, at most.
+	// it has failed, at most. It is also how long a controller or an API server may not
+	// have seen what was committed, where nothing else tells that it has.
 	Patience time.Duration
 }
 
@@ -78,6 +79,9 @@ type Floors struct {
 	Owned     int64 // objects with an owner, for NoOrphans; default 100
 	Leaders   int64 // changes of a leader, for OneLeader; default 1
 	Evictions int64 // done or due, for NodeFailureHeals; default 1
+	Rollouts  int64 // steps, for RolloutBounded; default 10
+	Jobs      int64 // that are Complete, for JobCompletionsExact; default 1
+	Removed   int64 // namespaces, for NamespaceEmpties; default 1
 }
 
 // judge holds what the guarantees share.
@@ -115,6 +119,9 @@ type Checker struct {
 	loads    *overcommits
 	leaders  *leaders
 	failures *failures
+	rollouts *rollouts
+	jobs     *jobs
+	spaces   *namespaces
 	late     *lasting
 }
 
@@ -135,7 +142,8 @@ func New(opts Options) *Checker {
 	}
 	c := &Checker{judge: judge{opts: opts, table: opts.Versions, selects: map[string]versions.Selector{}}}
 	c.bindings, c.loads, c.leaders = newBindings(&c.judge), newOvercommits(&c.judge), newLeaders(&c.judge)
-	c.failures = newFailures(&c.judge)
+	c.failures, c.rollouts = newFailures(&c.judge), newRollouts(&c.judge)
+	c.jobs, c.spaces = newJobs(&c.judge), newNamespaces(&c.judge)
 	c.late = newLasting(&c.judge)
 	return c
 }
@@ -149,6 +157,9 @@ func (c *Checker) Advance(rev int64) {
 	c.loads.advance(rev)
 	c.leaders.advance(rev)
 	c.failures.advance(rev)
+	c.rollouts.advance(rev)
+	c.jobs.advance(rev)
+	c.spaces.advance(rev)
 	c.late.advance(rev)
 }
 
@@ -158,7 +169,10 @@ func (c *Checker) Broken() []string {
 	for _, g := range []struct {
 		name string
 		f    *finding
-	}{{NoDoubleBind, c.bindings.f}, {NoOvercommit, c.loads.f}, {OneLeader, c.leaders.f}, {NodeFailureHeals, c.failures.f}} {
+	}{
+		{NoDoubleBind, c.bindings.f}, {NoOvercommit, c.loads.f}, {OneLeader, c.leaders.f}, {NodeFailureHeals, c.failures.f},
+		{RolloutBounded, c.rollouts.f}, {JobCompletionsExact, c.jobs.f}, {NamespaceEmpties, c.spaces.f},
+	} {
 		if g.f.evidence != nil {
 			names = append(names, g.name)
 		}
@@ -175,6 +189,7 @@ func (c *Checker) Finish(settled []Moment) []checkers.Verdict {
 	findings := map[string]*finding{
 		NoDoubleBind: c.bindings.finish(), NoOvercommit: c.loads.finish(),
 		OneLeader: c.leaders.finish(), NodeFailureHeals: c.failures.finish(),
+		RolloutBounded: c.rollouts.finish(), JobCompletionsExact: c.jobs.finish(), NamespaceEmpties: c.spaces.finish(),
 	}
 	var list []checkers.Verdict
 	for _, g := range guarantees {
@@ -289,6 +304,20 @@ func (j *judge) before(rev int64) history.Time {
 		}
 	}
 	return 0
+}
+
+// known says that it is known when a revision was made, or one shortly before: it is
+// not of what a restored store had before. Without any times nothing was restored.
+func (j *judge) known(rev int64) bool { return j.opts.Commit == nil || j.before(rev) != 0 }
+
+// overdue says that something was committed longer than the patience after another
+// revision, and after Calm.
+func (j *judge) overdue(since, rev int64) bool {
+	from, at := j.after(since), j.before(rev)
+	if from == 0 || at == 0 || j.opts.Calm == 0 {
+		return false
+	}
+	return at.Sub(max(from, j.opts.Calm)) >= j.opts.Patience
 }
 
 // settled says that there is a moment at which the cluster had settled.

@@ -2,13 +2,16 @@ package cluster
 
 // The guarantees that this package judges.
 const (
-	NoDoubleBind     = "NoDoubleBind"
-	NoOvercommit     = "NoOvercommit"
-	ReplicasConverge = "ReplicasConverge"
-	EndpointsMatch   = "EndpointsMatch"
-	NoOrphans        = "NoOrphans"
-	OneLeader        = "OneLeader"
-	NodeFailureHeals = "NodeFailureHeals"
+	NoDoubleBind        = "NoDoubleBind"
+	NoOvercommit        = "NoOvercommit"
+	ReplicasConverge    = "ReplicasConverge"
+	EndpointsMatch      = "EndpointsMatch"
+	NoOrphans           = "NoOrphans"
+	OneLeader           = "OneLeader"
+	NodeFailureHeals    = "NodeFailureHeals"
+	RolloutBounded      = "RolloutBounded"
+	JobCompletionsExact = "JobCompletionsExact"
+	NamespaceEmpties    = "NamespaceEmpties"
 )
 
 const docs = "https://kubernetes.io/docs/concepts/"
@@ -56,4 +59,16 @@ var guarantees = []guarantee{
 		`After that time elapses, the node lifecycle controller evicts the Pods from the node": a pod of a ReplicaSet is not on a node that is not Ready, ` +
 		`and has the taint that says so, longer than it tolerates that and the stated time; and the taint manager evicts pods from tainted nodes only, and none before its time. ` +
 		docs + "scheduling-eviction/taint-and-toleration/#taint-based-evictions", 1, nil},
+	{RolloutBounded, `"Max Unavailable is an optional field that specifies the maximum number of Pods that can be unavailable during the update process", ` +
+		`"Max Surge is an optional field that specifies the maximum number of Pods that can be created over the desired number of Pods": ` +
+		`at no step of a rolling update do the ReplicaSets of a Deployment ask for more pods than its replicas and maxSurge, as far as its controller can have seen them, ` +
+		`and none is made to give up available pods unless as many are available as its replicas without maxUnavailable. ` +
+		docs + "workloads/controllers/deployment/#rolling-update-deployment", 10, nil},
+	{JobCompletionsExact, `"As pods successfully complete, the Job tracks the successful completions. When a specified number of successful completions is reached, ` +
+		`the task (ie, Job) is complete": a Job never counts more pods than have succeeded, one that is Complete counts as many as its completions, ` +
+		`an indexed one exactly those, and it gets no pod for longer than the stated time after that. ` +
+		docs + "workloads/controllers/job/", 1, nil},
+	{NamespaceEmpties, `"Deleting a namespace deletes everything under the namespace", and none is removed before: ` +
+		`what was in it when it was deleted is gone at the revision that removes it, and nothing is made in it for longer than the stated time after its deletion. ` +
+		docs + "overview/working-with-objects/namespaces/", 1, nil},
 }

@@ -25,7 +25,7 @@ import (
 // workloads, Deployments and StatefulSets. Others than these controllers hold
 // the latter two up in their course, for as long as they like: a Deployment may be
 // paused or wait for minReadySeconds, a StatefulSet waits for the last pod to become
-// ready or to be gone, and the version table does not say that they do.
+// ready or to be gone, and of these the version table tells only whether one is paused.
 type lasting struct {
 	j       *judge
 	next    map[*versions.Kind]int // the first change that is left

@@ -55,7 +55,8 @@ func sameInSteps(t *testing.T, opts cluster.Options) {
 // What is about every moment is known to be broken before the end.
 func TestBrokenBeforeTheEnd(t *testing.T) {
 	got, broken := inSteps(bad().put(pod("q")).options())
-	if want := []string{cluster.NoDoubleBind, cluster.OneLeader, cluster.NodeFailureHeals, cluster.NoOrphans}; !slices.Equal(broken, want) {
+	if want := []string{cluster.NoDoubleBind, cluster.OneLeader, cluster.NodeFailureHeals,
+		cluster.RolloutBounded, cluster.JobCompletionsExact, cluster.NamespaceEmpties, cluster.NoOrphans}; !slices.Equal(broken, want) {
 		t.Errorf("broken before the end: %q, want %q: nothing says which scheduler is to be judged", broken, want)
 	}
 	for _, v := range got {

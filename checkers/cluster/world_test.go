@@ -105,7 +105,8 @@ func second(n int64) history.Time { return history.Time(n * int64(time.Second)) 
 func (w *world) options() cluster.Options {
 	w.table.Sealed(w.rev)
 	return cluster.Options{
-		Versions: w.table, Settled: settledAt(w.rev), Calm: 1, Floors: cluster.Floors{Bindings: -1, Workloads: -1, Services: -1, Owned: -1, Leaders: -1, Evictions: -1},
+		Versions: w.table, Settled: settledAt(w.rev), Calm: 1, Floors: cluster.Floors{Bindings: -1, Workloads: -1, Services: -1, Owned: -1, Leaders: -1, Evictions: -1,
+			Rollouts: -1, Jobs: -1, Removed: -1},
 		Commit: func(rev int64) (called, returned history.Time, ok bool) {
 			return second(rev), second(rev) + 1000, rev > 1 && rev <= w.rev
 		},
@@ -192,7 +193,7 @@ func TestFloors(t *testing.T) {
 			t.Errorf("of nothing: %s", v)
 		}
 	}
-	none.Floors = cluster.Floors{Bindings: 1, Workloads: 1, Services: 1, Owned: 1, Leaders: 1, Evictions: 1}
+	none.Floors = cluster.Floors{Bindings: 1, Workloads: 1, Services: 1, Owned: 1, Leaders: 1, Evictions: 1, Rollouts: 1, Jobs: 1, Removed: 1}
 	for _, v := range cluster.Judge(none) {
 		if v.Outcome != checkers.Invalid {
 			t.Errorf("below a floor that was set: %s", v)
@@ -252,9 +253,13 @@ func bad() *world {
 	w.put(labelled(pod("p", "ready=True", "hasIP=True"), "app=x")).put(pod("p", "spec.nodeName=n", "ready=True", "hasIP=True"))
 	w.put(pod("p", "spec.nodeName=m", "ready=True", "hasIP=True"))
 	owner := object("", "configmaps", "ns", "o")
-	w.put(owner).put(owned(object("", "configmaps", "ns", "d"), "uid-o")).remove(owner)
+	w.put(owner).put(owned(object("", "configmaps", "ns", "child"), "uid-o")).remove(owner)
 	w.put(lease("x", "a", 0, 1)).put(lease("x", "b", 5, 2))
 	w.put(pod("e", "spec.nodeName=n")).put(pod("e", "spec.nodeName=n", "disruption=DeletionByTaintManager"))
+	w.put(rolling("d", 10)).turns(turn("w-1", 10, 10), turn("w-2", 3, 0), turn("w-2", 9, 0))
+	w.put(batch(0)).put(batch(1))
+	gone := object("", "namespaces", "", "gone")
+	w.put(gone).put(object("", "configmaps", "gone", "c")).put(deleting(gone)).remove(gone)
 	return w.wait(5 * time.Minute)
 }
 
@@ -267,6 +272,7 @@ func TestWithoutTimes(t *testing.T) {
 		cluster.NoDoubleBind: checkers.Fail, cluster.NoOvercommit: checkers.Fail,
 		cluster.ReplicasConverge: checkers.Pass, cluster.EndpointsMatch: checkers.Pass, cluster.NoOrphans: checkers.Pass,
 		cluster.OneLeader: checkers.Fail, cluster.NodeFailureHeals: checkers.Fail,
+		cluster.RolloutBounded: checkers.Fail, cluster.JobCompletionsExact: checkers.Fail, cluster.NamespaceEmpties: checkers.Fail,
 	}
 	for _, v := range cluster.Judge(opts) {
 		if v.Outcome != want[v.Guarantee] {

@@ -84,7 +84,10 @@ type APICall struct {
 	DetailsKind string `parquet:"details_kind,dict"`
 	DetailsName string `parquet:"details_name"`
 	Message     string `parquet:"message"` // Status.message of a failure, at most 200 bytes
-	Error       string `parquet:"error,dict"`
+	// Error is why no whole answer came or, beside a Status of 2xx, why what came
+	// cannot be read. Histories from before 23 November 2026 have such answers as
+	// Opaque.
+	Error string `parquet:"error,dict"`
 	// Object is the object of an answer that has one; Object.UID is "" where
 	// it has none (a Status, a list, a failure).
 	Object APIObject `parquet:"object"`

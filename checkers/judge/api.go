@@ -104,7 +104,9 @@ func newAPIHistory(ctx context.Context, opt Options, b *window.Builder, table *v
 		opaque: map[uint64]bool{}, watching: map[uint64]*held{}, arrived: map[uint64]history.Time{},
 	}
 	a.reads = reads.New(reads.Options{Versions: table, Window: a.window})
-	a.writes = writes.New(writes.Options{Versions: table, Window: a.window, Calm: opt.calm(), Struck: opt.Struck, From: e.from()})
+	a.writes = writes.New(writes.Options{
+		Versions: table, Window: a.window, Calm: opt.calm(), Struck: opt.Struck, From: e.from(), Undeclared: opt.Undeclared,
+	})
 	a.watches = watches.New(watches.Options{
 		Versions: table, Window: a.window, Calm: opt.calm(), Bound: opt.delivery(), Phase: opt.phaseAt,
 	})

@@ -176,6 +176,29 @@ func TestSilentWatch(t *testing.T) {
 	f(Options{Calm: ends.Add(-afterFaults + time.Second)})
 }
 
+// An error in the stream of a watch is judged like one that is an answer.
+func TestErrorOfAWatch(t *testing.T) {
+	f := func(status int32, reason string, want ...string) {
+		t.Helper()
+		p := newPlane(1, 1500)
+		begin := p.seen[2]
+		id := p.call("watch", "configmaps", "", begin, begin+tick).ID
+		p.calls[id-1].ResourceVersion = "2"
+		for i, m := range []history.APIWatch{{Type: history.APIWatchOpen}, {Type: "ERROR", Status: status, Reason: reason}, {Type: history.APIWatchClosed}} {
+			m.Call, m.At = id, begin+tick*history.Time(1+i)
+			p.messages = append(p.messages, &m)
+		}
+		slices.SortStableFunc(p.calls, func(a, b *history.APICall) int { return cmp.Compare(a.Returned, b.Returned) })
+		slices.SortStableFunc(p.messages, func(a, b *history.APIWatch) int { return cmp.Compare(a.At, b.At) })
+		if got := alarms(mustJudge(t, p.whole(t), Options{}), checkers.AreaAPI); !slices.Equal(got, want) {
+			t.Errorf("%d %s: alarms %q, want %q", status, reason, got, want)
+		}
+	}
+	f(500, "InternalError")
+	f(400, "BadRequest", "API/ErrorHonest")
+	f(500, "Forbidden", "API/ErrorHonest")
+}
+
 // A server that fails on a request which it has to refuse is wrong before the first
 // fault and after the last one.
 func TestFailsUnderFaults(t *testing.T) {

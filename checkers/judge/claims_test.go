@@ -34,7 +34,8 @@ func TestClaimsOfLastingTraffic(t *testing.T) {
 // listed.
 func TestVoidClaims(t *testing.T) {
 	dir := newPlane(2, 1500).whole(t)
-	of := []string{cluster.OneLeader, cluster.NodeFailureHeals, cluster.ReplicasConverge, cluster.EndpointsMatch, cluster.NoOrphans}
+	of := []string{cluster.OneLeader, cluster.NodeFailureHeals, cluster.ReplicasConverge, cluster.EndpointsMatch, cluster.NoOrphans,
+		cluster.RolloutBounded, cluster.JobCompletionsExact, cluster.NamespaceEmpties}
 	var claims []string
 	for _, g := range of {
 		claims = append(claims, Claim(checkers.AreaCluster, g))

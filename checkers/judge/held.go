@@ -22,6 +22,7 @@ func (a *apiHistory) call(c *history.APICall) {
 		a.backwards++
 	}
 	if c.Opaque {
+		a.writes.Call(c) // counts it, and may excuse by it what is gone
 		a.opaque[c.ID] = true
 		delete(a.watching, c.ID)
 		return
@@ -83,7 +84,8 @@ func (a *apiHistory) message(m *history.APIWatch) {
 		return
 	}
 	a.timed(m)
-	if a.whole { // all calls have come, and nothing is held
+	a.writes.Watch(m) // judges errors, which need nothing else
+	if a.whole {      // all calls have come, and nothing is held
 		a.watches.Watch(m)
 		return
 	}

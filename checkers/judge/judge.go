@@ -64,6 +64,8 @@ type Options struct {
 	Phases []Phase `json:"-"`
 	// Contract is what the store promises. Default: etcd's.
 	Contract storage.Contract `json:"contract,omitzero"`
+	// Undeclared is that of package writes. The history says it: it need not be set.
+	Undeclared bool `json:"-"`
 }
 
 // claims says whether the run puts a guarantee to the test for sure.

@@ -188,15 +188,15 @@ func (p *plane) call(verb, resource, name string, called, returned history.Time)
 	return c
 }
 
-// write makes the call that made a version. Nobody got an answer to one of
-// unknown outcome.
+// write makes the call that made a version, or removed the object. Nobody got an
+// answer to one of unknown outcome.
 func (p *plane) write(v *history.Version) {
-	if v.Delete {
-		return
-	}
 	called, returned, ok := p.window.Commit(v.Revision)
-	c := p.call("update", v.Resource, v.Name, called-tick, returned+tick)
+	c := p.call("update", v.Resource, nameOf(v.Key), called-tick, returned+tick)
 	c.Declared, c.Sets = true, v.Marks
+	if v.Delete {
+		c.Verb = "delete"
+	}
 	if !ok {
 		for rev := v.Revision; !ok && rev > 1; {
 			rev--
@@ -204,6 +204,9 @@ func (p *plane) write(v *history.Version) {
 		}
 		c.Called, c.Returned, c.Status = called-tick, p.seen[v.Revision]+history.Time(p.rng.Int64N(int64(200*tick))), 0
 		return
+	}
+	if v.Delete {
+		return // answered with a Status
 	}
 	c.Object = shown(v, v.Revision)
 	if before := p.at(nameOf(v.Key), v.Revision-1); before != nil && p.rng.IntN(4) == 0 {

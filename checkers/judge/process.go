@@ -172,8 +172,13 @@ func (p *Process) hasAPI() bool {
 }
 
 func (p *Process) newAPI() *apiHistory {
-	return newAPIHistory(p.ctx, p.j.opt, p.j.window, versions.New(), p.epoch)
+	opt := p.j.opt
+	opt.Undeclared = p.r.Schema() < declaredSince
+	return newAPIHistory(p.ctx, opt, p.j.window, versions.New(), p.epoch)
 }
+
+// declaredSince is the schema version that brought history.APICall.Illegal.
+const declaredSince = 4
 
 // readRest judges what is left of the API history, when that of the store is
 // known to its end.

@@ -95,6 +95,7 @@ type counts struct {
 	operations, answered, writes, reads, listed int64
 	conflicts, local, unknown, refused          int64
 	undecided                                   int64 // comparisons by the order of values or of unknown keys
+	partial                                     int64 // sorted or filtered lists that may leave out more than the filter does
 }
 
 // New returns a Checker.

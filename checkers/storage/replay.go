@@ -73,6 +73,9 @@ func (c *Checker) judgeRange(op *history.StoreOp) {
 // compareRange judges one range and notes what it says about lost writes.
 func (c *Checker) compareRange(op *history.StoreOp, a history.StoreAction, r history.StoreResult, view timeline.View, rev int64) {
 	c.counts.listed += int64(len(r.KVs))
+	if partial(a, r) {
+		c.counts.partial++
+	}
 	m := checkRange(a, r, view)
 	if m == nil {
 		c.confirm(op, a, r, rev)

@@ -130,6 +130,9 @@ func (c *Checker) checked(name string) string {
 		}
 	case Reads:
 		text += fmt.Sprintf(", %d reads of which %d local, %d keys listed", c.counts.reads, c.counts.local, c.counts.listed)
+		if c.counts.partial > 0 {
+			text += fmt.Sprintf(", %d sorted or filtered answers in part", c.counts.partial)
+		}
 	case NoPhantom:
 		text += fmt.Sprintf(", %d unknown writes of which %d took effect, %d ends of leases", c.counts.unknown, c.causes.resolved, c.causes.expired)
 	case DefiniteFailureInert:

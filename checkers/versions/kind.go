@@ -184,6 +184,20 @@ func (k *Kind) Since(n int, to int64) iter.Seq[Change] {
 	}
 }
 
+// Within yields the changes of the objects of a namespace at the revisions in
+// [from, to], object by object in the order of their keys.
+func (k *Kind) Within(namespace string, from, to int64) iter.Seq[Change] {
+	return func(yield func(Change) bool) {
+		for _, o := range k.within(namespace) {
+			for i := o.after(from - 1); i < len(o.versions) && o.versions[i].revision <= to; i++ {
+				if !yield(k.changed(o, i)) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Bodies yields the revisions of the changes behind the first n, and the changes
 // without their revisions and contents: those that they show may be of an
 // earlier version that was the same but for them. It makes nothing anew, as
@@ -225,10 +239,14 @@ func (k *Kind) Outside(namespace string, n int, to int64) iter.Seq2[int, Change]
 func (k *Kind) revision(i int) int64 { return k.log[i].object.versions[k.log[i].index].revision }
 
 func (k *Kind) change(i int) Change {
-	p := k.log[i]
-	c := Change{Now: k.show(p.object, int(p.index))}
-	if p.index > 0 && p.object.versions[p.index-1].body != nil {
-		c.Prev = k.show(p.object, int(p.index)-1)
+	return k.changed(k.log[i].object, int(k.log[i].index))
+}
+
+// changed is what the i-th version of an object changed.
+func (k *Kind) changed(o *object, i int) Change {
+	c := Change{Now: k.show(o, i)}
+	if i > 0 && o.versions[i-1].body != nil {
+		c.Prev = k.show(o, i-1)
 	}
 	return c
 }

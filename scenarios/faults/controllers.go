@@ -78,6 +78,12 @@ func controllerFaults() []Fault {
 			Does:    "all controller managers end for good; a pod of a Service, and the owner of an object, are deleted",
 			targets: managers, inject: endManagers,
 		},
+		{
+			Name: "controllers-overruled", Area: Controllers, For: 5 * time.Second,
+			Breaks:  []string{"RolloutBounded", "JobCompletionsExact", "NamespaceEmpties"},
+			Does:    "a client does what no controller would: a ReplicaSet asks for too many pods, a Job counts one that there is not, a namespace is finalized that is not empty",
+			targets: managers, inject: overrule,
+		},
 	}
 }
 

@@ -78,6 +78,8 @@
 // What is illegal of a request is said with it (client.Request.Illegal) where
 // options alone do not show it: its record then holds what it has to be refused
 // for, and package writes below checkers/api knows the documented error.
+// A request that says nothing is taken for legal there: who adds one that a correct
+// server may refuse has to say so, or to see that the checker knows the reason.
 //
 // One write in ten is a dry run, except among the illegal. One operation in a
 // few, where that makes sense, is about an object with a generated name. Lists

@@ -46,9 +46,13 @@ func (r *Recorder) Request(q *history.Request) {
 	}
 }
 
-// answered reads the answer.
+// answered reads the answer. One of success that cannot be read has an Error beside
+// its Status.
 func answered(c *history.APICall, body []byte) {
 	if len(body) == 0 {
+		if c.Status/100 == 2 && c.Verb != "watch" {
+			c.Error = "the answer is empty"
+		}
 		return
 	}
 	if s, ok := object.Status(body); ok {
@@ -63,18 +67,24 @@ func answered(c *history.APICall, body []byte) {
 	case c.Status >= 300:
 		c.Message = clip(string(body[:min(len(body), maxMessage)])) // of a filter, in plain text
 	case c.Verb == "list" || c.Verb == "deletecollection":
-		c.Opaque = !listed(c, body)
+		unreadable(c, listed(c, body))
 	default:
 		var err error
 		c.Object, err = object.Served(body)
-		c.Opaque = err != nil
+		unreadable(c, err)
 	}
 }
 
-func listed(c *history.APICall, body []byte) bool {
+func unreadable(c *history.APICall, err error) {
+	if err != nil {
+		c.Error = clip(err.Error())
+	}
+}
+
+func listed(c *history.APICall, body []byte) error {
 	items, version, next, err := object.ServedList(body)
 	if err != nil {
-		return false
+		return err
 	}
 	c.ListVersion, c.NextPage = version, token(next)
 	if len(items) > history.MaxListed {
@@ -82,7 +92,7 @@ func listed(c *history.APICall, body []byte) bool {
 	} else {
 		c.Items = items
 	}
-	return true
+	return nil
 }
 
 // WatchEvent records a message of a watch, or its end.

@@ -169,9 +169,38 @@ func TestFailures(t *testing.T) {
 	if c := recorded(t, r); c.Message != "Too many requests" || c.Opaque {
 		t.Errorf("got %+v", c)
 	}
-	r.Status, r.Answer = 200, []byte("no object")
-	if c := recorded(t, r); !c.Opaque {
-		t.Error("an answer that could not be read must not be judged by what it seems not to hold")
+}
+
+// An answer of success that cannot be read says so, and is not one that client-go
+// read.
+func TestUnreadable(t *testing.T) {
+	whole := encode(t, "ConfigMap", configMap("a", "42"))
+	f := func(verb string, status int, answer []byte, unread bool) {
+		t.Helper()
+		r := request(verb)
+		r.Status, r.Answer = status, answer
+		if c := recorded(t, r); (c.Error != "") != unread || c.Opaque || unread && (c.Object.UID != "" || c.ListVersion != 0) || len(c.Error) > maxMessage {
+			t.Errorf("%s %d %q: %+v", verb, status, answer, c)
+		}
+	}
+	for _, verb := range []string{"get", "list", "create", "update", "patch", "delete", "deletecollection"} {
+		f(verb, 200, []byte("no object"), true)
+		f(verb, 200, []byte(`{"kind":`), true)
+		f(verb, 200, whole[:len(whole)/2], true)
+		f(verb, 200, []byte{}, true)
+		f(verb, 429, []byte("Too many requests"), false)
+		f(verb, 503, nil, false)
+		f(verb, 200, encode(t, "Status", &metav1.Status{Status: "Success"}), false)
+	}
+	f("get", 200, whole, false)
+	f("get", 200, encode(t, "ConfigMapList", &corev1.ConfigMapList{}), true)
+	f("list", 200, whole, true)
+	f("watch", 200, nil, false)
+	f("get", 0, nil, false)
+	r := request("get")
+	r.Opaque, r.Answer = true, nil
+	if c := recorded(t, r); c.Error != "" || !c.Opaque {
+		t.Errorf("what client-go read: %+v", c)
 	}
 }
 

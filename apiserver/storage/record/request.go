@@ -156,11 +156,11 @@ func rangeAction(m *pb.RangeRequest, key string) history.StoreAction {
 	}
 }
 
-// sorted follows etcd's IsDefaultOrdering and HasRevisionFilters
-// (etcdserver/txn/range.go): without an order the target does not matter.
+// sorted follows etcd's sortRangeResults and HasRevisionFilters
+// (etcdserver/txn/range.go): another target than the key is sorted by without an
+// order, too, ascending.
 func sorted(m *pb.RangeRequest) bool {
-	byKey := m.GetSortOrder() == pb.RangeRequest_NONE ||
-		m.GetSortOrder() == pb.RangeRequest_ASCEND && m.GetSortTarget() == pb.RangeRequest_KEY
+	byKey := m.GetSortOrder() != pb.RangeRequest_DESCEND && m.GetSortTarget() == pb.RangeRequest_KEY
 	filtered := m.GetMinModRevision() != 0 || m.GetMaxModRevision() != 0 ||
 		m.GetMinCreateRevision() != 0 || m.GetMaxCreateRevision() != 0
 	return !byKey || filtered

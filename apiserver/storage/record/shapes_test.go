@@ -169,7 +169,7 @@ func TestRangeFlags(t *testing.T) {
 		"keys only":          {&pb.RangeRequest{KeysOnly: true}, history.StoreAction{KeysOnly: true}},
 		"from key":           {&pb.RangeRequest{RangeEnd: []byte{0}}, history.StoreAction{End: "\x00"}},
 		"by key ascending":   {&pb.RangeRequest{SortOrder: pb.RangeRequest_ASCEND}, history.StoreAction{}},
-		"target, no order":   {&pb.RangeRequest{SortTarget: pb.RangeRequest_MOD}, history.StoreAction{}},
+		"target, no order":   {&pb.RangeRequest{SortTarget: pb.RangeRequest_MOD}, history.StoreAction{Sorted: true}},
 		"by key descending":  {&pb.RangeRequest{SortOrder: pb.RangeRequest_DESCEND}, history.StoreAction{Sorted: true}},
 		"by mod ascending":   {&pb.RangeRequest{SortOrder: pb.RangeRequest_ASCEND, SortTarget: pb.RangeRequest_MOD}, history.StoreAction{Sorted: true}},
 		"min mod":            {&pb.RangeRequest{MinModRevision: 1}, history.StoreAction{Sorted: true}},

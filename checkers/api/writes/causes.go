@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"github.com/planecheck/planecheck/checkers/history"
-	"github.com/planecheck/planecheck/checkers/versions"
 )
 
 func utoa(n uint64) string { return strconv.FormatUint(n, 10) }
@@ -45,7 +44,11 @@ func (c *Checker) note(call *history.APICall, t target, f fate) {
 // dryRun judges a dry run that succeeded. The state that it was tried on has to
 // fulfil what it asked for, as that of a write has.
 func (c *Checker) dryRun(call *history.APICall, t target) {
-	c.counts.dryRuns++
+	if deletes := call.Verb == "delete" || call.Verb == "deletecollection"; deletes && !c.rehearses(call, t) {
+		c.counts.dryUnseen++
+	} else {
+		c.counts.dryRuns++
+	}
 	c.note(call, t, rehearsed)
 	n := needs(call)
 	guarantee := ConflictHonest
@@ -78,48 +81,6 @@ func (c *Checker) effect(call *history.APICall) effect {
 		e.upto = c.window.Hi(call.Returned)
 	}
 	return e
-}
-
-// sweeper is a deletion of a collection.
-type sweeper struct {
-	effect
-	kind      *versions.Kind
-	namespace string           // "": all
-	dry       *history.APICall // the call if it was a dry run, else nil
-}
-
-// may says whether it is about an object, and may have taken effect at a revision.
-func (s *sweeper) may(t target, rev int64) bool {
-	return s.kind == t.kind && (s.namespace == "" || s.namespace == t.namespace) && s.at(rev)
-}
-
-// noteDeletion keeps deletions, because the effect of one that was only to be
-// tried is told from that of others. Pods are left out: too many who are not
-// clients of ours delete them.
-func (c *Checker) noteDeletion(call *history.APICall, t target) {
-	if call.Resource == "pods" || call.Status >= 400 && call.DryRun {
-		return
-	}
-	if call.DryRun { // others only excuse
-		c.lateFor(c.window.Lo(call.Called) + 1)
-	}
-	switch {
-	case call.Verb == "deletecollection":
-		s := sweeper{effect: c.effect(call), kind: t.kind, namespace: call.Namespace}
-		if call.DryRun {
-			s.dry = call.Clone()
-		}
-		c.sweepers = append(c.sweepers, s)
-	case (call.Verb == "patch" || call.Verb == "update") && !call.DryRun && call.Object.Deleting:
-		// Taking the last finalizer off deletes whatever has the name by then
-		// (docs/findings/0004).
-		c.removers[t] = append(c.removers[t], c.effect(call))
-	case call.Verb != "delete":
-	case call.DryRun:
-		c.dryGone[t] = append(c.dryGone[t], call.Clone())
-	default:
-		c.removers[t] = append(c.removers[t], c.effect(call))
-	}
 }
 
 // declared judges the marks of an acknowledged write at its revision and keeps

@@ -36,6 +36,9 @@ type Options struct {
 	// From is a revision up to which the versions were made before any of the
 	// calls, so that none of them declares what it changed. Default: there is none.
 	From int64
+	// Undeclared says that the history is from before senders said what is illegal of
+	// their requests (history.APICall.Illegal). Default: they do.
+	Undeclared bool
 }
 
 // Checker judges calls as they are handed over, roughly in the order in which
@@ -45,6 +48,7 @@ type Checker struct {
 	window      *window.Window
 	floors      Floors
 	from        int64
+	undeclared  bool
 	calm        history.Time
 	struck      history.Time
 	first, last int64 // the revisions of the table: (first, last]
@@ -53,9 +57,9 @@ type Checker struct {
 	claims   map[claim]*history.APICall // acknowledged writes; see claimed
 	pending  map[target][]*pending      // writes that may have, or must not have, taken effect
 	dryUIDs  map[string]*history.APICall
-	removers map[target][]effect // deletions that were no dry runs
-	sweepers []sweeper           // deletions of collections, dry runs too
-	dryGone  map[target][]*history.APICall
+	removers map[target][]deletion // deletions by name, dry runs too
+	sweepers []sweeper             // those of collections
+	deeds    map[deed]history.Time // when a server had first done so
 	sweep    sweep
 
 	violations map[string]*violation
@@ -79,21 +83,32 @@ type counts struct {
 	generated, elsewhere, admission, bare, unread      int64
 	versions, objects, marked, finalized               int64
 	repeated, dryRuns, illegal, oddReasons             int64
+	// Removals and marks for deletion: those that are judged, and those that others
+	// than clients of ours may have made; deletions of collections that were answered
+	// with success, and those whose selection is not known; and dry runs of
+	// deletions whose effect would not be seen.
+	removals, foreign, sweeps, vague, dryUnseen int64
 	// Of illegal calls: those that something else was answered to first, and those
 	// that are illegal in a way that is not known here.
 	before, strange int64
 	// Known deviations: answers to a malformed resourceVersion (docs/findings/0002),
 	// and refused deletions that take the last finalizer off (docs/findings/0006).
 	malformed, collector int64
+	// Of legal calls: refusals that were judged, and that nothing recorded tells of;
+	// those that were shed, and that failed in the server.
+	refused, untold, shed, broken int64
+	// Answers of success that were looked at, and calls whose answers client-go read.
+	held, opaque int64
 }
 
 // New returns a Checker.
 func New(opts Options) *Checker {
 	return &Checker{
 		table: opts.Versions, window: opts.Window, floors: opts.Floors.withDefaults(), from: opts.From,
+		undeclared: opts.Undeclared, deeds: map[deed]history.Time{},
 		calm: opts.Calm, struck: opts.Struck, kinds: map[string]int64{},
 		acked: map[target]acked{}, claims: map[claim]*history.APICall{}, pending: map[target][]*pending{},
-		dryUIDs: map[string]*history.APICall{}, removers: map[target][]effect{}, dryGone: map[target][]*history.APICall{},
+		dryUIDs: map[string]*history.APICall{}, removers: map[target][]deletion{},
 		sweep:      sweep{next: map[*versions.Kind]int{}, uids: map[string]life{}, guessed: map[int64]bool{}},
 		violations: map[string]*violation{}, judged: map[string]int64{}, open: map[string]int64{}, refusals: map[string]int64{},
 	}
@@ -111,8 +126,14 @@ func (c *Checker) fail(guarantee string, why func() *evidence) {
 // Call takes a call. It keeps copies of what it keeps.
 func (c *Checker) Call(call *history.APICall) {
 	c.first, c.last = c.table.Bounds()
+	if call.Opaque {
+		c.counts.opaque++
+		c.opaque(call)
+		return
+	}
 	c.counts.calls++
 	c.code(call)
+	c.content(call)
 	c.options(call)
 	switch call.Verb {
 	case "create", "update", "patch", "delete", "deletecollection":
@@ -147,7 +168,9 @@ func (c *Checker) write(call *history.APICall) {
 		c.dryRun(call, t)
 	case call.Verb == "delete":
 		c.deleted(call, t)
-	case call.Verb != "deletecollection":
+	case call.Verb == "deletecollection":
+		c.swept(call, t)
+	default:
 		c.written(call, t)
 	}
 }

@@ -29,9 +29,14 @@ func (c *Checker) code(call *history.APICall) {
 	}
 }
 
-// watchCode judges an error in the stream of a watch in the same way.
+// watchCode judges an error in the stream of a watch in the same way. The server has
+// taken the request: what ends its stream is that it is behind (410), or has trouble of
+// its own.
 func (c *Checker) watchCode(w *history.APIWatch) {
 	why := c.badPair(w.Status, w.Reason, w.Error != "")
+	if why == "" && w.Status >= 400 && w.Status < 500 && w.Status != 410 && w.Status != 429 {
+		why = "a watch that was opened ended with an error that says that its request was wrong"
+	}
 	if why == "" {
 		return
 	}

@@ -62,7 +62,7 @@ func TestErrorHonest(t *testing.T) {
 	f(true, 429, "", get) // the limit of requests in flight answers in plain text
 	f(true, 503, "", get)
 	f(true, 0, "", get)
-	f(true, 400, "OurOwn", get)
+	f(true, 400, "OurOwn", history.APICall{Verb: "update", Name: "a"})
 	f(false, 200, "NotFound", get)
 
 	paged := history.APICall{Verb: "list", Continue: 7, ResourceVersion: "5"}
@@ -74,7 +74,7 @@ func TestErrorHonest(t *testing.T) {
 	f(false, 404, "NotFound", paged)
 	f(true, 404, "NotFound", history.APICall{Verb: "list", Continue: 7, ResourceVersion: "5", Resource: "nothings"})
 	single := paged
-	single.FieldSelector = "metadata.name=a"
+	single.FieldSelector, single.ListVersion = "metadata.name=a", 2
 	f(true, 200, "", single)
 
 	f(false, 200, "", history.APICall{Verb: "list", ResourceVersion: "abc"})

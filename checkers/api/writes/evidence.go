@@ -97,6 +97,8 @@ func request(c *history.APICall) string {
 	field("version", c.NeedVersion)
 	field("resourceVersion", c.ResourceVersion)
 	field("match", c.Match)
+	field("labels", c.LabelSelector)
+	field("fields", c.FieldSelector)
 	field("sendInitialEvents", c.InitialEvents)
 	field("manager", c.FieldManager)
 	if c.Verb == "patch" {
@@ -131,6 +133,9 @@ func answer(c *history.APICall) string {
 	}
 	if c.Message != "" {
 		text += fmt.Sprintf(" %q", c.Message)
+	}
+	if c.Error != "" {
+		text += fmt.Sprintf(" %q", c.Error)
 	}
 	return text
 }

@@ -45,8 +45,9 @@ var guarantees = []guarantee{
 		`only if the object, or the namespace that the answer names, was absent while the call ran. ` + conventions + "#http-status-codes"},
 	{PreconditionHonest, `"Must be fulfilled before a deletion is carried out. If not possible, a 409 Conflict status will be returned": ` +
 		`a deletion with preconditions removes only what fulfils them, and is refused only if something did not. ` + deleteURL},
-	{NoLostUpdate, `each revision of an object differs from the one before by what exactly one write declared, and what an acknowledged ` +
-		`write declared is there at its revision. ` + conventions + "#concurrency-control-and-consistency"},
+	{NoLostUpdate, `each revision of an object differs in its marks from the one before by what exactly one write declared, and what an ` +
+		`acknowledged write declared is there at its revision; an object with marks is removed only where a call asks for that, and what an ` +
+		`acknowledged deletion is about is gone, or waits for a finalizer or its grace. ` + conventions + "#concurrency-control-and-consistency"},
 	{IdentityStable, `uid and creationTimestamp of an object never change, its deletionTimestamp, "once set, ... may not be unset", ` +
 		`its generation never falls, and answers to writes show its uid. ` + metaURL},
 	{UIDUnique, `"Every object created over the whole lifetime of a Kubernetes cluster has a distinct UID." ` + uidURL},
@@ -54,8 +55,11 @@ var guarantees = []guarantee{
 		`with a version that is not lower, and higher if it wrote. ` + concepts + "#resource-versions"},
 	{DryRunInert, `"Kubernetes guarantees that dry-run requests will not be persisted in storage or have any other side effects." ` +
 		concepts + "#dry-run"},
-	{ErrorHonest, `each error has the status code and the reason that are documented for it, and a request that no server may ` +
-		`carry out is refused with the error documented for that. ` + conventions + "#http-status-codes"},
+	{ErrorHonest, `each error has the status code and the reason that are documented for it, a request that no server may ` +
+		`carry out is refused with the error documented for that, and a legal one only for what it is about: 422 "indicates that the ` +
+		`requested create or update operation cannot be completed due to invalid data provided as part of the request". An answer ` +
+		`of success holds what was asked for: 200 "indicates that the request completed successfully". ` +
+		conventions + "#http-status-codes"},
 }
 
 // Floors are the least amounts of evidence below which a guarantee is Invalid
@@ -69,7 +73,7 @@ type Floors struct {
 	Preconditions int64 // judged deletions with preconditions, refused or not; default 10
 	Marked        int64 // revisions that changed marks, for NoLostUpdate; default 100
 	Repeated      int64 // writes of a key that another answered write went before, for RVMonotonic; default 100
-	DryRuns       int64 // answered dry runs; default 10
+	DryRuns       int64 // dry runs that succeeded and whose effect would be seen; default 10
 	Errors        int64 // judged errors, for ErrorHonest; default 50
 	Illegal       int64 // judged calls that no server may carry out, for ErrorHonest; default 10
 }

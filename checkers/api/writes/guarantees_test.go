@@ -42,6 +42,12 @@ func cm(rev int64, uid string, change ...func(*history.Version)) *history.Versio
 func deleting(v *history.Version) { v.Deleting = true }
 func gone(v *history.Version)     { v.Delete = true }
 
+// waiting is marked for deletion, and held by a finalizer.
+func waiting(v *history.Version) { v.Deleting, v.Finalizers = true, []string{"example.com/f"} }
+
+// graceful is marked for deletion, and has some time left.
+func graceful(v *history.Version) { v.Deleting, v.Grace = true, 30 }
+
 func holding(content uint64) func(*history.Version) {
 	return func(v *history.Version) { v.Content = content }
 }
@@ -86,7 +92,11 @@ func sets(name, value string) func(*history.APICall) {
 	}
 }
 
-func dry(c *history.APICall)   { c.DryRun = true }
+func dry(c *history.APICall) { c.DryRun = true }
+
+// ending is that the answer shows an object which is marked for deletion.
+func ending(c *history.APICall) { c.Object.Deleting = true }
+
 func lease(c *history.APICall) { c.Group, c.Resource = "coordination.k8s.io", "leases" }
 
 func leased(v *history.Version) {
@@ -223,7 +233,7 @@ func TestPreconditionHonest(t *testing.T) {
 	twice := vs{cm(2, "u"), cm(3, "u", deleting), cm(4, "", gone)}
 	expect(t, hand(twice, ask("delete", 27, 45, answered(200, 4, "u"), needing("2", "u"))))
 	// During the grace it is answered as it is found.
-	grace := vs{cm(2, "u", deleting), cm(3, "u", deleting)}
+	grace := vs{cm(2, "u", graceful), cm(3, "u", graceful)}
 	expect(t, hand(grace, ask("delete", 27, 35, answered(200, 3, "u"), needing("3", "u"))))
 }
 
@@ -248,13 +258,15 @@ func TestNoLostUpdate(t *testing.T) {
 	expect(t, hand(two, first(), ask("patch", 27, 35, answered(200, 3, "u"), sets("y", "2")), ask("patch", 34, 36, answered(200, 3, "u"), sets("x", "1"))))
 	expect(t, hand(two, first(), ask("patch", 27, 35, answered(200, 3, "u"), sets("y", "2")), ask("patch", 34, 36, answered(200, 3, "u"), sets("x", "2"))), NoLostUpdate)
 	// The PUT that removes the last finalizer is never stored.
-	final := vs{cm(2, "u", mark("x", "1")), cm(3, "u", deleting, mark("x", "1")), cm(4, "", gone)}
-	expect(t, hand(final, first(), ask("update", 37, 45, answered(200, 3, "u"), sets("y", "9"))))
-	raced := vs{final[0], final[1], cm(4, "u", deleting, mark("x", "1"), mark("y", "2")), cm(5, "", gone)}
-	patch := func() *history.APICall { return ask("patch", 37, 45, answered(200, 4, "u"), sets("y", "2")) }
-	expect(t, hand(raced, first(), patch(), ask("update", 37, 55, answered(200, 3, "u"), sets("z", "9"))))
-	expect(t, hand(raced, first(), patch(), ask("update", 37, 45, answered(200, 3, "u"), sets("z", "9"))), NoLostUpdate)
-	expect(t, hand(final[:2], first(), ask("update", 37, 45, answered(200, 3, "u"), sets("y", "9"))), NoLostUpdate)
+	final := vs{cm(2, "u", mark("x", "1")), cm(3, "u", waiting, mark("x", "1")), cm(4, "", gone)}
+	end := func() *history.APICall { return ask("delete", 27, 35, answered(200, 3, "u"), ending) }
+	expect(t, hand(final, first(), end(), ask("update", 37, 45, answered(200, 3, "u"), ending, sets("y", "9"))))
+	raced := vs{final[0], final[1], cm(4, "u", waiting, mark("x", "1"), mark("y", "2")), cm(5, "", gone)}
+	patch := func() *history.APICall { return ask("patch", 37, 45, answered(200, 4, "u"), ending, sets("y", "2")) }
+	expect(t, hand(raced, first(), end(), patch(), ask("update", 37, 55, answered(200, 3, "u"), ending, sets("z", "9"))))
+	expect(t, hand(raced, first(), end(), patch(), ask("update", 37, 45, answered(200, 3, "u"), ending, sets("z", "9")),
+		ask("update", 47, 55, answered(200, 4, "u"), ending)), NoLostUpdate)
+	expect(t, hand(final[:2], first(), end(), ask("update", 37, 45, answered(200, 3, "u"), ending, sets("y", "9"))), NoLostUpdate)
 	// An answer shows what its version holds.
 	showing := func(content uint64) func(*history.APICall) {
 		return func(c *history.APICall) { c.Object.Content = content }
@@ -267,9 +279,6 @@ func TestNoLostUpdate(t *testing.T) {
 		ask("update", 37, 45, answered(200, 3, "u"), showing(9)))) // the last finalizer's removal
 	// An acknowledged revision is one of the object.
 	expect(t, hand(vs{cm(2, "u"), other(3)}, ask("patch", 27, 35, answered(200, 3, "u"))), NoLostUpdate)
-	// An acknowledged deletion shows.
-	expect(t, hand(vs{cm(2, "u"), cm(3, "u", deleting)}, ask("delete", 27, 35, answered(200, 3, "u"))))
-	expect(t, hand(vs{cm(2, "u"), cm(3, "u")}, ask("delete", 27, 35, answered(200, 3, "u"))), NoLostUpdate)
 }
 
 func TestIdentityStable(t *testing.T) {
@@ -336,19 +345,21 @@ func TestDryRunInert(t *testing.T) {
 	expect(t, hand(life, born(), dryDelete(), ask("delete", 37, 45, answered(200, 4, "u"))))
 	expect(t, hand(life, born(), dryDelete(), ask("deletecollection", 37, 45, all)))
 	expect(t, hand(life, born(), ask("deletecollection", 37, 45, dry, all)), DryRunInert)
-	expect(t, hand(life, born())) // somebody else
+	expect(t, hand(life, born()), NoLostUpdate) // nobody at all
 	// A PATCH that took the last finalizer off an earlier life (docs/findings/0004).
-	lives := vs{ns, cm(3, "u", mark("x", "1"), deleting, func(v *history.Version) { v.Finalizers = []string{"f"} }), cm(4, "", gone),
+	lives := vs{ns, cm(3, "u", mark("x", "1"), waiting), cm(4, "", gone),
 		cm(5, "w", mark("x", "2")), cm(6, "", gone)}
 	remade := func() *history.APICall { return ask("create", 47, 55, answered(201, 5, "w"), sets("x", "2")) }
 	dryAgain := func() *history.APICall {
 		return ask("delete", 57, 65, dry, func(c *history.APICall) { c.Status, c.DetailsUID = 200, "w" })
 	}
-	late := func(marks ...func(*history.APICall)) *history.APICall {
-		return ask("patch", 37, 65, append(marks, answered(200, 3, "u"), func(c *history.APICall) { c.Object.Deleting = len(marks) == 0 })...)
+	release := func(returned history.Time) *history.APICall {
+		return ask("patch", 37, returned, answered(200, 3, "u"), ending)
 	}
-	expect(t, hand(lives, born(), late(), remade(), dryAgain()))
-	expect(t, hand(lives, born(), late(func(*history.APICall) {}), remade(), dryAgain()), DryRunInert)
+	expect(t, hand(lives, born(), release(45), release(65), remade(), dryAgain()))
+	expect(t, hand(lives, born(), release(45), remade(), dryAgain()), DryRunInert)
+	// So may a dry run of such a PATCH.
+	expect(t, hand(lives[:3], born(), ask("patch", 37, 45, dry, answered(200, 3, "u"), ending)), DryRunInert)
 	// A deletion that was answered explains nothing later.
 	again := append(life, cm(5, "w", mark("x", "2")), cm(6, "", gone))
 	expect(t, hand(again, born(), ask("delete", 37, 45, answered(200, 4, "u")), ask("create", 47, 55, answered(201, 5, "w"), sets("x", "2")),

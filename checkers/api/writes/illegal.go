@@ -67,7 +67,7 @@ func Documented(call *history.APICall) (status int32, reason string, ok bool) {
 }
 
 // options judges the answer to an illegal call: the documented error, or one of
-// those that a server decides before it looks at what is illegal.
+// those that a server decides before it looks at what is illegal. Others are legal.
 func (c *Checker) options(call *history.APICall) {
 	if call.Status == 0 {
 		return
@@ -77,10 +77,11 @@ func (c *Checker) options(call *history.APICall) {
 		want = declared(call, history.MissingNamespace)
 	}
 	switch {
+	case want == nil && call.Illegal != "":
+		c.counts.strange++
+		return
 	case want == nil:
-		if call.Illegal != "" {
-			c.counts.strange++
-		}
+		c.legal(call)
 		return
 	case want.answers(call):
 	case deviates(call, want):
@@ -100,12 +101,13 @@ func (c *Checker) options(call *history.APICall) {
 	c.kinds[want.kind]++
 }
 
-// answers says whether an answer is the documented one.
+// answers says whether an answer is the documented one. Of one that was cut short,
+// by a client that was told to stop, say, only the status code is known.
 func (w *illegal) answers(call *history.APICall) bool {
 	if w.status == 0 {
 		return call.Status >= 400
 	}
-	return call.Status == w.status && (call.Reason == w.reason || w.plain && call.Reason == "")
+	return call.Status == w.status && (call.Reason == w.reason || call.Error != "" || w.plain && call.Reason == "")
 }
 
 // deviates says whether an answer is the 500 that v1.37 is known to give to a
@@ -137,8 +139,7 @@ const patience = 30 * time.Second
 // with the call: while faults were caused, where the call was ended by its
 // deadline, and where the server says that its store failed.
 func (c *Checker) failed(call *history.APICall) bool {
-	quiet := c.calm != 0 && call.Called >= c.calm || call.Returned < c.struck
-	if !quiet || call.Returned.Sub(call.Called) >= patience {
+	if !c.quiet(call) || call.Returned.Sub(call.Called) >= patience {
 		return true
 	}
 	for _, of := range []string{"etcdserver: ", "rpc error: ", "context deadline exceeded"} {
@@ -147,6 +148,11 @@ func (c *Checker) failed(call *history.APICall) bool {
 		}
 	}
 	return false
+}
+
+// quiet says whether no faults were caused while a call ran.
+func (c *Checker) quiet(call *history.APICall) bool {
+	return c.calm != 0 && call.Called >= c.calm || call.Returned < c.struck
 }
 
 // strayed says whether a call would create something in a namespace that there

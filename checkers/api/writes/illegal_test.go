@@ -107,7 +107,6 @@ func illegalCalls() []history.APICall {
 		return c
 	}
 	declaring := func(what string) func(*history.APICall) { return func(c *history.APICall) { c.Illegal = what } }
-	widget := func(c *history.APICall) { c.Group, c.Resource = "example.com", "widgets" }
 	const bad, inv = "BadRequest", "Invalid"
 	return []history.APICall{
 		of("patch", 422, inv, func(c *history.APICall) { c.Force = true }),
@@ -289,8 +288,25 @@ func TestMissingNamespace(t *testing.T) {
 
 // Kinds that are not known here, of a later version, are not judged, and said.
 func TestUnknownKind(t *testing.T) {
-	v := hand(vs{cm(2, "u")}, ask("patch", 24, 26, failing(200, ""), func(c *history.APICall) { c.Illegal = "of tomorrow" })).judge(noFloors)[ErrorHonest]
+	v := hand(vs{cm(2, "u")}, ask("patch", 24, 26, answered(200, 2, "u"), func(c *history.APICall) { c.Illegal = "of tomorrow" })).judge(noFloors)[ErrorHonest]
 	if v.Outcome != checkers.Pass || !strings.Contains(v.Checked, "1 illegal calls of kinds that are not known here") {
 		t.Errorf("%s, checked: %s", v, v.Checked)
 	}
+}
+
+// TestCutAnswer says that of an answer which was not read to its end the status code is
+// judged, and nothing else.
+func TestCutAnswer(t *testing.T) {
+	want := judgeOptions(&history.APICall{Verb: "watch", ResourceVersion: "5", Match: "Exact"})
+	f := func(status int32, reason, err string, documented bool) {
+		t.Helper()
+		if got := want.answers(&history.APICall{Status: status, Reason: reason, Error: err}); got != documented {
+			t.Errorf("%d %q %q: documented %t", status, reason, err, got)
+		}
+	}
+	f(422, "Invalid", "", true)
+	f(422, "", "", false)
+	f(422, "", "read response: context canceled", true)
+	f(403, "", "read response: context canceled", false)
+	f(200, "", "the answer is empty", false)
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/versions"
 )
 
 var lies = slices.Concat(refusalLies, updateLies, identityLies, otherLies)
@@ -149,6 +150,21 @@ var updateLies = []lie{
 		return true
 	}},
 	{NoLostUpdate, "a deletion without effect", refusedLie("delete", "", 200, alive, asIs)},
+	{NoLostUpdate, "a deletion of a collection without effect", refusedLie("deletecollection", "", 200, alive,
+		func(c *history.APICall, _ *history.Version) { c.Name = "" })},
+	{NoLostUpdate, "a removal that nobody asked for", func(s *sim) bool {
+		v := pick(s, s.versions, func(v *history.Version) bool {
+			prev := s.before(v)
+			return v.Delete && v.Resource != "pods" && prev != nil && !prev.Deleting && len(prev.Marks) > 0
+		})
+		if v == nil {
+			return false
+		}
+		s.calls = slices.DeleteFunc(s.calls, func(c *history.APICall) bool {
+			return s.key(c) == v.Key && (c.Verb == "delete" || unknown(c) || c.Object.Deleting) || c.Verb == "deletecollection"
+		})
+		return true
+	}},
 	{RVMonotonic, "a version that had been replaced", func(s *sim) bool {
 		call, v := s.success(func(c *history.APICall, v *history.Version) bool { return s.stale(c, v) != nil })
 		if call == nil {
@@ -281,6 +297,18 @@ func failed(reason string, change func(*history.APICall)) func(*sim) bool {
 	}
 }
 
+// emptied takes something away from the answer to a write.
+func emptied(change func(*history.APICall)) func(*sim) bool {
+	return func(s *sim) bool {
+		call, _ := s.success(any2)
+		if call == nil {
+			return false
+		}
+		change(call)
+		return true
+	}
+}
+
 var otherLies = []lie{
 	{DryRunInert, "a dry run was applied", func(s *sim) bool {
 		call, _ := s.success(any2)
@@ -322,14 +350,14 @@ var otherLies = []lie{
 		if v == nil {
 			return false
 		}
-		// Of all deletions of the key only the one that did it stays.
+		// Of all deletions of the key, and updates that may be some, only the one that did it stays.
 		uid := s.before(v).UID
 		did := pick(s, s.calls, func(c *history.APICall) bool { return c.Verb == "delete" && c.DetailsUID == uid && !c.DryRun })
 		if did == nil {
 			return false
 		}
 		s.calls = slices.DeleteFunc(s.calls, func(c *history.APICall) bool {
-			return c != did && (c.Verb == "delete" && s.key(c) == v.Key || c.Verb == "deletecollection")
+			return c != did && (s.key(c) == v.Key && (c.Verb == "delete" || unknown(c) || c.Object.Deleting) || c.Verb == "deletecollection")
 		})
 		did.DryRun = true
 		return true
@@ -342,6 +370,29 @@ var otherLies = []lie{
 	{ErrorHonest, "illegal options accepted", misused(func(c *history.APICall) { c.Status, c.Reason = 200, "" })},
 	{ErrorHonest, "illegal options with 400", misused(func(c *history.APICall) { c.Status, c.Reason = 400, "BadRequest" })},
 	{ErrorHonest, "illegal options with 404", misused(func(c *history.APICall) { c.Status, c.Reason = 404, "NotFound" })},
+	{ErrorHonest, "a legal patch is invalid", refusedLie("patch", "Invalid", 422, alive, func(c *history.APICall, _ *history.Version) {
+		c.Class, c.ContentType = history.ClassContract, "application/merge-patch+json"
+	})},
+	{ErrorHonest, "a legal create is a bad request", refusedLie("create", "BadRequest", 400, removed, func(c *history.APICall, _ *history.Version) {
+		c.Class = history.ClassContract
+	})},
+	{ErrorHonest, "a legal list is invalid", refusedLie("list", "Invalid", 422, alive, func(c *history.APICall, _ *history.Version) { c.Name = "" })},
+	{ErrorHonest, "a get is forbidden that was not before", func(s *sim) bool {
+		s.calm = 1
+		for at, status := range map[history.Time]int32{s.now + 1: 200, s.now + 2: 403} {
+			reason := map[int32]string{403: "Forbidden"}[status]
+			c := s.insert("get", s.versions[0], at, status, reason)
+			c.Server = "apiserver-0"
+			if status == 200 {
+				c.Object = versions.Object(s.versions[0])
+			}
+		}
+		return true
+	}},
+	{ErrorHonest, "an answer cannot be read", emptied(func(c *history.APICall) { c.Object, c.Error = history.APIObject{}, "unexpected end" })},
+	{ErrorHonest, "an answer without a uid", emptied(func(c *history.APICall) { c.Object.UID = "" })},
+	{ErrorHonest, "an answer without a version", emptied(func(c *history.APICall) { c.Object.Version = 0 })},
+	{ErrorHonest, "a list without a version", refusedLie("list", "", 200, alive, func(c *history.APICall, _ *history.Version) { c.Name = "" })},
 	{ErrorHonest, "an error of a watch with 500", func(s *sim) bool {
 		s.watches = append(s.watches, &history.APIWatch{Call: 1, Type: "ERROR", At: s.now, Status: 500, Reason: "Expired"})
 		return true

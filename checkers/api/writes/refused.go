@@ -1,7 +1,6 @@
 package writes
 
 import (
-	"slices"
 	"strconv"
 
 	"github.com/planecheck/planecheck/checkers/history"
@@ -104,9 +103,13 @@ func (c *Checker) conflict(call *history.APICall, t target) {
 // refused whenever it names a resourceVersion, because Kubernetes then compares
 // with that of an empty object (docs/findings/0006).
 func ofCollector(v *history.Version) bool {
-	return v != nil && len(v.Finalizers) > 0 && !slices.ContainsFunc(v.Finalizers, func(f string) bool {
-		return f != "orphan" && f != "foregroundDeletion" // Finalizer* in k8s.io/apimachinery/pkg/apis/meta/v1
-	})
+	return v != nil && len(v.Finalizers) > 0 && !held(v)
+}
+
+// collectors says whether a finalizer is one of the garbage collector's
+// (Finalizer* in k8s.io/apimachinery/pkg/apis/meta/v1).
+func collectors(finalizer string) bool {
+	return finalizer == "orphan" || finalizer == "foregroundDeletion"
 }
 
 // exists judges AlreadyExists. A server tries eight names of its own making

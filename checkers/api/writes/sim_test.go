@@ -17,12 +17,15 @@ import (
 // story is a history of both sides, made up or tampered with.
 type story struct {
 	calls    []*history.APICall
+	opaque   []*history.APICall // handed over as such
 	watches  []*history.APIWatch
 	versions []*history.Version
 	ops      []*history.StoreOp
 	calm     history.Time // 0: never
 	struck   history.Time // Options.Struck
 	from     int64        // Options.From
+	// undeclared is Options.Undeclared.
+	undeclared bool
 }
 
 // judge runs the checker over a story and returns its verdicts by guarantee.
@@ -37,10 +40,15 @@ func (s *story) judge(floors Floors) map[string]checkers.Verdict {
 		b.StoreOp(op)
 	}
 	b.StoreWatch(events)
-	c := New(Options{Versions: table, Window: b.Window(), Floors: floors, Calm: s.calm, Struck: s.struck, From: s.from})
+	c := New(Options{Versions: table, Window: b.Window(), Floors: floors, Calm: s.calm, Struck: s.struck, From: s.from, Undeclared: s.undeclared})
 	slices.SortStableFunc(s.calls, func(a, b *history.APICall) int { return cmp.Compare(a.Returned, b.Returned) })
 	for _, call := range s.calls {
 		c.Call(call)
+	}
+	for _, call := range s.opaque {
+		unread := *call
+		unread.Opaque = true
+		c.Call(&unread)
 	}
 	for _, w := range s.watches {
 		c.Watch(w)

@@ -43,17 +43,17 @@ func (c *Checker) Advance(rev int64) {
 
 // forget drops what bears on nothing but versions that have been judged, so that
 // who judges as a history grows keeps only what is under way. One that is judged
-// after its end is judged with all of it: two numbers of each deletion, and less
-// than a hundred bytes of a write that declares what it does (BenchmarkDeclared).
+// after its end is judged with all of it: less than a hundred bytes of each deletion
+// of an object with marks, and of a write that declares what it does (BenchmarkDeclared).
 func (c *Checker) forget() {
-	past := func(e effect) bool { return e.upto <= c.sweep.to }
+	past := func(d deletion) bool { return d.upto <= c.sweep.to }
 	maps.DeleteFunc(c.claims, func(at claim, _ *history.APICall) bool { return at.rev <= c.sweep.to })
-	for t, effects := range c.removers {
-		if c.removers[t] = slices.DeleteFunc(effects, past); len(c.removers[t]) == 0 {
+	for t, kept := range c.removers {
+		if c.removers[t] = slices.DeleteFunc(kept, past); len(c.removers[t]) == 0 {
 			delete(c.removers, t)
 		}
 	}
-	c.sweepers = slices.DeleteFunc(c.sweepers, func(s sweeper) bool { return past(s.effect) })
+	c.sweepers = slices.DeleteFunc(c.sweepers, func(s sweeper) bool { return past(s.deletion) })
 }
 
 // Late says that a call came after versions had been judged that it may have to
@@ -66,9 +66,7 @@ func (c *Checker) lateFor(rev int64) { c.sweep.late = c.sweep.late || rev <= c.s
 func (c *Checker) version(kind *versions.Kind, now, prev *history.Version) {
 	c.counts.versions++
 	t := target{kind, now.Namespace, now.Name}
-	if len(c.dryGone)+len(c.sweepers) > 0 {
-		c.gone(t, now, prev)
-	}
+	c.removal(t, now, prev)
 	if now.Delete {
 		return
 	}
@@ -128,58 +126,4 @@ func (c *Checker) unique(t target, now, prev *history.Version) {
 		return because("two objects, or two lives of one, have the uid %s", now.UID).
 			version(before.at(before.rev), before.rev).version(now, now.Revision)
 	})
-}
-
-// gone judges a deletion of an object with marks that only a dry run asked for.
-// Who else deletes is no client of ours: the garbage collector, where the
-// object has owners, the namespace's own deletion, and many in the case of pods.
-func (c *Checker) gone(t target, now, prev *history.Version) {
-	if prev == nil || prev.Deleting || !now.Delete && !now.Deleting ||
-		len(prev.Marks) == 0 || len(prev.Owners) > 0 || now.Resource == "pods" {
-		return
-	}
-	dry := c.rehearsal(t, now.Revision)
-	if dry == nil || c.asked(t, now.Revision) {
-		return
-	}
-	if namespaces := c.table.Kind("", "namespaces"); namespaces != nil && t.namespace != "" {
-		if ns := namespaces.At("", t.namespace, now.Revision); ns == nil || ns.Deleting {
-			return
-		}
-	}
-	c.fail(DryRunInert, func() *evidence {
-		return because("an object was deleted while a dry run of that was called, and by no other call").
-			call(dry).version(prev, prev.Revision).version(now, now.Revision)
-	})
-}
-
-// rehearsal returns a dry run of a deletion that was called around a revision.
-func (c *Checker) rehearsal(t target, rev int64) *history.APICall {
-	for _, call := range c.dryGone[t] {
-		if c.effect(call).at(rev) {
-			return call
-		}
-	}
-	for i := range c.sweepers {
-		if s := &c.sweepers[i]; s.dry != nil && s.may(t, rev) {
-			return s.dry
-		}
-	}
-	return nil
-}
-
-// asked says whether a call that was no dry run may have deleted an object at a
-// revision.
-func (c *Checker) asked(t target, rev int64) bool {
-	for _, e := range c.removers[t] {
-		if e.at(rev) {
-			return true
-		}
-	}
-	for i := range c.sweepers {
-		if s := &c.sweepers[i]; s.dry == nil && s.may(t, rev) {
-			return true
-		}
-	}
-	return false
 }

@@ -56,7 +56,8 @@ func (c *Checker) amounts(name string) []amount {
 		return []amount{answered, {c.judged[name], f.Preconditions, "deletions with preconditions"},
 			{c.refusals[name], 0, "of them refused"}}
 	case NoLostUpdate:
-		return []amount{answered, {c.counts.marked, f.Marked, "revisions that changed marks"}}
+		return []amount{answered, {c.counts.marked, f.Marked, "revisions that changed marks"},
+			{c.counts.removals, 0, "removals of objects with marks"}, {c.counts.sweeps, 0, "deletions of collections"}}
 	case IdentityStable:
 		return []amount{{c.counts.versions, f.Versions, "versions"}}
 	case UIDUnique:
@@ -110,6 +111,10 @@ func (c *Checker) checked(name string, amounts []amount) string {
 		add(c.counts.finalized, "removals of the last finalizer, whose content is never stored")
 		add(c.counts.bare, "answers without an object")
 		add(c.counts.unknown, "writes of unknown outcome")
+		add(c.counts.foreign, "removals that controllers may have made, not judged")
+		add(c.counts.vague, "deletions of a part of a collection, not judged")
+	case DryRunInert:
+		add(c.counts.dryUnseen, "dry runs of deletions of what bears no marks, is deleted already, or may be by controllers, not judged")
 	case IdentityStable, UIDUnique:
 		add(c.counts.unread, "versions that could not be read")
 	case PreconditionHonest:
@@ -122,6 +127,12 @@ func (c *Checker) checked(name string, amounts []amount) string {
 		add(c.counts.before, "illegal calls that were shed, or failed for another reason first, not judged")
 		add(c.counts.strange, "illegal calls of kinds that are not known here, not judged")
 		add(c.counts.oddReasons, "reasons that are not of Kubernetes, not judged")
+		add(c.counts.refused, "refusals of legal calls that no other guarantee judges")
+		add(c.counts.untold, "refusals of legal calls, or of what may be legal, whose reason no record tells, not judged")
+		add(c.counts.shed, "legal calls answered 429, not judged")
+		add(c.counts.broken, "legal calls answered 5xx, not judged")
+		add(c.counts.held, "answers of success that hold what they must")
+		add(c.counts.opaque, "calls whose answers client-go read, not judged")
 	}
 	if name != IdentityStable && name != UIDUnique && name != ErrorHonest {
 		add(c.counts.events, "writes of API events, excepted")

@@ -47,6 +47,10 @@ func Open(dir string) (*Reader, error) {
 // found, by its checksum, when the segment is read.
 func (r *Reader) Complete() error { return r.incomplete }
 
+// Schema is the version of the schema that the history was written in: one from
+// OldestSchema to SchemaVersion.
+func (r *Reader) Schema() int { return r.manifest.version }
+
 // Streams is what the manifest says, in the order in which streams were added.
 func (r *Reader) Streams() []StreamInfo { return slices.Clone(r.manifest.Streams) }
 

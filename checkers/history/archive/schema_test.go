@@ -39,6 +39,9 @@ func TestReadsSchema3(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if r.Schema() != 3 {
+		t.Errorf("it says that it is of schema %d", r.Schema())
+	}
 	want, n := schema3Calls(), 0
 	for c, err := range Read(r, APICalls) {
 		if err != nil {

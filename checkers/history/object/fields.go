@@ -61,6 +61,29 @@ const (
 	FieldAcquired      = "spec.acquireTime"
 	FieldRenewed       = "spec.renewTime"
 	FieldStrategy      = "spec.strategy"
+	// How many pods more, and how many fewer that are available, a rollout of a
+	// Deployment may have than it asks for: numbers, or shares such as "25%". One with
+	// the strategy Recreate has neither. Like all below, histories from before 23
+	// November 2026, 20:00 UTC, leave them out.
+	FieldMaxSurge       = "maxSurge"
+	FieldMaxUnavailable = "maxUnavailable"
+	// FieldPaused is "true" of a Deployment that is paused.
+	FieldPaused = "spec.paused"
+	// FieldAvailable is how many available pods the status of a ReplicaSet counts.
+	FieldAvailable = "status.availableReplicas"
+	// FieldRollout is the number that a Deployment gave to its ReplicaSet: the one
+	// whose template is its own has the highest.
+	FieldRollout = "rollout"
+	// Of a Job: how many pods have to succeed, absent where one is enough to end it;
+	// "true" where each of them has an index, and where a policy of its own says when it
+	// has succeeded; who else than Kubernetes' own controller looks after it; how many
+	// pods have succeeded by its status; and "True" where its condition Complete is.
+	FieldCompletions   = "spec.completions"
+	FieldIndexed       = "indexed"
+	FieldSuccessPolicy = "successPolicy"
+	FieldManagedBy     = "spec.managedBy"
+	FieldSucceeded     = "status.succeeded"
+	FieldComplete      = "complete"
 )
 
 // readers read the fields of the kinds that have any, of protobuf objects.
@@ -70,11 +93,12 @@ var readers = map[string]func(*history.Version, []byte) error{
 	"services":       readService,
 	"secrets":        func(v *history.Version, raw []byte) error { return readText(v, "type", raw, 3) },
 	"namespaces":     func(v *history.Version, raw []byte) error { return readText(v, "status.phase", raw, 3, 1) },
-	"replicasets":    workload{replicas: 1, ready: 4, observed: 3}.read,
-	"deployments":    workload{replicas: 2, ready: 7, observed: 1}.read,
+	"replicasets":    readReplicaSet,
+	"deployments":    workload{replicas: 2, ready: 7, observed: 1, rolls: true}.read,
 	"statefulsets":   workload{replicas: 2, ready: 3, observed: 1}.read,
 	"endpointslices": readSlice,
 	"leases":         readLease,
+	"jobs":           readJob,
 }
 
 func readFields(v *history.Version, raw []byte) error {
@@ -99,53 +123,6 @@ func readText(v *history.Version, name string, b []byte, path ...int32) (err err
 	}
 	set(v, name, word(b))
 	return nil
-}
-
-// workload has the field numbers in the status of a kind that has replicas.
-// Their spec has replicas in field 1 and the selector in field 2.
-type workload struct{ replicas, ready, observed int32 }
-
-func (w workload) read(v *history.Version, raw []byte) error {
-	f := wire.Walk(raw)
-	for f.Next() {
-		switch f.Number() {
-		case 2:
-			f.Nest(w.spec(v, f.Bytes()))
-		case 3:
-			f.Nest(w.status(v, f.Bytes()))
-		}
-	}
-	return f.Err()
-}
-
-func (w workload) spec(v *history.Version, b []byte) error {
-	f := wire.Walk(b)
-	for f.Next() {
-		switch f.Number() {
-		case 1:
-			set(v, "spec.replicas", strconv.Itoa(int(int32(f.Integer()))))
-		case 2:
-			selector, err := labelSelector(f.Bytes())
-			f.Nest(err)
-			set(v, FieldSelector, selector)
-		}
-	}
-	return f.Err()
-}
-
-func (w workload) status(v *history.Version, b []byte) error {
-	f := wire.Walk(b)
-	for f.Next() {
-		switch f.Number() {
-		case w.replicas:
-			set(v, "status.replicas", strconv.Itoa(int(int32(f.Integer()))))
-		case w.ready:
-			set(v, "status.readyReplicas", strconv.Itoa(int(int32(f.Integer()))))
-		case w.observed:
-			set(v, "status.observedGeneration", strconv.FormatInt(int64(f.Integer()), 10))
-		}
-	}
-	return f.Err()
 }
 
 func readNode(v *history.Version, raw []byte) error {

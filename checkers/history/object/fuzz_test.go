@@ -17,7 +17,8 @@ func FuzzStored(f *testing.F) {
 	}
 	f.Add([]byte(widget))
 	f.Fuzz(func(t *testing.T, value []byte) {
-		for _, key := range []string{"/registry/minions/x", "/registry/replicasets/a/b", "/registry/services/specs/a/b", "/registry/endpointslices/a/b", "/registry/leases/a/b"} {
+		for _, key := range []string{"/registry/minions/x", "/registry/replicasets/a/b", "/registry/services/specs/a/b", "/registry/endpointslices/a/b", "/registry/leases/a/b",
+			"/registry/deployments/a/b", "/registry/jobs/a/b"} {
 			object.Stored(key, value)
 		}
 		v := object.Stored("/registry/pods/a/b", value)

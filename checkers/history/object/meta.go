@@ -152,7 +152,28 @@ func text(b []byte, number int32) (s []byte, err error) {
 	return s, f.Err()
 }
 
-// entry splits an entry of a map.
+// annotation returns the value of an annotation of an object without its envelope,
+// "" if it has none of that name.
+func annotation(raw []byte, name string) (value string, err error) {
+	metadata, err := text(raw, 1)
+	if err != nil {
+		return "", err
+	}
+	f := wire.Walk(metadata)
+	for f.Next() {
+		if f.Number() != 12 {
+			continue
+		}
+		key, text, err := entry(f.Bytes())
+		f.Nest(err)
+		if string(key) == name {
+			value = string(text)
+		}
+	}
+	return value, f.Err()
+}
+
+// entry splits an entry of a map, or takes the first two fields of a condition.
 func entry(b []byte) (key, value []byte, err error) {
 	f := wire.Walk(b)
 	for f.Next() {

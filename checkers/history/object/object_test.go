@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -103,7 +104,9 @@ func podFields(p *corev1.Pod) map[string]string {
 			disruption = c.Reason
 		}
 	}
-	need := helpers.PodRequests(p, helpers.PodResourcesOptions{})
+	// Of a copy, because it adds the overhead to the pod's own requests where these are no
+	// whole numbers (applyPodLevelResources shares their inf.Dec): what is not read from text.
+	need := helpers.PodRequests(p.DeepCopy(), helpers.PodResourcesOptions{})
 	return map[string]string{
 		"stays.notReady": stays("node.kubernetes.io/not-ready"), "stays.unreachable": stays("node.kubernetes.io/unreachable"),
 		"disruption":    disruption,
@@ -170,6 +173,41 @@ func workloadFields(replicas *int32, selector *metav1.LabelSelector, now, ready 
 	return fields
 }
 
+func replicaSetFields(r *appsv1.ReplicaSet) map[string]string {
+	fields := workloadFields(r.Spec.Replicas, r.Spec.Selector, r.Status.Replicas, r.Status.ReadyReplicas, r.Status.ObservedGeneration)
+	fields["status.availableReplicas"] = fmt.Sprint(r.Status.AvailableReplicas)
+	fields["rollout"] = r.Annotations["deployment.kubernetes.io/revision"]
+	return fields
+}
+
+func deploymentFields(d *appsv1.Deployment) map[string]string {
+	fields := workloadFields(d.Spec.Replicas, d.Spec.Selector, d.Status.Replicas, d.Status.ReadyReplicas, d.Status.ObservedGeneration)
+	fields["spec.paused"] = yes(d.Spec.Paused, "true")
+	if rolling := d.Spec.Strategy.RollingUpdate; rolling != nil {
+		fields["maxUnavailable"], fields["maxSurge"] = rolling.MaxUnavailable.String(), rolling.MaxSurge.String()
+	}
+	return fields
+}
+
+func jobFields(j *batchv1.Job) map[string]string {
+	fields := map[string]string{
+		"status.succeeded": fmt.Sprint(j.Status.Succeeded), "successPolicy": yes(j.Spec.SuccessPolicy != nil, "true"),
+		"indexed": yes(j.Spec.CompletionMode != nil && *j.Spec.CompletionMode == batchv1.IndexedCompletion, "true"),
+	}
+	if j.Spec.Completions != nil {
+		fields["spec.completions"] = fmt.Sprint(*j.Spec.Completions)
+	}
+	if j.Spec.ManagedBy != nil {
+		fields["spec.managedBy"] = *j.Spec.ManagedBy
+	}
+	for _, c := range j.Status.Conditions {
+		if c.Type == batchv1.JobComplete {
+			fields["complete"] = yes(c.Status == corev1.ConditionTrue, "True")
+		}
+	}
+	return fields
+}
+
 func serviceFields(s *corev1.Service) map[string]string {
 	return map[string]string{
 		"selector": labels.Set(s.Spec.Selector).String(), "spec.type": string(s.Spec.Type),
@@ -230,12 +268,10 @@ func (s *source) sample() sample {
 		return sample{o, key("minions", &o.ObjectMeta), "", "nodes", nodeFields(o)}
 	case 1:
 		o := s.replicaSet()
-		return sample{o, key("replicasets", &o.ObjectMeta), "apps", "replicasets",
-			workloadFields(o.Spec.Replicas, o.Spec.Selector, o.Status.Replicas, o.Status.ReadyReplicas, o.Status.ObservedGeneration)}
+		return sample{o, key("replicasets", &o.ObjectMeta), "apps", "replicasets", replicaSetFields(o)}
 	case 2:
 		o := s.deployment()
-		return sample{o, key("deployments", &o.ObjectMeta), "apps", "deployments",
-			workloadFields(o.Spec.Replicas, o.Spec.Selector, o.Status.Replicas, o.Status.ReadyReplicas, o.Status.ObservedGeneration)}
+		return sample{o, key("deployments", &o.ObjectMeta), "apps", "deployments", deploymentFields(o)}
 	case 3:
 		o := s.statefulSet()
 		return sample{o, key("statefulsets", &o.ObjectMeta), "apps", "statefulsets",
@@ -260,16 +296,23 @@ var likeVersions = cmp.Options{
 }
 
 func TestStored(t *testing.T) {
-	for seed := range uint64(2000) {
-		s := newSource(seed).sample()
-		got := object.Stored(s.key, encode(t, s.o))
-		if d := cmp.Diff(want(s.o, s.group, s.resource, s.fields), got, likeVersions); d != "" {
-			t.Fatalf("seed %d, %s: -want +got\n%s", seed, s.key, d)
-		}
-		if selector := got.Field("selector"); selector != "" {
-			if _, err := versions.ParseSelector(selector, ""); err != nil {
-				t.Fatal(err)
-			}
+	for seed := range uint64(4000) {
+		stored(t, seed, newSource(seed).sample())
+		o := newSource(seed).job()
+		stored(t, seed, sample{o, key("jobs", &o.ObjectMeta), "batch", "jobs", jobFields(o)})
+	}
+}
+
+// stored reads an object as the store has it.
+func stored(t *testing.T, seed uint64, s sample) {
+	t.Helper()
+	got := object.Stored(s.key, encode(t, s.o))
+	if d := cmp.Diff(want(s.o, s.group, s.resource, s.fields), got, likeVersions); d != "" {
+		t.Fatalf("seed %d, %s: -want +got\n%s", seed, s.key, d)
+	}
+	if selector := got.Field("selector"); selector != "" {
+		if _, err := versions.ParseSelector(selector, ""); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

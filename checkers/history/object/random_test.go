@@ -9,6 +9,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/planecheck/planecheck/checkers/history"
@@ -153,19 +155,57 @@ func (s *source) replicas() *int32 {
 }
 
 func (s *source) replicaSet() *appsv1.ReplicaSet {
-	return &appsv1.ReplicaSet{
+	set := &appsv1.ReplicaSet{
 		TypeMeta: kind("apps/v1", "ReplicaSet"), ObjectMeta: s.meta(),
-		Spec:   appsv1.ReplicaSetSpec{Replicas: s.replicas(), Selector: s.selector()},
+		Spec:   appsv1.ReplicaSetSpec{Replicas: s.replicas(), Selector: s.selector(), MinReadySeconds: s.Int32N(9)},
 		Status: appsv1.ReplicaSetStatus{Replicas: s.Int32N(9), FullyLabeledReplicas: s.Int32N(9), ReadyReplicas: s.Int32N(9), AvailableReplicas: s.Int32N(9), ObservedGeneration: s.Int64N(9)},
 	}
+	if s.yes() {
+		set.Annotations["deployment.kubernetes.io/revision"] = strconv.Itoa(s.IntN(99))
+	}
+	return set
 }
 
 func (s *source) deployment() *appsv1.Deployment {
-	return &appsv1.Deployment{
+	d := &appsv1.Deployment{
 		TypeMeta: kind("apps/v1", "Deployment"), ObjectMeta: s.meta(),
-		Spec:   appsv1.DeploymentSpec{Replicas: s.replicas(), Selector: s.selector()},
+		Spec:   appsv1.DeploymentSpec{Replicas: s.replicas(), Selector: s.selector(), MinReadySeconds: s.Int32N(9), Paused: s.yes()},
 		Status: appsv1.DeploymentStatus{Replicas: s.Int32N(9), UpdatedReplicas: s.Int32N(9), ReadyReplicas: s.Int32N(9), AvailableReplicas: s.Int32N(9), ObservedGeneration: s.Int64N(9)},
 	}
+	if s.yes() {
+		d.Spec.Strategy = appsv1.DeploymentStrategy{Type: "RollingUpdate", RollingUpdate: &appsv1.RollingUpdateDeployment{MaxUnavailable: s.share(), MaxSurge: s.share()}}
+	}
+	return d
+}
+
+func (s *source) share() *intstr.IntOrString {
+	share := pick(s, intstr.FromInt32(s.Int32N(9)), intstr.FromString(strconv.Itoa(s.IntN(101))+"%"))
+	return &share
+}
+
+func (s *source) job() *batchv1.Job {
+	job := &batchv1.Job{
+		TypeMeta: kind("batch/v1", "Job"), ObjectMeta: s.meta(),
+		Spec:   batchv1.JobSpec{Parallelism: s.replicas(), Completions: s.replicas(), Selector: s.selector()},
+		Status: batchv1.JobStatus{Active: s.Int32N(9), Succeeded: s.Int32N(9), Failed: s.Int32N(9)},
+	}
+	if mode := pick(s, batchv1.NonIndexedCompletion, batchv1.IndexedCompletion); s.yes() {
+		job.Spec.CompletionMode = &mode
+	}
+	if by := s.word(); s.yes() {
+		job.Spec.ManagedBy = &by
+	}
+	if s.yes() {
+		job.Spec.SuccessPolicy = &batchv1.SuccessPolicy{}
+	}
+	for range s.IntN(3) {
+		job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{
+			Type: pick(s, batchv1.JobSuspended, batchv1.JobFailed), Status: pick(s, corev1.ConditionTrue, corev1.ConditionFalse)})
+	}
+	if s.yes() {
+		job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{Type: batchv1.JobComplete, Status: pick(s, corev1.ConditionTrue, corev1.ConditionFalse)})
+	}
+	return job
 }
 
 func (s *source) statefulSet() *appsv1.StatefulSet {
