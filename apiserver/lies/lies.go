@@ -99,7 +99,7 @@ type teller func(*event) []*event
 
 // Catalogue returns all lies that clients are told.
 func Catalogue() []Lie {
-	return slices.Concat(getLies(), listLies(), pageLies(), errorLies(), refusalLies(), writeLies(), doneLies(), eventLies(), initialLies())
+	return slices.Concat(getLies(), listLies(), pageLies(), errorLies(), garbledLies(), refusalLies(), writeLies(), removalLies(), doneLies(), eventLies(), initialLies())
 }
 
 // excluded are resources that nobody lies about: what a run is set up with, what

@@ -322,6 +322,33 @@ var requestCases = map[string]func(*rig){
 	"not-found-for-other-reason": func(r *rig) {
 		r.wantStatus(r.do("get", "a", nil), 404, metav1.StatusReasonInvalid)
 	},
+	"list-invalid": func(r *rig) {
+		r.wantStatus(r.do("list", "", nil, "resourceVersion=0"), 422, metav1.StatusReasonInvalid)
+	},
+	"get-forbidden": func(r *rig) {
+		r.put("a")
+		r.wantStatus(r.do("get", "a", nil), 403, metav1.StatusReasonForbidden)
+	},
+	"get-garbled": func(r *rig) {
+		r.put("a")
+		a := r.do("get", "a", nil)
+		if _, ok := a.object(); ok || a.status != 200 {
+			r.Errorf("answered %d %q, want half an object", a.status, a.body)
+		}
+	},
+	"get-without-uid": func(r *rig) {
+		rev := r.put("a")
+		o := decode(r.do("get", "a", nil).body)
+		want(r, "the uid", o.UID, "")
+		want(r, "the version", o.ResourceVersion, text(rev))
+	},
+	"list-without-version": func(r *rig) {
+		r.put("a")
+		a := r.do("list", "", nil)
+		r.wantList(a, "a")
+		version, _, _ := r.listed(a)
+		want(r, "the version", version, 0)
+	},
 	"watch-expired": func(r *rig) {
 		refused(r, 410)
 		r.put("a")

@@ -13,7 +13,29 @@ func errorLies() []Lie {
 		{Name: "invalid-as-bad-request", Breaks: []string{errorHonest}, Every: 2, call: invalidAsBadRequest},
 		{Name: "illegal-accepted", Breaks: []string{errorHonest}, Every: 2, call: illegalAccepted},
 		{Name: "not-found-for-other-reason", Breaks: []string{errorHonest}, Every: 5, call: notFoundOtherwise},
+		{Name: "list-invalid", Breaks: []string{errorHonest}, Every: 20, call: listInvalid},
+		{Name: "get-forbidden", Breaks: []string{errorHonest}, Every: 30, call: getForbidden},
 	}
+}
+
+// listInvalid says that a list is invalid whose options are legal. It leaves those of
+// no version alone, with which the traffic looks whether its kinds are served: it
+// would give up.
+func listInvalid(l *liar, q *call, next sender) (*answer, error) {
+	if q.asked() == forNothing || q.resourceVersion == "" || !l.turn() {
+		return next(q)
+	}
+	l.tell()
+	return refusal(q, http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, "ListOptions is invalid"), nil
+}
+
+// getForbidden denies somebody a read that was allowed before.
+func getForbidden(l *liar, q *call, next sender) (*answer, error) {
+	if q.verb != "get" || !q.legalVersion() || !l.turn() {
+		return next(q)
+	}
+	l.tell()
+	return refusal(q, http.StatusForbidden, metav1.StatusReasonForbidden, q.resource+` "`+q.name+`" is forbidden`), nil
 }
 
 // illegalList says whether an answer refuses a list for its options.

@@ -119,6 +119,15 @@ func (r *rig) put(name string, marks ...string) int64 {
 	return r.up.commit(key, r.thing(name, uid, "", text(r.up.revision()+1), marks...))
 }
 
+// paint puts an object of a color.
+func (r *rig) paint(name, color string) int64 {
+	r.up.mu.Lock()
+	defer r.up.mu.Unlock()
+	o := r.thing(name, types.UID("uid-"+name), "", text(r.up.revision()+1))
+	o.Labels = map[string]string{"part": "test", "color": color}
+	return r.up.commit(r.resource.Plural+"/"+name, o)
+}
+
 func (r *rig) remove(name string) int64 {
 	r.up.mu.Lock()
 	defer r.up.mu.Unlock()

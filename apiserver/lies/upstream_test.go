@@ -18,6 +18,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/planecheck/planecheck/apiserver/pki"
@@ -170,6 +171,8 @@ func (u *upstream) serve(q *call) *answer {
 		return u.show(q, http.StatusOK, now)
 	case "create":
 		return u.create(q)
+	case "deletecollection":
+		return u.sweep(q)
 	}
 	if now == nil {
 		return notFound(q)
@@ -185,6 +188,28 @@ func (u *upstream) serve(q *call) *answer {
 			Details: &metav1.StatusDetails{Name: q.name, Kind: q.resource, UID: now.UID}}, q.resource == "widgets")
 	}
 	return u.put(q, key, now)
+}
+
+// sweep removes what a label selector matches, and answers with that.
+func (u *upstream) sweep(q *call) *answer {
+	selector, err := labels.Parse(q.query.Get("labelSelector"))
+	if err != nil {
+		return refusal(q, 400, metav1.StatusReasonBadRequest, err.Error())
+	}
+	rev := u.revision()
+	state := u.states[rev]
+	var items []thing
+	for _, key := range slices.Sorted(maps.Keys(state)) {
+		if !strings.HasPrefix(key, q.resource+"/") || !selector.Matches(labels.Set(state[key].Labels)) {
+			continue
+		}
+		items = append(items, *state[key])
+		if !q.dryRun() {
+			u.commit(key, nil)
+		}
+	}
+	return &answer{status: 200, header: http.Header{"Content-Type": {contentType(q.resource)}},
+		body: encodeList(q.resource, metav1.ListMeta{ResourceVersion: text(rev)}, items)}
 }
 
 // put serves updates and merge patches.

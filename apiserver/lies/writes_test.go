@@ -13,6 +13,14 @@ func init() {
 	}
 }
 
+// wantGone wants that there is no such object.
+func wantGone(r *rig, name string) {
+	r.Helper()
+	if r.now(name) != nil {
+		r.Errorf("%s is still there", name)
+	}
+}
+
 var writeCases = map[string]func(*rig){
 	"conflict-made-up": func(r *rig) {
 		rev := r.put("a")
@@ -81,6 +89,34 @@ var writeCases = map[string]func(*rig){
 			r.Error("the object was not created")
 		}
 		want(r, "the number of lies", r.proxy.Told(), 2)
+	},
+	"removed-unasked": func(r *rig) {
+		rev := r.put("a")
+		want(r, "the version", r.shown(r.do("get", "a", nil)).ResourceVersion, text(rev))
+		wantGone(r, "a")
+	},
+	"collection-too-wide": func(r *rig) {
+		r.paint("a", "red")
+		r.paint("b", "blue")
+		r.wantList(r.do("deletecollection", "", nil, "labelSelector=part=test,color=red"), "a", "b")
+		wantGone(r, "b")
+		r.paint("c", "blue")
+		r.do("deletecollection", "", nil, "labelSelector=color=red")
+		wantGone(r, "c")
+	},
+	"collection-not-done": func(r *rig) {
+		rev := r.paint("a", "red")
+		r.wantList(r.do("deletecollection", "", nil, "labelSelector=color=red"), "a")
+		unchanged(r, "a", rev)
+	},
+	"dry-run-deleted": func(r *rig) {
+		r.put("a")
+		want(r, "the status", r.do("delete", "a", nil, "dryRun=All").status, 200)
+		wantGone(r, "a")
+		r.put("b")
+		body := []byte(`{"kind":"DeleteOptions","apiVersion":"meta.k8s.io/v1","dryRun":["All"]}`)
+		want(r, "the status", r.do("delete", "b", body).status, 200)
+		wantGone(r, "b")
 	},
 	"done-as-conflict": func(r *rig) {
 		rev := r.put("a")

@@ -18,9 +18,11 @@
 // the histories that the stores of recorded runs left, faults among them. What an
 // API server never does, such as a write of two keys, finds no place there.
 //
-// A mutant is caught if the guarantee fails that it breaks. Where what a lie does
-// breaks another one as surely and may show by that alone, the catalogue names that
-// equal and says why, and what equals catch is counted apart. Lies that the
-// checkers are known to miss are in the catalogue too, marked as such, count as
-// survivors and are printed.
+// A mutant is caught if the guarantee fails that it breaks; what another one catches
+// alone is counted apart and is no kill. So a lie is aimed at what that guarantee can
+// see. Lies that the checkers are known to miss are in the catalogue too, marked as
+// such, count as survivors and are printed.
+//
+// What the model accepts is judged, too: where a checker fails it, one of the two is
+// wrong, unless the lie says why the model knows less there.
 package power

@@ -41,26 +41,23 @@ func holds(c history.StoreCompare, kv history.StoreKV) bool {
 	return n > c.Number
 }
 
-// execute carries out actions on a state. Whatever they change gets the revision
-// rev; a read of the past looks into the states that are known.
+// execute carries out actions on a state, which it leaves as it is. Whatever they
+// change gets the revision rev; a read of the past looks into the states that are known.
 func (f *facts) execute(actions []history.StoreAction, before state, rev int64) (state, []history.StoreResult, []history.StoreEvent) {
-	s := maps.Clone(before)
+	s, own := before, false
+	write := func() {
+		if !own {
+			s, own = maps.Clone(before), true
+		}
+	}
 	var results []history.StoreResult
 	var changes []history.StoreEvent
 	for _, a := range actions {
 		switch a.Kind {
 		case history.ActionPut:
 			prev, existed := s[a.Key]
-			kv := history.StoreKV{Key: a.Key, Create: rev, Mod: rev, Version: prev.Version + 1, Lease: a.Lease, Value: a.Value}
-			if existed {
-				kv.Create = prev.Create
-			}
-			if a.IgnoreValue {
-				kv.Value = prev.Value
-			}
-			if a.IgnoreLease {
-				kv.Lease = prev.Lease
-			}
+			kv := stored(a, prev, existed, rev)
+			write()
 			s[a.Key] = kv
 			changes = append(changes, history.StoreEvent{KV: kv, Prev: prev})
 			var r history.StoreResult
@@ -74,6 +71,7 @@ func (f *facts) execute(actions []history.StoreAction, before state, rev int64) 
 			for _, k := range s.keys(a.Key, a.End) {
 				prevs = append(prevs, s[k])
 				changes = append(changes, history.StoreEvent{Delete: true, KV: history.StoreKV{Key: k, Mod: rev}, Prev: s[k]})
+				write()
 				delete(s, k)
 				r.Deleted++
 			}
@@ -90,6 +88,21 @@ func (f *facts) execute(actions []history.StoreAction, before state, rev int64) 
 		}
 	}
 	return s, results, changes
+}
+
+// stored is what a put makes of a key.
+func stored(a history.StoreAction, prev history.StoreKV, existed bool, rev int64) history.StoreKV {
+	kv := history.StoreKV{Key: a.Key, Create: rev, Mod: rev, Version: prev.Version + 1, Lease: a.Lease, Value: a.Value}
+	if existed {
+		kv.Create = prev.Create
+	}
+	if a.IgnoreValue {
+		kv.Value = prev.Value
+	}
+	if a.IgnoreLease {
+		kv.Lease = prev.Lease
+	}
+	return kv
 }
 
 // list answers a range on a state.

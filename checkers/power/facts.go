@@ -14,6 +14,12 @@ import (
 type state map[string]history.StoreKV
 
 func (s state) keys(key, end string) []string {
+	if end == "" {
+		if _, ok := s[key]; ok {
+			return []string{key}
+		}
+		return nil
+	}
 	var found []string
 	for k := range s {
 		if inRange(k, key, end) {
@@ -36,7 +42,8 @@ func inRange(k, key, end string) bool {
 
 // facts is what the model makes of a history: what each revision changed, why,
 // and the whole key space after each. It costs quadratic memory, which small
-// histories can afford and which leaves no room for cleverness.
+// histories can afford and which leaves no room for cleverness. Of a history with a lie
+// the rest is shared with that before it, see before.
 type facts struct {
 	ops     []*history.StoreOp
 	watches []*history.StoreWatch
@@ -47,6 +54,13 @@ type facts struct {
 	known   []history.Time         // by revision: when a record first showed it or a later one
 	used    map[*history.StoreOp]int64
 	bad     []string
+
+	byMethod map[history.StoreMethod][]*history.StoreOp // see calls; nil: not asked for yet
+	asks     []*request                                 // see requests; nil: not asked for yet
+	ended    history.Time                               // see end; 0: not asked for yet
+
+	was *before // nil: nothing is known of the history
+	changed
 }
 
 // firstRevision is the revision of a new store (etcd, storage/mvcc/kvstore.go).
@@ -57,8 +71,12 @@ func (f *facts) reject(format string, args ...any) {
 }
 
 // learn finds out what a history says of the store.
-func learn(h storetest.History) *facts {
-	f := &facts{ops: h.Ops, watches: h.Watches, last: firstRevision, used: map[*history.StoreOp]int64{}}
+func learn(h storetest.History) *facts { return learnSince(h, nil, false) }
+
+// learnSince does so where the history before a lie is known, nil: it is not. hasty:
+// the first objection is enough, and nothing is learned behind it.
+func learnSince(h storetest.History, was *before, hasty bool) *facts {
+	f := &facts{ops: h.Ops, watches: h.Watches, last: firstRevision, used: map[*history.StoreOp]int64{}, was: was}
 	for _, op := range h.Ops {
 		if acked(op) {
 			f.last = max(f.last, op.Header)
@@ -76,15 +94,41 @@ func learn(h storetest.History) *facts {
 		return f
 	}
 	f.sight()
+	f.compare()
 	writers := f.writers()
 	seen := f.seen()
 	f.changes = make([][]history.StoreEvent, f.last+1)
 	f.cause = make([]*history.StoreOp, f.last+1)
 	f.states = []state{{}, {}}
 	for rev := int64(firstRevision + 1); rev <= f.last; rev++ {
-		f.replay(rev, writers[rev], seen[rev])
+		if hasty && len(f.bad) > 0 {
+			return f
+		}
+		if !f.keep(rev, writers[rev]) {
+			f.replay(rev, writers[rev], seen[rev])
+		}
+		f.hold(rev)
 	}
 	return f
+}
+
+// calls are those of a method.
+func (f *facts) calls(method history.StoreMethod) []*history.StoreOp {
+	if f.byMethod == nil {
+		f.byMethod = map[history.StoreMethod][]*history.StoreOp{}
+		for _, op := range f.ops {
+			f.byMethod[op.Method] = append(f.byMethod[op.Method], op)
+		}
+	}
+	return f.byMethod[method]
+}
+
+// requests are the watches.
+func (f *facts) requests() []*request {
+	if f.asks == nil {
+		f.asks = requests(f.watches)
+	}
+	return f.asks
 }
 
 func acked(op *history.StoreOp) bool {
@@ -167,7 +211,7 @@ type watchID struct {
 func (f *facts) seen() map[int64][]history.StoreEvent {
 	seen := map[int64][]history.StoreEvent{}
 	from := map[int64]watchID{}
-	for _, r := range requests(f.watches) {
+	for _, r := range f.requests() {
 		if r.create.Key > "\x00" || r.create.End != "\x00" || r.create.NoPut || r.create.NoDelete {
 			continue
 		}
@@ -236,8 +280,8 @@ func (f *facts) settle(rev int64, cause *history.StoreOp, after state, changes [
 func (f *facts) explain(rev int64, before state, changes []history.StoreEvent) (*history.StoreOp, bool) {
 	lease, whole := ofLease(before, changes)
 	if whole {
-		for _, op := range f.ops {
-			if op.Method == history.MethodLeaseRevoke && op.Lease == lease && acked(op) && op.Header == rev {
+		for _, op := range f.calls(history.MethodLeaseRevoke) {
+			if op.Lease == lease && acked(op) && op.Header == rev {
 				return op, true
 			}
 		}

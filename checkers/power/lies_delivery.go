@@ -38,7 +38,7 @@ func reliableLies() []Lie {
 		lie("an answer is dropped", any, func(_ *teller, _ *request, m *history.StoreWatch, _ int) { m.Events = nil }),
 		lie("a key is left out", any, func(t *teller, r *request, m *history.StoreWatch, _ int) {
 			key := m.Events[t.rng.IntN(len(m.Events))].KV.Key
-			for _, later := range r.messages[slices.Index(r.messages, m):] {
+			for _, later := range r.messages[r.index(m):] {
 				later.Events = slices.DeleteFunc(later.Events, func(e history.StoreEvent) bool { return e.KV.Key == key })
 			}
 		}),
@@ -120,7 +120,7 @@ func filteredLies() []Lie {
 			if !ok {
 				return false
 			}
-			r, _ := t.watch(func(r *request) bool { return slices.Contains(r.messages, m) })
+			r, _ := t.watch(func(r *request) bool { return r.index(m) >= 0 })
 			for i := range m.Events {
 				for _, e := range t.f.changes[m.Events[i].KV.Mod] {
 					if fits(r, e) {

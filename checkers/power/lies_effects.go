@@ -6,7 +6,6 @@ import (
 
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/storage"
-	"github.com/planecheck/planecheck/checkers/storage/watch"
 )
 
 func isPut(a history.StoreAction) bool { return a.Kind == history.ActionPut && !a.IgnoreValue }
@@ -59,12 +58,13 @@ func done(t *teller, a history.StoreAction) history.StoreEvent {
 	return e
 }
 
+// key draws a key that was there at some revision. There is one.
 func (t *teller) key() string {
-	var keys []string
-	for _, s := range t.f.states {
-		keys = append(keys, s.keys("/registry/", "\x00")...)
+	for {
+		if keys := t.f.states[t.rng.Int64N(t.f.last+1)].keys("/registry/", "\x00"); len(keys) > 0 {
+			return keys[t.rng.IntN(len(keys))]
+		}
 	}
-	return keys[t.rng.IntN(len(keys))]
 }
 
 // member draws one of those that were called.
@@ -193,7 +193,7 @@ func (t *teller) outlive() bool {
 // outlived says that the history shows it.
 // A pause breaks other promises as well, which are not what this lie is about.
 func (t *teller) outlived() bool {
-	f := learn(t.h)
+	f := learnSince(t.h, t.was, false)
 	f.bad = nil
 	f.checkLeases(etcdBounds())
 	return len(f.bad) > 0
@@ -224,83 +224,6 @@ func (t *teller) pause(at history.Time, by time.Duration) {
 	}
 }
 
-// ofDigests is why a closing read may not tell what was lost.
-const ofDigests = "of a closing read of more than 64 keys a recorded history keeps digests, which tell that a key is gone or another and not which"
-
-func durableLies() []Lie {
-	return []Lie{
-		{Name: "the end is lost", Breaks: storage.Durable, tell: func(t *teller) bool {
-			to := t.f.last - 1 - t.rng.Int64N(3)
-			// Of the end of a lease and of a call of unknown fate nothing was promised.
-			promised := slices.ContainsFunc(t.f.cause[to+1:], func(op *history.StoreOp) bool { return op != nil && wrote(op) })
-			for _, op := range t.closing() {
-				t.answer(op, to)
-			}
-			return promised
-		}},
-		{Name: "a key is lost at the end", Breaks: storage.Durable,
-			Also:    []string{storage.Reads, storage.MembersAgree},
-			Because: ofDigests, tell: func(t *teller) bool { return t.loseAtEnd(false) }},
-		{Name: "a key goes back at the end", Breaks: storage.Durable,
-			Also:    []string{storage.Reads, storage.MembersAgree},
-			Because: ofDigests, tell: func(t *teller) bool { return t.loseAtEnd(true) }},
-		{Name: "an acknowledged write is lost for good", Breaks: storage.Durable, tell: func(t *teller) bool {
-			op, ok := t.op(func(op *history.StoreOp) bool {
-				return wrote(op) && slices.ContainsFunc(t.f.changes[op.Header], func(e history.StoreEvent) bool {
-					return t.f.states[t.f.last][e.KV.Key].Mod == op.Header
-				})
-			})
-			return ok && t.lose(op.Header)
-		}},
-		{Name: "an acknowledged write is lost and covered by a later one", Breaks: storage.Durable,
-			Also:    []string{string(watch.Reliable), storage.MembersAgree},
-			Because: "every watch of everything lacks the write, and once it is overwritten nothing else may be left of it",
-			tell: func(t *teller) bool {
-				op, ok := t.op(func(op *history.StoreOp) bool {
-					return wrote(op) && !slices.ContainsFunc(t.f.changes[op.Header], func(e history.StoreEvent) bool {
-						return t.f.states[t.f.last][e.KV.Key].Mod == op.Header
-					})
-				})
-				return ok && t.lose(op.Header)
-			}},
-	}
-}
-
-// lose takes away what a revision changed, from all that is told after it.
-func (t *teller) lose(rev int64) bool {
-	return t.rewrite("", func(r int64, _ state, changes []history.StoreEvent) []history.StoreEvent {
-		if r == rev {
-			return nil
-		}
-		return changes
-	})
-}
-
-// loseAtEnd lets all closing reads show no version, or an earlier one, of a key.
-func (t *teller) loseAtEnd(earlier bool) bool {
-	s := t.f.states[t.f.last]
-	keys := s.keys("\x00", "\x00")
-	if len(keys) == 0 {
-		return false
-	}
-	key := keys[t.rng.IntN(len(keys))]
-	now, before := s[key], t.f.states[s[key].Mod-1][key]
-	if earlier && before.Mod == 0 || t.f.cause[now.Mod] == nil || !wrote(t.f.cause[now.Mod]) {
-		return false
-	}
-	delete(s, key)
-	if earlier {
-		s[key] = before
-	}
-	for _, op := range t.closing() {
-		t.answer(op, t.f.last)
-	}
-	for _, op := range t.closingHashes() {
-		op.Hash = hashOf(s)
-	}
-	return true
-}
-
 func memberLies() []Lie {
 	return []Lie{
 		{Name: "one member's hash differs", Breaks: storage.MembersAgree, tell: func(t *teller) bool {
@@ -329,12 +252,10 @@ func memberLies() []Lie {
 			return true
 		}},
 		{Name: "one member missed a write", Breaks: storage.MembersAgree, tell: func(t *teller) bool {
-			op, ok := t.op(wrote)
-			if !ok {
-				return false
-			}
 			member := t.member()
-			return t.rewrite(member, func(r int64, _ state, changes []history.StoreEvent) []history.StoreEvent {
+			tells := t.tells(member)
+			op, ok := t.op(func(op *history.StoreOp) bool { return wrote(op) && tells(op) })
+			return ok && t.rewrite(member, func(r int64, _ state, changes []history.StoreEvent) []history.StoreEvent {
 				if r == op.Header {
 					return nil
 				}
@@ -342,12 +263,10 @@ func memberLies() []Lie {
 			})
 		}},
 		{Name: "one member holds another value", Breaks: storage.MembersAgree, tell: func(t *teller) bool {
-			op, ok := t.op(func(op *history.StoreOp) bool { return wrote(op) && isPut(executed(op)[0]) })
-			if !ok {
-				return false
-			}
 			member := t.member()
-			return t.rewrite(member, func(r int64, _ state, changes []history.StoreEvent) []history.StoreEvent {
+			tells := t.tells(member)
+			op, ok := t.op(func(op *history.StoreOp) bool { return wrote(op) && isPut(executed(op)[0]) && tells(op) })
+			return ok && t.rewrite(member, func(r int64, _ state, changes []history.StoreEvent) []history.StoreEvent {
 				if r != op.Header {
 					return changes
 				}
@@ -358,13 +277,42 @@ func memberLies() []Lie {
 		}},
 		{Name: "one member's watch shows another value", Breaks: storage.MembersAgree, tell: func(t *teller) bool {
 			isPut := func(e history.StoreEvent) bool { return !e.Delete }
+			several := len(t.watched()) > 1
 			_, m, ok := t.message(func(r *request, m *history.StoreWatch) bool {
-				return r.create.Key == "\x00" && slices.ContainsFunc(m.Events, isPut)
+				return several && r.create.Key == "\x00" && slices.ContainsFunc(m.Events, isPut)
 			})
 			if ok {
 				m.Events[slices.IndexFunc(m.Events, isPut)].KV.Value++
 			}
 			return ok
 		}},
+	}
+}
+
+// watched are the members with a watch of everything.
+func (t *teller) watched() map[string]bool {
+	members := map[string]bool{}
+	for _, r := range requests(t.h.Watches) {
+		if r.created != nil && r.create.Key == "\x00" && r.create.End == "\x00" {
+			members[r.create.Member] = true
+		}
+	}
+	return members
+}
+
+// tells says of a write which a member alone holds otherwise that it shows as a
+// difference of members: in watches of everything, if this one has one and others too,
+// or in the closing reads, if it still holds then. Elsewhere it is a wrong answer and no
+// more.
+func (t *teller) tells(member string) func(*history.StoreOp) bool {
+	watched := t.watched()
+	if len(watched) > 1 && watched[member] {
+		return func(*history.StoreOp) bool { return true }
+	}
+	read := slices.ContainsFunc(t.closing(), func(c *history.StoreOp) bool { return c.Member == member })
+	return func(op *history.StoreOp) bool {
+		return read && slices.ContainsFunc(t.f.changes[op.Header], func(e history.StoreEvent) bool {
+			return t.f.states[t.f.last][e.KV.Key].Mod == op.Header
+		})
 	}
 }

@@ -84,7 +84,7 @@ func bookmarkLies() []Lie {
 	ahead := func(name_ string, whole bool) Lie {
 		return Lie{Name: name_, Breaks: name(watch.Bookmarkable), tell: func(t *teller) bool {
 			r, m, ok := t.message(func(r *request, m *history.StoreWatch) bool {
-				return len(m.Events) > 0 && slices.Index(r.messages, m) > 0 && !r.messages[slices.Index(r.messages, m)-1].Fragmented
+				return len(m.Events) > 0 && r.index(m) > 0 && !r.messages[r.index(m)-1].Fragmented
 			})
 			if !ok {
 				return false
@@ -104,11 +104,11 @@ func bookmarkLies() []Lie {
 		ahead("progress of the stream one ahead", true),
 		{Name: "progress overtakes events", Breaks: name(watch.Bookmarkable), tell: func(t *teller) bool {
 			r, m, ok := t.message(func(r *request, m *history.StoreWatch) bool {
-				i := slices.Index(r.messages, m)
+				i := r.index(m)
 				return m.Kind == history.WatchProgress && i > 0 && len(r.messages[i-1].Events) > 0
 			})
 			if ok {
-				before := r.messages[slices.Index(r.messages, m)-1]
+				before := r.messages[r.index(m)-1]
 				m.At = before.At
 				t.remove(m)
 				t.insertBefore(before, m)

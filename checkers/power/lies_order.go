@@ -1,6 +1,7 @@
 package power
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -50,9 +51,15 @@ func orderLies() []Lie {
 
 // leaveOut gives all revisions from a random one on the number after theirs.
 func (t *teller) leaveOut(unsure bool) bool {
+	first := history.Time(math.MaxInt64) // of the calls of unknown fate
+	for _, op := range t.h.Ops {
+		if unknown(op) {
+			first = min(first, op.Called)
+		}
+	}
 	var revs []int64
 	for rev := int64(firstRevision + 1); rev <= t.f.last; rev++ {
-		explained := slices.ContainsFunc(t.h.Ops, func(op *history.StoreOp) bool { return unknown(op) && op.Called <= t.f.known[rev] })
+		explained := first <= t.f.known[rev]
 		for _, kv := range t.f.states[rev-1] {
 			explained = explained || kv.Lease != 0
 		}

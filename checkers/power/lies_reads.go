@@ -153,8 +153,8 @@ func compactionLies() []Lie {
 // compactedBy returns a compaction that had ended before a call was made.
 func (t *teller) compactedBy(op *history.StoreOp) *history.StoreOp {
 	var latest *history.StoreOp
-	for _, c := range t.h.Ops {
-		if c.Method == history.MethodCompact && acked(c) && c.Returned < op.Called && c.Revision > 1 {
+	for _, c := range t.f.calls(history.MethodCompact) {
+		if acked(c) && c.Returned < op.Called && c.Revision > 1 {
 			latest = c
 		}
 	}

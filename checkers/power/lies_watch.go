@@ -18,7 +18,7 @@ func some(_ *request, m *history.StoreWatch) bool { return len(m.Events) > 0 }
 
 // following returns the next answer with events of a watch that is no fragment.
 func following(r *request, m *history.StoreWatch) *history.StoreWatch {
-	i := slices.Index(r.messages, m)
+	i := r.index(m)
 	if i+1 < len(r.messages) && len(r.messages[i+1].Events) > 0 && !m.Fragmented && !r.messages[i+1].Fragmented {
 		return r.messages[i+1]
 	}

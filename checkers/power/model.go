@@ -23,18 +23,21 @@ func etcdBounds() bounds {
 // objections returns what the model finds wrong with a history. It replays all
 // calls with plain maps, compares real time pair by pair and walks every watch
 // along the plain list of changes. None: the model accepts the history.
-func objections(h storetest.History, b bounds) []string {
+func objections(h storetest.History, b bounds) []string { return study(h, b).bad }
+
+// study learns what a history says, and looks for everything that is wrong.
+func study(h storetest.History, b bounds) *facts {
 	f := learn(h)
 	for _, check := range f.checks(b) {
 		check()
 	}
-	return f.bad
+	return f
 }
 
-// objection returns the first of them, "" for none. The parts behind it are left
-// out, for they are slow.
-func objection(h storetest.History, b bounds) string {
-	f := learn(h)
+// objection returns the first of them, "" for none. What comes behind it is left out,
+// for it is slow, and what the lie has not touched, if the history before it is known.
+func objection(h storetest.History, b bounds, was *before) string {
+	f := learnSince(h, was, true)
 	for _, check := range f.checks(b) {
 		if len(f.bad) > 0 {
 			break
@@ -55,7 +58,9 @@ func (f *facts) checks(b bounds) []func() {
 	return []func(){
 		func() {
 			for _, op := range f.ops {
-				f.checkRead(op)
+				if !f.readBefore(op) {
+					f.checkRead(op)
+				}
 				f.checkCompaction(op)
 			}
 		},
@@ -108,8 +113,9 @@ func local(op *history.StoreOp) bool {
 	return true
 }
 
-// checkRealTime compares all pairs of calls.
+// checkRealTime compares all pairs of calls, but those of which the lie touched none.
 func (f *facts) checkRealTime() {
+	touched := f.touchedOps()
 	for _, b := range f.ops {
 		p, changes := f.used[b], f.used[b] != 0
 		if !changes {
@@ -118,7 +124,11 @@ func (f *facts) checkRealTime() {
 			}
 			p = b.Header
 		}
-		for _, a := range f.ops {
+		others := f.ops
+		if f.placedBefore(b) {
+			others = touched
+		}
+		for _, a := range others {
 			if !acked(a) || a.Returned >= b.Called || a.Header == 0 {
 				continue
 			}
@@ -176,8 +186,8 @@ func (f *facts) checkCompaction(op *history.StoreOp) {
 
 // compactCalled says that a compaction that fits was called before a moment.
 func (f *facts) compactCalled(before history.Time, fits func(rev int64) bool) bool {
-	for _, c := range f.ops {
-		if c.Method == history.MethodCompact && !c.Error.Definite() && c.Called <= before && fits(c.Revision) {
+	for _, c := range f.calls(history.MethodCompact) {
+		if !c.Error.Definite() && c.Called <= before && fits(c.Revision) {
 			return true
 		}
 	}
@@ -185,8 +195,8 @@ func (f *facts) compactCalled(before history.Time, fits func(rev int64) bool) bo
 }
 
 func (f *facts) mayBeCompacted(op *history.StoreOp, n int64) bool {
-	for _, c := range f.ops {
-		if c == op || c.Method != history.MethodCompact || c.Error.Definite() || c.Called > op.Returned {
+	for _, c := range f.calls(history.MethodCompact) {
+		if c == op || c.Error.Definite() || c.Called > op.Returned {
 			continue
 		}
 		switch {
@@ -213,8 +223,8 @@ func (f *facts) checkReadable(op *history.StoreOp, n int64) {
 	if n > op.Header {
 		f.reject("call %d succeeds for revision %d of %d", op.ID, n, op.Header)
 	}
-	for _, c := range f.ops {
-		if c == op || c.Method != history.MethodCompact || !acked(c) || c.Returned >= op.Called || n == 0 {
+	for _, c := range f.calls(history.MethodCompact) {
+		if c == op || !acked(c) || c.Returned >= op.Called || n == 0 {
 			continue
 		}
 		if c.Revision > n || (op.Method == history.MethodCompact && c.Revision >= n) {

@@ -19,8 +19,8 @@ type grant struct {
 // grants returns the lives of a lease, in the order in which they were called.
 func (f *facts) grants(lease int64) []grant {
 	var lives []grant
-	for _, op := range f.ops {
-		if op.Method != history.MethodLeaseGrant || op.Error.Definite() {
+	for _, op := range f.calls(history.MethodLeaseGrant) {
+		if op.Error.Definite() {
 			continue
 		}
 		g := grant{op: op, ttl: time.Duration(op.TTL) * time.Second, latest: math.MaxInt64, superseded: math.MaxInt64}
@@ -47,8 +47,8 @@ func (f *facts) grants(lease int64) []grant {
 // renewals extends a life by the keep-alives that can only have been its own.
 func (f *facts) renewals(lease int64, lives []grant, i int) {
 	g := &lives[i]
-	for _, op := range f.ops {
-		if op.Method != history.MethodLeaseKeepAlive || op.Lease != lease || op.Error.Definite() {
+	for _, op := range f.calls(history.MethodLeaseKeepAlive) {
+		if op.Lease != lease || op.Error.Definite() {
 			continue
 		}
 		if unknown(op) {
@@ -89,6 +89,9 @@ func (f *facts) checkLeases(b bounds) {
 	stood := f.stood()
 	for rev := int64(firstRevision + 1); rev <= f.last; rev++ {
 		at := stood[rev]
+		if f.leasesBefore(rev, at) {
+			continue
+		}
 		for _, kv := range f.states[rev] {
 			if kv.Lease == 0 {
 				continue

@@ -13,6 +13,22 @@ type request struct {
 	created  *history.StoreWatch
 	id       int64
 	messages []*history.StoreWatch
+	places   map[*history.StoreWatch]int // see index; nil: not asked for yet
+	last     int                         // see end, plus one; 0: not asked for yet
+}
+
+// index is the place of a message in those of the watch, -1: it is none of them.
+func (r *request) index(m *history.StoreWatch) int {
+	if r.places == nil {
+		r.places = make(map[*history.StoreWatch]int, len(r.messages))
+		for i, m := range r.messages {
+			r.places[m] = i
+		}
+	}
+	if i, ok := r.places[m]; ok {
+		return i
+	}
+	return -1
 }
 
 // requests matches the answers of every stream with its requests: etcd answers
@@ -21,6 +37,7 @@ func requests(watches []*history.StoreWatch) []*request {
 	var all []*request
 	waiting := map[uint64][]*request{}
 	open := map[uint64][]*request{}
+	named := map[watchID][]*request{} // an ID may be given again
 	for _, w := range watches {
 		switch w.Kind {
 		case history.WatchCreate:
@@ -31,14 +48,20 @@ func requests(watches []*history.StoreWatch) []*request {
 			if q := waiting[w.Stream]; len(q) > 0 {
 				q[0].id, q[0].created = w.Watch, w
 				open[w.Stream] = append(open[w.Stream], q[0])
+				id := watchID{w.Stream, w.Watch}
+				named[id] = append(named[id], q[0])
 				waiting[w.Stream] = q[1:]
 			}
 		default:
-			for _, r := range open[w.Stream] {
-				everybody := w.Kind == history.WatchClosed || (w.Kind == history.WatchProgress && w.Watch == -1)
-				if everybody || (w.Watch == r.id && w.Kind != history.WatchAsk) {
-					r.messages = append(r.messages, w)
-				}
+			concerned := named[watchID{w.Stream, w.Watch}]
+			switch {
+			case w.Kind == history.WatchClosed, w.Kind == history.WatchProgress && w.Watch == -1:
+				concerned = open[w.Stream]
+			case w.Kind == history.WatchAsk:
+				concerned = nil
+			}
+			for _, r := range concerned {
+				r.messages = append(r.messages, w)
 			}
 		}
 	}
@@ -82,8 +105,8 @@ func (f *facts) checkWatches(b bounds) {
 			f.reject("stream %d: revision %d does not exist", w.Stream, w.Header)
 		}
 	}
-	for _, r := range requests(f.watches) {
-		if r.created == nil {
+	for _, r := range f.requests() {
+		if r.created == nil || f.watchBefore(r) {
 			continue
 		}
 		k := &walk{f: f, r: r, ended: math.MaxInt64}
@@ -241,6 +264,9 @@ func (k *walk) checkFresh(b bounds) {
 
 // end is the time of the last record.
 func (f *facts) end() history.Time {
+	if f.ended != 0 {
+		return f.ended
+	}
 	var end history.Time
 	for _, op := range f.ops {
 		end = max(end, op.Called, op.Returned)
@@ -248,5 +274,6 @@ func (f *facts) end() history.Time {
 	for _, w := range f.watches {
 		end = max(end, w.At)
 	}
+	f.ended = end
 	return end
 }

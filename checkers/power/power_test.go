@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,8 +30,9 @@ func size(t *testing.T) Config {
 	}
 }
 
-// The checkers catch at least 99 % of the mutants of each guarantee, but for the
-// lies that they are known to miss, and raise no alarm without a lie.
+// Of the mutants of each guarantee that guarantee catches at least 99 %, but for the
+// lies that the checkers are known to miss, and nothing fails without a lie, nor where
+// the model sees none.
 func TestPower(t *testing.T) {
 	cfg := size(t)
 	r, err := Run(context.Background(), cfg)
@@ -52,11 +55,11 @@ func check(t *testing.T, r *Report) {
 	for _, alarm := range append(r.FalseAlarms, r.FalseObjections...) {
 		t.Errorf("without a lie: %s", alarm)
 	}
-	for _, g := range Guarantees() {
-		c := r.count(func(m Mutant) bool { return m.Lie.Breaks == g && m.Lie.Missed == "" })
-		if 100*(c.Caught+c.Equal) < 99*c.Tried() {
-			t.Errorf("%s: caught %d, and %d by equals, of %d", g, c.Caught, c.Equal, c.Tried())
-		}
+	for _, weak := range r.Weak() {
+		t.Error(weak)
+	}
+	for _, m := range r.Disputes() {
+		t.Errorf("the model accepts what a checker fails: %s", m)
 	}
 	for _, m := range r.Mutants {
 		for _, bare := range m.Bare {
@@ -78,6 +81,50 @@ func publish(t *testing.T, r *Report) {
 	}
 	if err := errors.Join(os.WriteFile(path, []byte(r.Table()), 0o644), r.Tally().Save(path)); err != nil {
 		t.Error(err)
+	}
+}
+
+// What another guarantee catches is no kill.
+func TestWeak(t *testing.T) {
+	f := func(want bool, another, missed int) {
+		t.Helper()
+		lie := Catalogue()[0]
+		known := lie
+		known.Missed = "an open finding"
+		r := &Report{Mutants: slices.Concat(
+			slices.Repeat([]Mutant{{Lie: lie, Fate: Caught}}, 100-another), slices.Repeat([]Mutant{{Lie: lie, Fate: ByAnother}}, another),
+			slices.Repeat([]Mutant{{Lie: known, Fate: Survived}}, missed),
+		)}
+		if got := r.Weak(); (len(got) > 0) != want {
+			t.Errorf("%d of 100 by another, %d known to be missed: weak are %q", another, missed, got)
+		}
+	}
+	f(false, 1, 0)
+	f(true, 2, 0)
+	f(false, 1, 20)
+}
+
+// A mutant that the model accepts and a checker fails is named, and is a finding unless
+// the lie says why the model knows less.
+func TestDisputes(t *testing.T) {
+	lie := Catalogue()[0]
+	r := &Report{Mutants: []Mutant{
+		{Lie: lie, Fate: Equivalent}, {Lie: lie, Fate: Equivalent, Failed: []string{"Reads"}}, {Lie: lie, Fate: Caught, Failed: []string{"Order"}},
+	}}
+	if got := r.Disputes(); len(got) != 1 || !slices.Equal(got[0].Failed, []string{"Reads"}) {
+		t.Errorf("disputed are %v", got)
+	}
+	for _, line := range []string{
+		"Acquitted: Order, two writes share a revision: 2 times",
+		"Disputed: Order, two writes share a revision: of 2 that the model acquits failed Reads (1), and nothing explains it",
+	} {
+		if !strings.Contains(r.Table(), "\n"+line+".\n") {
+			t.Errorf("no %q in\n%s", line, r.Table())
+		}
+	}
+	r.Mutants[1].Lie.Lenient = "it is blind there"
+	if got := r.Disputes(); len(got) != 0 {
+		t.Errorf("explained, and yet disputed: %v", got)
 	}
 }
 
@@ -114,9 +161,6 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%s, %s: twice in the catalogue", lie.Breaks, lie.Name)
 		}
 		names[lie.Breaks+lie.Name] = true
-		if (len(lie.Also) > 0) != (lie.Because != "") {
-			t.Errorf("%s, %s: other guarantees without a reason", lie.Breaks, lie.Name)
-		}
 	}
 	for g, n := range kinds {
 		if n < 3 {

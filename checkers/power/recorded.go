@@ -2,10 +2,10 @@ package power
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 
 	apipower "github.com/planecheck/planecheck/checkers/power/api"
@@ -40,51 +40,81 @@ func load(dir string) (base, error) {
 	return b, nil
 }
 
-// RunRecorded tells each lie of the catalogue a number of times in the storage
-// history of each of the runs, and looks who catches it. A mutant costs a second or
-// two: the model is quadratic, and a run of 20 nodes has some 20,000 calls of the
-// store.
-func RunRecorded(ctx context.Context, dirs []string, each int) (*Report, error) {
-	reports := make([]*Report, len(dirs))
-	failed := make([]error, len(dirs))
+// RunRecorded tells lies in the storage histories of runs until some mutants of each
+// guarantee count, spread over its lies and the histories, and looks who catches them.
+// What one history has no place for, the next ones make up for as far as they can. It
+// stops with the context's error when that ends.
+//
+// A run of 20 nodes has some 20,000 calls of the store. The model, which is quadratic,
+// judges each history once as a whole, and of a mutant what the lie has touched.
+func RunRecorded(ctx context.Context, dirs []string, mutants int) (*Report, error) {
+	all := &Report{Config: Config{Histories: len(dirs), Mutants: mutants}, Recorded: true}
+	left := map[string]int{}
+	for _, g := range Guarantees() {
+		left[g] = mutants
+	}
+	for i, dir := range dirs {
+		b, err := load(dir)
+		if err != nil {
+			return nil, err
+		}
+		b.known = accept(all.clean(b))
+		for _, m := range recorded(ctx, b, i, func(g string) int {
+			return (left[g] + len(dirs) - i - 1) / (len(dirs) - i)
+		}) {
+			all.Mutants = append(all.Mutants, m)
+			if m.Fate != Equivalent {
+				left[m.Lie.Breaks]--
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// recorded tells lies in one history until quota of them count of each guarantee, as
+// many at a time as there are processors. first is the lie to begin with, so that small
+// quotas reach them all.
+func recorded(ctx context.Context, b base, first int, quota func(guarantee string) int) (all []Mutant) {
+	lies := map[string][]Lie{}
+	for _, lie := range Catalogue() {
+		lies[lie.Breaks] = append(lies[lie.Breaks], lie)
+	}
+	told := make([][]Mutant, len(Guarantees()))
 	var wg sync.WaitGroup
 	turn := make(chan struct{}, runtime.GOMAXPROCS(0))
-	for i, dir := range dirs {
+	for i, g := range Guarantees() {
+		n := quota(g)
 		wg.Go(func() {
 			turn <- struct{}{}
 			defer func() { <-turn }()
-			reports[i] = &Report{}
-			var b base
-			if b, failed[i] = load(dir); failed[i] == nil {
-				reports[i].recorded(ctx, b, each)
-			}
+			told[i] = mutants(ctx, b, lies[g], first, n)
 		})
 	}
 	wg.Wait()
-	all := &Report{Config: Config{Histories: len(dirs), Mutants: each}, Recorded: true}
-	for _, r := range reports {
-		all.Mutants = append(all.Mutants, r.Mutants...)
-		all.Clean += r.Clean
-		all.FalseAlarms = append(all.FalseAlarms, r.FalseAlarms...)
-		all.FalseObjections = append(all.FalseObjections, r.FalseObjections...)
-	}
-	return all, errors.Join(errors.Join(failed...), ctx.Err())
+	return slices.Concat(told...)
 }
 
-// recorded tells the lies in one history. A lie may find no place at one seed, or
-// none that counts, and find one at the next.
-func (r *Report) recorded(ctx context.Context, b base, each int) {
-	r.clean(b)
-	b.facts = learn(b.h)
-	for _, lie := range Catalogue() {
-		for told, try := 0, 0; told < each && try < each+2 && ctx.Err() == nil; try++ {
-			m, ok := tell(lie, b, uint64(try))
-			if ok {
-				r.Mutants = append(r.Mutants, m)
-			}
-			if ok && m.Fate != Equivalent {
-				told++
-			}
+// mutants tells some lies in one history, in turn, until quota of them count. One that
+// finds no place, or none that counts, is tried a few times at others.
+func mutants(ctx context.Context, b base, lies []Lie, first, quota int) (all []Mutant) {
+	nowhere := map[string]int{}
+	for told, try := 0, 0; told < quota && try < (quota+4)*len(lies) && ctx.Err() == nil; try++ {
+		lie := lies[(try+first)%len(lies)]
+		if nowhere[lie.Name] >= 4 {
+			continue
+		}
+		m, ok := tell(lie, b, uint64(try))
+		if ok {
+			all = append(all, m)
+		}
+		if ok && m.Fate != Equivalent {
+			told++
+		} else {
+			nowhere[lie.Name]++
 		}
 	}
+	return all
 }

@@ -25,18 +25,16 @@ type Report struct {
 
 // Count is how the mutants of one guarantee fared.
 type Count struct {
-	Caught, Equal, ByAnother, Survived, Equivalent int
+	Caught, ByAnother, Survived, Equivalent int
 }
 
 // Tried is the number of mutants that count.
-func (c Count) Tried() int { return c.Caught + c.Equal + c.ByAnother + c.Survived }
+func (c Count) Tried() int { return c.Caught + c.ByAnother + c.Survived }
 
 func (c *Count) add(f Fate) {
 	switch f {
 	case Caught:
 		c.Caught++
-	case Equal:
-		c.Equal++
 	case ByAnother:
 		c.ByAnother++
 	case Survived:
@@ -90,6 +88,18 @@ func (r *Report) Unproven() []string {
 	return names
 }
 
+// Short returns the guarantees of which fewer mutants counted than there were to be,
+// with how many.
+func (r *Report) Short() []string {
+	var names []string
+	for _, g := range Guarantees() {
+		if n := r.Guarantee(g).Tried(); n < r.Config.Mutants {
+			names = append(names, fmt.Sprintf("%s (%d)", g, n))
+		}
+	}
+	return names
+}
+
 // Lacking returns the guarantees of which no mutant counted.
 func (r *Report) Lacking() []string {
 	var names []string
@@ -101,12 +111,42 @@ func (r *Report) Lacking() []string {
 	return names
 }
 
+// Weak returns the guarantees that did not fail themselves in 99 % of their mutants,
+// but for lies that are known to be missed, with the counts.
+func (r *Report) Weak() (weak []string) {
+	for _, g := range Guarantees() {
+		c := r.count(func(m Mutant) bool { return m.Lie.Breaks == g && m.Lie.Missed == "" })
+		if 100*c.Caught < 99*c.Tried() {
+			weak = append(weak, fmt.Sprintf("%s caught %d of %d", g, c.Caught, c.Tried()))
+		}
+	}
+	return weak
+}
+
+// Disputes returns the mutants that the model accepts and a checker fails, where no
+// lie says why it may.
+func (r *Report) Disputes() []Mutant {
+	return slices.DeleteFunc(slices.Clone(r.Mutants), func(m Mutant) bool { return !m.disputed() || m.Lie.Lenient != "" })
+}
+
+func (m Mutant) disputed() bool { return m.Fate == Equivalent && len(m.Failed) > 0 }
+
+// disputed returns what failed of each of those of a lie.
+func (r *Report) disputed(lie Lie) (failed [][]string) {
+	for _, m := range r.Mutants {
+		if m.Lie.Breaks == lie.Breaks && m.Lie.Name == lie.Name && m.disputed() {
+			failed = append(failed, m.Failed)
+		}
+	}
+	return failed
+}
+
 // Table renders the report in Markdown.
 func (r *Report) Table() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "| guarantee | lies | tried | caught by itself | by a declared equal | by another | survived | equivalent |\n|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(&b, "| guarantee | lies | tried | caught by itself | by another | survived | equivalent |\n|---|---|---|---|---|---|---|\n")
 	row := func(name string, kinds int, c Count) {
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d | %d |\n", name, kinds, c.Tried(), c.Caught, c.Equal, c.ByAnother, c.Survived, c.Equivalent)
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d |\n", name, kinds, c.Tried(), c.Caught, c.ByAnother, c.Survived, c.Equivalent)
 	}
 	kinds := 0
 	for _, g := range Guarantees() {
@@ -116,8 +156,16 @@ func (r *Report) Table() string {
 	row("all", kinds, r.Guarantee(""))
 	fmt.Fprintf(&b, "\nFalse alarms: %d over %d histories without a lie.\n", len(r.FalseAlarms), r.Clean)
 	t := r.Tally()
-	for _, line := range slices.Concat(t.Equals, t.Survivors, t.Unproven) {
+	for _, line := range slices.Concat(t.Survivors, t.Unproven, t.Disputed) {
 		fmt.Fprintf(&b, "\n%s.\n", line)
+	}
+	for _, lie := range Catalogue() {
+		if c := r.Lie(lie); c.Equivalent > 0 {
+			fmt.Fprintf(&b, "\n%s.\n", tally.Acquitted(lie.Breaks, lie.Name, c.Equivalent))
+		}
+	}
+	if short := r.Short(); r.Recorded && len(short) > 0 {
+		fmt.Fprintf(&b, "\nFewer than %d, for want of a place in these histories: %s.\n", r.Config.Mutants, strings.Join(short, ", "))
 	}
 	if names := r.Unproven(); r.Recorded && len(names) > 0 {
 		fmt.Fprintf(&b, "\nNo place in these histories, or none that counts: %s.\n", strings.Join(names, "; "))
@@ -130,15 +178,15 @@ func (r *Report) Tally() tally.Part {
 	p := tally.Part{Clean: r.Clean, CleanOf: "histories of a generated store", FalseAlarms: len(r.FalseAlarms)}
 	for _, g := range Guarantees() {
 		c := r.Guarantee(g)
-		p.Rows = append(p.Rows, tally.Row{Area: checkers.AreaStore, Guarantee: g, Caught: c.Caught, Equal: c.Equal, Tried: c.Tried()})
+		p.Rows = append(p.Rows, tally.Row{Area: checkers.AreaStore, Guarantee: g, Caught: c.Caught, Tried: c.Tried()})
 	}
 	for _, lie := range Catalogue() {
 		c := r.Lie(lie)
-		if c.Equal > 0 {
-			p.Equals = append(p.Equals, tally.ByEqual(lie.Breaks, lie.Name, c.Equal, c.Tried(), lie.Also, lie.Because))
-		}
 		if c.Survived+c.ByAnother > 0 {
 			p.Survivors = append(p.Survivors, tally.Survivor(lie.Breaks, lie.Name, c.Survived, c.ByAnother, c.Tried(), lie.Missed))
+		}
+		if failed := r.disputed(lie); len(failed) > 0 {
+			p.Disputed = append(p.Disputed, tally.Dispute(lie.Breaks, lie.Name, failed, c.Equivalent, lie.Lenient))
 		}
 	}
 	if r.Recorded {

@@ -1,11 +1,20 @@
 package power
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
 	"github.com/planecheck/planecheck/checkers/history"
 )
+
+// another is what a store does in place of what it was asked, from what t.f says.
+type another struct {
+	*facts
+	edited map[int64]bool  // revisions that do something else by themselves
+	like   []bool          // by revision: the state is what it was
+	keys   map[string]bool // that are not what they were at some revision
+}
 
 // rewrite makes a store, or one member of it, do something else than it was
 // asked, and tells it consistently: every later answer, event and hash of that
@@ -13,28 +22,56 @@ import (
 // changed in truth. It fails where some other call would have come to another
 // decision, because then the history would have to be another one altogether.
 func (t *teller) rewrite(member string, edit func(rev int64, before state, changes []history.StoreEvent) []history.StoreEvent) bool {
-	g := &facts{ops: t.f.ops, watches: t.f.watches, last: t.f.last, states: []state{{}, {}}, changes: make([][]history.StoreEvent, t.f.last+1)}
-	edited := map[int64]bool{}
-	for rev := int64(firstRevision + 1); rev <= t.f.last; rev++ {
-		changes := edit(rev, g.states[rev-1], t.f.changes[rev])
-		edited[rev] = !slices.Equal(changes, t.f.changes[rev])
-		g.settleEvents(rev, changes)
-		if !edited[rev] && len(g.changes[rev]) != len(changes) {
-			return false
-		}
+	g, ok := t.redo(edit)
+	if !ok {
+		return false
 	}
 	for _, op := range t.h.Ops {
-		if (member == "" || op.Member == member) && !t.retell(op, g, edited) {
+		if (member == "" || op.Member == member) && !t.retell(op, g) {
 			return false
 		}
 	}
 	for _, r := range requests(t.h.Watches) {
-		if r.created != nil && (member == "" || r.create.Member == member) {
-			t.retellWatch(r, g)
+		shows := false
+		for key := range g.keys {
+			shows = shows || inRange(key, r.create.Key, r.create.End)
+		}
+		if shows && r.created != nil && (member == "" || r.create.Member == member) {
+			t.retellWatch(r, g.facts)
 		}
 	}
 	t.tidy()
 	return true
+}
+
+// redo carries out all revisions as they are edited.
+func (t *teller) redo(edit func(rev int64, before state, changes []history.StoreEvent) []history.StoreEvent) (*another, bool) {
+	g := &another{
+		facts:  &facts{ops: t.f.ops, watches: t.f.watches, last: t.f.last, states: []state{{}, {}}, changes: make([][]history.StoreEvent, t.f.last+1)},
+		edited: map[int64]bool{}, like: []bool{true, true}, keys: map[string]bool{},
+	}
+	other := map[string]bool{} // keys that are not what they were, now
+	for rev := int64(firstRevision + 1); rev <= t.f.last; rev++ {
+		changes := edit(rev, g.states[rev-1], t.f.changes[rev])
+		edited := !slices.Equal(changes, t.f.changes[rev])
+		if !edited && len(other) == 0 {
+			g.changes[rev], g.states, g.like = changes, append(g.states, t.f.states[rev]), append(g.like, true)
+			continue
+		}
+		g.edited[rev] = edited
+		g.settleEvents(rev, changes)
+		if !edited && len(g.changes[rev]) != len(changes) {
+			return nil, false
+		}
+		for _, e := range slices.Concat(changes, t.f.changes[rev]) {
+			key := e.KV.Key
+			if g.keys[key], other[key] = true, true; g.states[rev][key] == t.f.states[rev][key] {
+				delete(other, key)
+			}
+		}
+		g.like = append(g.like, len(other) == 0)
+	}
+	return g, true
 }
 
 // settleEvents applies changes to the state before, counting creations and
@@ -63,30 +100,25 @@ func (f *facts) settleEvents(rev int64, changes []history.StoreEvent) {
 
 // retell answers a call from other states. The call whose own effect was edited
 // keeps its answer: that is the lie.
-func (t *teller) retell(op *history.StoreOp, g *facts, edited map[int64]bool) bool {
+func (t *teller) retell(op *history.StoreOp, g *another) bool {
 	if !acked(op) {
 		return true
 	}
 	if op.Method == history.MethodHashKV {
-		rev := op.Revision
-		if rev == 0 {
-			rev = op.Header
-		}
-		if !maps.Equal(g.states[rev], t.f.states[rev]) {
+		if rev := cmp.Or(op.Revision, op.Header); !g.like[rev] {
 			op.Hash = hashOf(g.states[rev])
 		}
 		return true
 	}
-	if len(op.Results) == 0 {
+	before := op.Header
+	if wrote(op) {
+		before--
+	}
+	pinned := func(a history.StoreAction) bool { return a.Revision > 0 && a.Revision <= g.last && !g.like[a.Revision] }
+	if len(op.Results) == 0 || g.like[before] && !slices.ContainsFunc(executed(op), pinned) || wrote(op) && g.edited[op.Header] {
 		return true
 	}
-	s := g.states[op.Header]
-	if wrote(op) {
-		if edited[op.Header] {
-			return true
-		}
-		s = g.states[op.Header-1]
-	}
+	s := g.states[before]
 	if op.Method == history.MethodTxn && holdAll(op.Compares, s) != op.Succeeded {
 		return false
 	}

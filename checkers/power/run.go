@@ -47,7 +47,7 @@ type base struct {
 	name string // the seed of a generated one, the directory of a recorded one
 	h    storetest.History
 	bounds
-	facts *facts // of h, which a teller starts from; nil: it learns them anew
+	known *accepted // what the model knows of h; nil: it judges each mutant as a whole
 }
 
 // judge returns the guarantees that the checkers say are broken, with what they
@@ -93,7 +93,6 @@ type Fate string
 // The fates of mutants.
 const (
 	Caught     Fate = "caught"     // by the guarantee that was broken
-	Equal      Fate = "by equal"   // by one that the lie declares to break as surely
 	ByAnother  Fate = "by another" // by other guarantees only
 	Survived   Fate = "survived"
 	Equivalent Fate = "equivalent" // the model accepts the history
@@ -158,12 +157,12 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 
 // tell makes one mutant and finds its fate.
 func tell(lie Lie, b base, seed uint64) (Mutant, bool) {
-	t := newTeller(b.h, b.facts, seed)
+	t := newTeller(b.h, b.known, seed)
 	if !lie.tell(t) {
 		return Mutant{}, false
 	}
 	m := Mutant{Lie: lie, History: b.name, Seed: seed, Fate: Survived}
-	if m.Why = objection(t.h, b.bounds); m.Why == "" {
+	if m.Why = objection(t.h, b.bounds, t.was); m.Why == "" {
 		m.Fate = Equivalent
 	}
 	for _, v := range judge(t.h, b.bounds) {
@@ -180,8 +179,6 @@ func tell(lie Lie, b base, seed uint64) (Mutant, bool) {
 	switch {
 	case slices.Contains(m.Failed, lie.Breaks):
 		m.Fate = Caught
-	case slices.ContainsFunc(m.Failed, func(g string) bool { return slices.Contains(lie.Also, g) }):
-		m.Fate = Equal
 	case len(m.Failed) > 0:
 		m.Fate = ByAnother
 	}
@@ -199,12 +196,15 @@ func Guarantees() []string {
 	return names
 }
 
-func (r *Report) clean(b base) {
+// clean judges a history without a lie, and returns what the model makes of it.
+func (r *Report) clean(b base) *facts {
 	r.Clean++
 	for _, v := range judge(b.h.Clone(), b.bounds) {
 		r.FalseAlarms = append(r.FalseAlarms, fmt.Sprintf("history %s: %s", b.name, v))
 	}
-	if bad := objections(b.h, b.bounds); len(bad) > 0 {
-		r.FalseObjections = append(r.FalseObjections, fmt.Sprintf("history %s: %s", b.name, strings.Join(bad, "; ")))
+	f := study(b.h, b.bounds)
+	if len(f.bad) > 0 {
+		r.FalseObjections = append(r.FalseObjections, fmt.Sprintf("history %s: %s", b.name, strings.Join(f.bad, "; ")))
 	}
+	return f
 }

@@ -14,11 +14,10 @@ import (
 type Lie struct {
 	Name   string
 	Breaks string // the guarantee that it breaks
-	// Also are guarantees that what the lie does breaks as surely and that may be
-	// all that a history shows of it: a kill by one of them counts, and is told
-	// apart. Because says why.
-	Also    []string
-	Because string
+	// Lenient says why the model accepts some of these that a checker rightly fails:
+	// it knows less there. "": what one fails and the other accepts is a finding about
+	// one of them.
+	Lenient string
 	// Missed says why the checkers are known not to see the lie, or not
 	// everywhere: a finding about them that is still open. "" for all others.
 	Missed string
@@ -30,16 +29,17 @@ type Lie struct {
 type teller struct {
 	rng *rand.Rand
 	h   storetest.History
-	f   *facts // of the history before the lie
+	f   *facts  // of the history before the lie
+	was *before // for the model; nil: it is to judge the whole
 }
 
-// newTeller copies a history. known are the facts of it, nil: they are to be learned.
-func newTeller(h storetest.History, known *facts, seed uint64) *teller {
+// newTeller copies a history. known is what the model knows of it, nil: nothing yet.
+func newTeller(h storetest.History, known *accepted, seed uint64) *teller {
 	t := &teller{rng: rand.New(rand.NewPCG(seed, 0x6c6965)), h: h.Clone()}
 	if known == nil {
 		t.f = learn(t.h)
 	} else {
-		t.f = known.of(h, t.h)
+		t.f, t.was = known.of(h, t.h), newBefore(known, t.h)
 	}
 	return t
 }
@@ -53,6 +53,7 @@ func (f *facts) of(h, c storetest.History) *facts {
 	}
 	g := *f
 	g.ops, g.watches = c.Ops, c.Watches
+	g.byMethod, g.asks, g.ended = nil, nil, 0
 	g.changes, g.states = slices.Clone(f.changes), slices.Clone(f.states)
 	g.states[f.last] = maps.Clone(f.states[f.last])
 	g.cause, g.used = make([]*history.StoreOp, len(f.cause)), make(map[*history.StoreOp]int64, len(f.used))
@@ -93,7 +94,7 @@ func (t *teller) watch(fits func(*request) bool) (*request, bool) {
 // one about the store, not about the watch, and is left to the lies of members.
 func (t *teller) message(accept func(*request, *history.StoreWatch) bool) (*request, *history.StoreWatch, bool) {
 	fits := func(r *request, m *history.StoreWatch) bool {
-		return accept(r, m) && !r.over(m) && !(r.create.End == "\x00" && slices.ContainsFunc(m.Events, func(e history.StoreEvent) bool {
+		return accept(r, m) && r.index(m) <= r.end() && !(r.create.End == "\x00" && slices.ContainsFunc(m.Events, func(e history.StoreEvent) bool {
 			cause := t.f.cause[e.KV.Mod]
 			return cause == nil || !acked(cause)
 		}))
@@ -108,10 +109,16 @@ func (t *teller) message(accept func(*request, *history.StoreWatch) bool) (*requ
 	return r, m, true
 }
 
-// over says that a watch had ended before a message, which then tells it nothing.
-func (r *request) over(m *history.StoreWatch) bool {
-	end := slices.IndexFunc(r.messages, func(m *history.StoreWatch) bool { return m.Kind == history.WatchCanceled })
-	return end >= 0 && slices.Index(r.messages, m) > end
+// end is the place of the message that ends a watch; what comes behind it tells it
+// nothing.
+func (r *request) end() int {
+	if r.last == 0 {
+		r.last = len(r.messages) + 1
+		if end := slices.IndexFunc(r.messages, func(m *history.StoreWatch) bool { return m.Kind == history.WatchCanceled }); end >= 0 {
+			r.last = end + 1
+		}
+	}
+	return r.last - 1
 }
 
 // insert puts a message behind another one, at the same time.
@@ -150,17 +157,6 @@ func (t *teller) closing() []*history.StoreOp {
 			calls = append(calls, op)
 		} else if op.Method != history.MethodHashKV {
 			break
-		}
-	}
-	return calls
-}
-
-// closingHashes returns the hashes that were taken at the end.
-func (t *teller) closingHashes() []*history.StoreOp {
-	var calls []*history.StoreOp
-	for _, op := range t.h.Ops {
-		if op.Method == history.MethodHashKV && acked(op) && op.Revision == t.f.last {
-			calls = append(calls, op)
 		}
 	}
 	return calls

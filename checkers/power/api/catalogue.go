@@ -4,7 +4,8 @@ import "slices"
 
 // Catalogue returns all lies, guarantee by guarantee.
 func Catalogue() []Lie {
-	return slices.Concat(readLies(), listLies(), refusalLies(), initialLies(), watchLies(), writeLies(), tableLies(), flawLies(), clusterLies(), leaderLies(), failureLies(), lastingLies())
+	return slices.Concat(readLies(), listLies(), refusalLies(), initialLies(), watchLies(), writeLies(), removalLies(), tableLies(), flawLies(), legalLies(), contentLies(), clusterLies(), leaderLies(), failureLies(), lastingLies(),
+		rolloutLies(), jobLies(), namespaceLies())
 }
 
 // Guarantees returns the guarantees of the catalogue in its order.
@@ -27,8 +28,8 @@ func half(guarantee string) string {
 	}{
 		{"reads", slices.Concat(readLies(), listLies())},
 		{"watches", slices.Concat(initialLies(), watchLies())},
-		{"writes", slices.Concat(writeLies(), tableLies(), flawLies())},
-		{"cluster", slices.Concat(clusterLies(), leaderLies(), failureLies(), lastingLies())},
+		{"writes", slices.Concat(writeLies(), removalLies(), tableLies(), flawLies(), legalLies(), contentLies())},
+		{"cluster", slices.Concat(clusterLies(), leaderLies(), failureLies(), lastingLies(), rolloutLies(), jobLies(), namespaceLies())},
 	} {
 		if slices.ContainsFunc(h.lies, func(l Lie) bool { return l.Breaks == guarantee }) {
 			return h.name

@@ -25,12 +25,13 @@
 // added to its version table, whole and right, before the lie: revisions are
 // doubled to make room for it.
 //
-// A mutant is caught if the guarantee fails that it breaks. Where what a lie does
-// breaks another one as surely and may show by that alone, the catalogue names that
-// equal and says why, and what equals catch is counted apart. Each mutant is
-// shown, whole, to the one checker that judges its guarantee. Lies that the
-// checkers are known to miss are marked as such, count as escaped and are
-// printed.
+// A mutant is caught if the guarantee fails that it breaks; what another one catches
+// alone is counted apart and is no kill. Each mutant is shown, whole, to the one
+// checker that judges its guarantee. Lies that the checkers are known to miss are
+// marked as such, count as escaped and are printed.
+//
+// What the model acquits is judged, too: where a checker fails it, one of the two is
+// wrong, unless the lie says why the model knows less there.
 //
 // What is published is regenerated from recorded runs by
 //

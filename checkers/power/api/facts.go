@@ -41,7 +41,9 @@ type facts struct {
 	messages map[uint64][]*history.APIWatch
 	before   map[page]*history.APICall // the call whose NextPage is the token
 	last     int64
-	calm     history.Time // as of the Base
+	// As of the Base.
+	calm       history.Time
+	undeclared bool
 }
 
 func learn(calls []*history.APICall, watches []*history.APIWatch, versions []*history.Version) *facts {

@@ -1,6 +1,7 @@
 package apipower
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -54,7 +55,7 @@ func (t *teller) judge(half string, tab *versions.Table) []checkers.Verdict {
 		feed(t.watches, c.Watch)
 		verdicts = c.Finish()
 	case "writes":
-		c := writes.New(writes.Options{Versions: tab, Window: t.b.Window, Calm: t.b.Calm, Floors: writes.Floors{
+		c := writes.New(writes.Options{Versions: tab, Window: t.b.Window, Calm: t.b.Calm, Undeclared: t.b.Undeclared, Floors: writes.Floors{
 			Writes: -1, Versions: -1, Conflicts: -1, Exists: -1, NotFound: -1, Preconditions: -1,
 			Marked: -1, Repeated: -1, DryRuns: -1, Errors: -1, Illegal: -1,
 		}})
@@ -63,7 +64,7 @@ func (t *teller) judge(half string, tab *versions.Table) []checkers.Verdict {
 	case "cluster":
 		_, last := tab.Bounds()
 		opts := cluster.Options{Versions: tab, Commit: t.b.Window.Commit, Settled: []cluster.Moment{{Revision: last}}, Calm: t.b.Calm, Patience: patience, Collect: collect, Heal: heal,
-			Floors: cluster.Floors{Bindings: -1, Workloads: -1, Services: -1, Owned: -1, Leaders: -1, Evictions: -1}}
+			Floors: cluster.Floors{Bindings: -1, Workloads: -1, Services: -1, Owned: -1, Leaders: -1, Evictions: -1, Rollouts: -1, Jobs: -1, Removed: -1}}
 		if t.doubled {
 			opts.Commit = t.commit
 		}
@@ -87,7 +88,7 @@ func (t *teller) objection(guarantee string) string {
 	f := t.f
 	if t.rewrites || len(t.edited) > 0 {
 		f = learn(t.calls, t.watches, t.versions)
-		f.calm = t.b.Calm
+		f.calm, f.undeclared = t.b.Calm, t.b.Undeclared
 	}
 	for _, id := range t.streams {
 		ms := slices.DeleteFunc(slices.Clone(t.watches), func(m *history.APIWatch) bool { return m.Call != id })
@@ -103,6 +104,9 @@ func (t *teller) objection(guarantee string) string {
 		if why := flawWrong(t.b.Calm, f.byID[c.ID]); why != "" {
 			return why
 		}
+		if why := cmp.Or(f.legalWrong(t.b.Window, t.calls, f.byID[c.ID]), contentWrong(f.byID[c.ID])); why != "" {
+			return why
+		}
 		// The page behind an edited one may have become the wrong one.
 		for _, next := range t.calls {
 			if why := ""; c.NextPage != 0 && next.Continue == c.NextPage {
@@ -113,7 +117,7 @@ func (t *teller) objection(guarantee string) string {
 		}
 	}
 	if t.rewrites {
-		return f.tableWrong(t.calls)
+		return f.tableWrong(t.b.Window, t.calls)
 	}
 	return ""
 }

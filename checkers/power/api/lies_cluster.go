@@ -50,7 +50,7 @@ func inMaterial(lie func(t *teller, m *material)) func(*teller) bool {
 			return false
 		}
 		lie(t, m)
-		return true
+		return !m.short
 	}
 }
 
@@ -311,6 +311,12 @@ func (t *teller) clusterWrong(guarantee string) string {
 		return t.leadersWrong()
 	case "NodeFailureHeals":
 		return t.failuresWrong()
+	case "RolloutBounded":
+		return t.rolloutsWrong()
+	case "JobCompletionsExact":
+		return t.jobsWrong()
+	case "NamespaceEmpties":
+		return t.namespacesWrong()
 	default:
 		if why := t.restWrong(guarantee, t.last()); why != "" {
 			return why

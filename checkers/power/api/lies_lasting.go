@@ -33,8 +33,21 @@ func lastingLies() []Lie {
 	}
 }
 
-// long lets more time pass than there is for a guarantee.
-func (m *material) long(guarantee string) { m.pass(tooLong(guarantee) + 2*time.Second) }
+// long lets more time pass than there is for a guarantee, or says that the run has not
+// got it: then controllers had no time that is surely too long, and this is no place for
+// the lie. What a checker makes of less depends on what else they had to do.
+func (m *material) long(guarantee string) {
+	since := m.t.moment(m.next - 2)
+	m.pass(max(m.t.b.Calm.Sub(since), 0) + tooLong(guarantee) + 2*time.Second)
+	m.short = m.short || !m.t.overlong(guarantee, since, m.t.moment(m.next))
+}
+
+// overlong says that what was wrong from one moment to another was wrong for too long,
+// with nobody to blame but the controllers.
+func (t *teller) overlong(guarantee string, since, until history.Time) bool {
+	since = max(since, t.b.Calm)
+	return t.b.Calm != 0 && until.Sub(since) >= tooLong(guarantee) && t.managed(since, until)
+}
 
 func lacksPod(t *teller, m *material) {
 	onePodLess(t, m)
@@ -91,11 +104,11 @@ func (t *teller) lastingWrong(guarantee string) string {
 		if !strings.Contains(v.Key, "/"+toldNamespace+"/") {
 			continue
 		}
-		if called, _, known := t.commit(v.Revision); was != "" && known && called.Sub(since) >= tooLong(guarantee) && since >= t.b.Calm && t.managed(since, called) {
+		if called, _, known := t.commit(v.Revision); was != "" && known && t.overlong(guarantee, since, called) {
 			return fmt.Sprintf("for %s %s", called.Sub(since), was)
 		}
 		was, since = t.restWrong(guarantee, v.Revision), t.moment(v.Revision)
-		if since == 0 || t.b.Calm == 0 {
+		if since == 0 {
 			was = ""
 		}
 	}

@@ -24,6 +24,8 @@ type Base struct {
 	// Calm is from when on nothing was done to the cluster; 1: from the beginning, 0:
 	// never, or nobody knows.
 	Calm history.Time
+	// Undeclared says that senders did not say what was illegal of their requests.
+	Undeclared bool
 
 	facts *facts
 }
@@ -38,7 +40,7 @@ func Load(dir string) (*Base, error) {
 	if err := r.Complete(); err != nil {
 		return nil, fmt.Errorf("load the history of %s: %w", dir, err)
 	}
-	b := &Base{Name: filepath.Base(dir)}
+	b := &Base{Name: filepath.Base(dir), Undeclared: r.Schema() < declaredSince}
 	if b.Calm, err = Calm(dir); err != nil {
 		return nil, fmt.Errorf("load the record of %s: %w", dir, err)
 	}
@@ -83,6 +85,9 @@ func Load(dir string) (*Base, error) {
 	return b, nil
 }
 
+// declaredSince is the schema version of a history from which on they did.
+const declaredSince = 4
+
 // Calm reads what the record of a run, if it has one, says of its faults: from when
 // on nothing was done to the cluster, as in Base.
 func Calm(dir string) (history.Time, error) {
@@ -110,5 +115,5 @@ func Calm(dir string) (history.Time, error) {
 // Learn indexes the records. Load has done it; who makes a Base calls it.
 func (b *Base) Learn() {
 	b.facts = learn(b.Calls, b.Watches, b.Versions)
-	b.facts.calm = b.Calm
+	b.facts.calm, b.facts.undeclared = b.Calm, b.Undeclared
 }

@@ -15,6 +15,8 @@ import (
 type material struct {
 	t    *teller
 	next int64 // an odd revision
+	// short says that the run is too short for the lie that is being told.
+	short bool
 
 	deployment, set, service, slice *history.Version
 	pods                            []*history.Version // as they are at the end

@@ -71,6 +71,10 @@ func (f *facts) watchWrong(w *window.Window, c *history.APICall, ms []*history.A
 				why = "the initial state is older than what was asked for"
 				continue
 			}
+			if rev.from > ended(ms) {
+				why = "the initial state is from after the bookmark that ends it"
+				continue
+			}
 			// The latest revision of that state: what is owed after it is the same.
 			if bad := endWrong(w, c, ms); bad != "" {
 				why = bad
@@ -89,16 +93,26 @@ func (f *facts) watchWrong(w *window.Window, c *history.APICall, ms []*history.A
 // begins says that what comes before the end of initial events is a state that
 // the watch may begin with, or such a state and changes that follow it.
 func (f *facts) begins(w *window.Window, c *history.APICall, ms []*history.APIWatch) bool {
-	owed := f.owed(c)
+	owed, end := f.owed(c), ended(ms)
 	ms = ms[:slices.IndexFunc(ms, func(m *history.APIWatch) bool { return m.InitialEnd })]
 	for _, k := range splits(ms) {
 		for _, rev := range statesThat(owed, ms[:k]) {
-			if rev.to >= required(w, c) && f.follows(w, c, owed, rev.from, ms[k:]) == "" {
+			if rev.to >= required(w, c) && rev.from <= end && f.follows(w, c, owed, rev.from, ms[k:]) == "" {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// ended is the revision at which the initial events end, 0: they do not.
+func ended(ms []*history.APIWatch) int64 {
+	for _, m := range ms {
+		if m.InitialEnd {
+			return m.Object.Version
+		}
+	}
+	return 0
 }
 
 // required is the revision that the initial state must have reached.

@@ -36,8 +36,16 @@ func (f *facts) callWrong(w *window.Window, calls []*history.APICall, c *history
 	if illegal(c) && c.Status != 422 && c.Status < 500 && c.Status != 429 && c.Status != 0 {
 		return fmt.Sprintf("illegal options were answered with %d", c.Status)
 	}
+	if c.Verb == "deletecollection" {
+		return f.collectionWrong(w, c)
+	}
 	if !write(c) {
 		return f.readWrong(w, c)
+	}
+	if c.Verb == "delete" && success(c) && !c.DryRun {
+		if why := f.deletionWrong(w, c); why != "" {
+			return why
+		}
 	}
 	switch n := called(c); {
 	case c.Reason == "Conflict" && c.Cause == "" && (c.Subresource == "" || c.Subresource == "status") && (c.NeedUID != "" || c.NeedVersion != ""):
@@ -57,10 +65,8 @@ func (f *facts) callWrong(w *window.Window, calls []*history.APICall, c *history
 			return ""
 		}
 		return n.key() + " was there all the time"
-	case c.Verb == "delete" && success(c) && (c.NeedUID != "" || c.NeedVersion != ""):
-		if f.sometimes(w, c, func(v *history.Version) bool { return v != nil && meets(c, v) }) {
-			return ""
-		}
+	case c.Verb == "delete" && success(c) && (c.NeedUID != "" || c.NeedVersion != "") &&
+		!f.sometimes(w, c, func(v *history.Version) bool { return v != nil && meets(c, v) }):
 		return "it was deleted though what was needed was never so"
 	case needing(c) && success(c) && len(f.objects[n]) > 0 && !f.sometimes(w, c, func(v *history.Version) bool { return meets(c, v) }):
 		return "it was done though what was needed was never so"
@@ -110,8 +116,8 @@ func meets(c *history.APICall, v *history.Version) bool {
 
 // dryRunWrong finds the trace of a dry run: a version of its time that it
 // shows, or a removal, that nobody else caused. A version that changed no mark
-// may be a controller's, and so may the removal of a pod; their writes are in no
-// API history.
+// may be a controller's, and so may the removals of some objects; their writes are
+// in no API history.
 func (f *facts) dryRunWrong(w *window.Window, calls []*history.APICall, c *history.APICall) string {
 	lo, hi := w.Lo(c.Called), w.Hi(c.Returned)
 	for _, v := range f.objects[called(c)] {
@@ -121,7 +127,7 @@ func (f *facts) dryRunWrong(w *window.Window, calls []*history.APICall, c *histo
 		prev := f.at(called(c), v.Revision-1)
 		marked := prev == nil || len(difference(prev.Marks, v.Marks)) > 0
 		shown := !v.Delete && marked && c.Object.Version == v.Revision && c.Object.UID == v.UID && c.Object.Content == v.Content
-		removed := c.Verb == "delete" && c.Resource != "pods" && prev != nil && len(prev.Owners) == 0 && !prev.Deleting && (v.Delete || v.Deleting)
+		removed := c.Verb == "delete" && prev != nil && !prev.Deleting && (v.Delete || v.Deleting) && !f.othersMay(called(c), v.Revision)
 		if !shown && !removed {
 			continue
 		}
@@ -130,8 +136,13 @@ func (f *facts) dryRunWrong(w *window.Window, calls []*history.APICall, c *histo
 			if o == c || o.DryRun || kindOf(o) != kindOf(c) || w.Lo(o.Called) >= v.Revision || !unknown && w.Hi(o.Returned) < v.Revision {
 				return false
 			}
-			if o.Verb == "deletecollection" {
-				return removed
+			switch {
+			case o.Verb == "deletecollection":
+				return removed && (o.Namespace == "" || o.Namespace == c.Namespace)
+			case o.Status >= 400 && o.Status < 500 && o.Verb != "delete":
+				return false // a deletion that is refused may have marked the object before
+			case removed && (o.NeedUID != "" || o.NeedVersion != "") && !meets(o, prev), !removed && o.Declared && !setsAll(o, brought(c, prev, v)):
+				return false
 			}
 			return called(o) == called(c) && write(o) && (removed || unknown || o.Object.Version == v.Revision)
 		})
@@ -140,6 +151,18 @@ func (f *facts) dryRunWrong(w *window.Window, calls []*history.APICall, c *histo
 		}
 	}
 	return ""
+}
+
+// brought are the marks that a call sets and a version has, but not the one before.
+func brought(c *history.APICall, prev, v *history.Version) []history.Pair {
+	return slices.DeleteFunc(slices.Clone(c.Sets), func(p history.Pair) bool {
+		return !slices.Contains(v.Marks, p) || prev != nil && slices.Contains(prev.Marks, p)
+	})
+}
+
+// setsAll says that a call sets all of some marks.
+func setsAll(o *history.APICall, marks []history.Pair) bool {
+	return !slices.ContainsFunc(marks, func(p history.Pair) bool { return !slices.Contains(o.Sets, p) })
 }
 
 // answerWrong judges the object that a write answered with. A write that takes
@@ -194,9 +217,9 @@ func (f *facts) removed(n name, o history.APIObject, lo, hi int64) bool {
 	return false
 }
 
-// tableWrong judges the versions of the objects by themselves and by the calls
-// that answered with them.
-func (f *facts) tableWrong(calls []*history.APICall) string {
+// tableWrong judges the versions of the objects by themselves, by the calls that
+// answered with them, and by those that may have removed them.
+func (f *facts) tableWrong(w *window.Window, calls []*history.APICall) string {
 	owner := map[string]name{} // by uid, of the life that has it
 	lives := map[name]int{}
 	lifeOf := map[string]int{}
@@ -217,6 +240,9 @@ func (f *facts) tableWrong(calls []*history.APICall) string {
 			owner[v.UID], lifeOf[v.UID] = n, lives[n]
 			prev = v
 		}
+	}
+	if why := f.removedWrong(w, calls); why != "" {
+		return why
 	}
 	return f.marksWrong(calls)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/planecheck/planecheck/checkers/history"
@@ -116,9 +117,6 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%s, %s: twice in the catalogue", lie.Breaks, lie.Name)
 		}
 		names[lie.Breaks+lie.Name] = true
-		if (len(lie.Also) > 0) != (lie.Because != "") || slices.Contains(lie.Also, lie.Breaks) {
-			t.Errorf("%s, %s: equals without a reason, or itself", lie.Breaks, lie.Name)
-		}
 	}
 	for g, n := range kinds {
 		if n < 3 {
@@ -193,6 +191,93 @@ func TestModelAcquitsRefusedForGood(t *testing.T) {
 	f(false, "delete", "orphan", "example.com/hold")
 	f(false, "delete")
 	f(false, "update", "orphan")
+}
+
+// What another guarantee catches is no kill, and what the model acquits is a finding if
+// a checker fails it, unless the lie says why the model knows less.
+func TestWeakAndDisputes(t *testing.T) {
+	lie := Catalogue()[0]
+	r := &Report{Mutants: slices.Repeat([]Mutant{{Lie: lie, Fate: Caught}}, 99)}
+	r.Mutants = append(r.Mutants, Mutant{Lie: lie, Fate: ByAnother}, Mutant{Lie: lie, Fate: Acquitted}, Mutant{Lie: lie, Fate: Acquitted, Failed: []string{"Any", "Exact"}})
+	if got := r.Weak(); len(got) != 0 {
+		t.Errorf("99 of 100 are weak: %q", got)
+	}
+	r.Mutants[0].Fate = ByAnother
+	if got := r.Weak(); !slices.Equal(got, []string{"MostRecent caught 98 of 100"}) {
+		t.Errorf("98 of 100 are weak: %q", got)
+	}
+	if got := r.Disputes(); len(got) != 1 || !slices.Equal(got[0].Failed, []string{"Any", "Exact"}) {
+		t.Errorf("disputed are %v", got)
+	}
+	for _, line := range []string{
+		"Acquitted: MostRecent, a GET shows a version that was replaced: 2 times",
+		"Disputed: MostRecent, a GET shows a version that was replaced: of 2 that the model acquits failed Any and Exact (1), and nothing explains it",
+	} {
+		if !strings.Contains(r.Table(), "\n"+line+".\n") {
+			t.Errorf("no %q in\n%s", line, r.Table())
+		}
+	}
+	r.Mutants[len(r.Mutants)-1].Lie.Lenient = "it is blind there"
+	if got := r.Disputes(); len(got) != 0 {
+		t.Errorf("explained, and yet disputed: %v", got)
+	}
+}
+
+// The model rejects a dry run that deletes, with preconditions too, unless another call
+// may have done it.
+func TestModelRejectsDeletionOfDryRun(t *testing.T) {
+	f := func(want bool, beside func(*history.APICall)) {
+		t.Helper()
+		w := newWorld()
+		w.create("configmaps", "n", "a", "a")
+		dry := w.call("delete", "configmaps", "n", "a")
+		dry.DryRun, dry.NeedVersion = true, "2"
+		other := w.call("update", "pods", "n", "b")
+		beside(other)
+		w.commit(&history.Version{Key: path("configmaps", "n", "a"), Resource: "configmaps", Delete: true})
+		dry.Returned = w.now + 3*tick
+		b := w.finish()
+		if why := b.facts.callWrong(b.Window, b.Calls, dry); (why != "") != want {
+			t.Errorf("with %s of %s %s: %q, want some: %v", other.Verb, other.Resource, other.Namespace, why, want)
+		}
+	}
+	of := func(verb, ns, name string, status int32) func(*history.APICall) {
+		return func(c *history.APICall) {
+			c.Resource, c.Verb, c.Namespace, c.Name, c.Status = "configmaps", verb, ns, name, status
+		}
+	}
+	f(true, func(*history.APICall) {})
+	f(true, of("deletecollection", "m", "", 200))
+	f(false, of("deletecollection", "n", "", 200))
+	f(true, of("update", "n", "a", 409))
+	f(false, of("update", "n", "a", 200))
+	f(false, of("delete", "n", "a", 409))
+	f(false, of("delete", "n", "a", 504))
+}
+
+// The initial state of a watch is not from after the bookmark that ends it, be it that
+// nothing was there then, and nothing is there in the end.
+func TestModelRejectsSilence(t *testing.T) {
+	w := newWorld()
+	w.watch("configmaps", "n", "", true)
+	c := w.b.Calls[len(w.b.Calls)-1]
+	w.create("configmaps", "n", "a", "a")
+	w.remove("configmaps", "n", "a", "", false)
+	w.now += history.Time(2 * delivery)
+	b := w.finish()
+	ms := slices.Clone(b.facts.messages[c.ID])
+	if why := b.facts.watchWrong(b.Window, c, ms); why != "" {
+		t.Fatalf("without a lie: %s", why)
+	}
+	ms = slices.DeleteFunc(ms, func(m *history.APIWatch) bool {
+		return m.Type != history.APIWatchOpen && m.Type != history.APIWatchClosed && !m.InitialEnd
+	})
+	if len(ms) != 3 {
+		t.Fatalf("%d messages are left", len(ms))
+	}
+	if why := b.facts.watchWrong(b.Window, c, ms); why == "" {
+		t.Error("a watch that shows nothing was accepted")
+	}
 }
 
 // A run with little to tell still reaches every guarantee, reports equally

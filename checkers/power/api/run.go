@@ -19,7 +19,6 @@ type Fate string
 // The fates of mutants.
 const (
 	Caught    Fate = "caught"     // by the guarantee that was broken
-	Equal     Fate = "by equal"   // by one that the lie declares to break as surely
 	ByAnother Fate = "by another" // by other guarantees only
 	Escaped   Fate = "escaped"
 	Acquitted Fate = "acquitted" // the model accepts the history
@@ -126,8 +125,6 @@ func tell(lie Lie, b *Base, tab *versions.Table, seed uint64) (Mutant, bool) {
 	switch {
 	case slices.Contains(m.Failed, lie.Breaks):
 		m.Fate = Caught
-	case slices.ContainsFunc(m.Failed, func(g string) bool { return slices.Contains(lie.Also, g) }):
-		m.Fate = Equal
 	case len(m.Failed) > 0:
 		m.Fate = ByAnother
 	}
@@ -135,8 +132,8 @@ func tell(lie Lie, b *Base, tab *versions.Table, seed uint64) (Mutant, bool) {
 }
 
 // clean judges a history without a lie, and one with nothing but a workload,
-// a change of leaders and a node that fails added, and lets the model judge every
-// record of it.
+// a change of leaders, a node that fails, a rollout, a Job and a namespace that is
+// deleted added, and lets the model judge every record of it.
 func (r *Report) clean(b *Base, tab *versions.Table) {
 	alarm := func(what string, verdicts []checkers.Verdict) {
 		for _, v := range verdicts {
@@ -151,8 +148,12 @@ func (r *Report) clean(b *Base, tab *versions.Table) {
 	if m := with.build(3); m != nil {
 		m.elect(handover{})
 		m.fail(outage{})
+		m.roll(rollout{})
+		m.run(errand{})
+		m.empty(eviction{})
 		alarm(" with a workload", with.judge("cluster", table(with.versions)))
-		for _, g := range []string{"NoDoubleBind", "ReplicasConverge", "EndpointsMatch", "NoOrphans", "OneLeader", "NodeFailureHeals"} {
+		for _, g := range []string{"NoDoubleBind", "ReplicasConverge", "EndpointsMatch", "NoOrphans", "OneLeader", "NodeFailureHeals",
+			"RolloutBounded", "JobCompletionsExact", "NamespaceEmpties"} {
 			r.object(b, with.clusterWrong(g))
 		}
 	}
@@ -161,11 +162,13 @@ func (r *Report) clean(b *Base, tab *versions.Table) {
 			r.object(b, b.facts.callWrong(b.Window, b.Calls, c))
 		}
 		r.object(b, flawWrong(b.Calm, c))
+		r.object(b, b.facts.legalWrong(b.Window, b.Calls, c))
+		r.object(b, contentWrong(c))
 		if c.Verb == "watch" && c.Status == 200 && judged(c) && len(b.facts.names[kindOf(c)]) > 0 {
 			r.object(b, b.facts.watchWrong(b.Window, c, b.facts.messages[c.ID]))
 		}
 	}
-	r.object(b, b.facts.tableWrong(b.Calls))
+	r.object(b, b.facts.tableWrong(b.Window, b.Calls))
 }
 
 func (r *Report) object(b *Base, why string) {

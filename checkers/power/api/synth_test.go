@@ -149,6 +149,24 @@ func (w *world) remove(resource, ns, n, version string, finalizer bool) {
 	delete(w.state, key)
 }
 
+// paint gives an object another color.
+func (w *world) paint(resource, ns, n, color string) {
+	w.write("patch", resource, ns, n, "a", "")
+	w.state[path(resource, ns, n)].Labels = []history.Pair{{Name: "color", Value: color}}
+}
+
+// sweep deletes the objects of a color, one after the other.
+func (w *world) sweep(resource, ns, color string) {
+	c := w.call("deletecollection", resource, ns, "")
+	c.Declared, c.LabelSelector, c.ListVersion = true, "color="+color, w.rev
+	c.Items = learn(nil, nil, w.b.Versions).state(c, w.rev)
+	for _, o := range c.Items {
+		key := path(resource, ns, o.Name)
+		w.commit(&history.Version{Key: key, Delete: true, Resource: resource})
+		delete(w.state, key)
+	}
+}
+
 func (w *world) get(resource, ns, n, version string) {
 	c := w.call("get", resource, ns, n)
 	c.ResourceVersion = version
@@ -305,8 +323,18 @@ func script() *world {
 		w.remove(cm, "n", "b", fmt.Sprint(w.rev), false)
 		w.list(cm, "n", "", "", 0, nil)
 		w.list(cm, "", "", "", 0, nil)
+		w.swept(cm, round)
 	}
 	return w
+}
+
+// swept makes some objects in a namespace of their own, and deletes those of a color.
+func (w *world) swept(cm string, round int) {
+	for i := range 3 {
+		w.create(cm, "k", fmt.Sprintf("swept-%d-%d", round, i), "a")
+	}
+	w.paint(cm, "k", fmt.Sprintf("swept-%d-0", round), "red")
+	w.sweep(cm, "k", "blue")
 }
 
 // lists reads in all ways, with a write between two pages, and a compaction.

@@ -12,11 +12,10 @@ import (
 type Lie struct {
 	Name   string
 	Breaks string // the guarantee that it breaks
-	// Also are guarantees that what the lie does breaks as surely and that may be
-	// all that a history shows of it: a kill by one of them counts, and is told
-	// apart. Because says why.
-	Also    []string
-	Because string
+	// Lenient says why the model accepts some of these that a checker rightly fails:
+	// it knows less there. "": what one fails and the other accepts is a finding about
+	// one of them.
+	Lenient string
 	// Missed says why the checkers are known not to see the lie: a finding about
 	// them that is still open. "" for all others.
 	Missed string

@@ -43,7 +43,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("-save says %q", got)
 	}
 	got := says("-parts", dir, "-seeds", clean, "-runs", "make power", one)
-	for _, want := range []string{"0 over 1 runs of a control plane, 0 of them with faults (make power, 2026-11-23, planecheck abc)", "0 over 2 runs of a control plane, 0 of them with faults (make seeds,"} {
+	for _, want := range []string{"0 over 1 runs of a control plane that passed, 0 of them with faults (make power, 2026-11-23, planecheck abc)", "0 over 2 runs of a control plane that passed, 0 of them with faults (make seeds,"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in %s", want, got)
 		}

@@ -1,11 +1,13 @@
 package tally
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/planecheck/planecheck/checkers"
 )
@@ -15,12 +17,22 @@ type Clean struct {
 	Command    string `json:"command"`
 	Date       string `json:"date"` // of the last one, as 2006-01-02
 	Planecheck string `json:"planecheck"`
-	Runs       int    `json:"runs"`
-	Faulty     int    `json:"faulty"` // those with faults
-	Alarms     int    `json:"alarms"` // guarantees that failed in one of them
-	// Below are the guarantees that were not judged in each of the runs, because
-	// the evidence stayed below the floor.
+	Runs       int    `json:"runs"`   // those that passed
+	Faulty     int    `json:"faulty"` // of them: those with faults
+	// Others are the runs that did not pass. They do not count among Runs, for what
+	// could have found nothing has not shown that nothing was there.
+	Others []Other `json:"others,omitempty"`
+	Alarms int     `json:"alarms"` // guarantees that failed, in whatever run
+	// Below are the guarantees that were not judged in each of Runs, because the
+	// evidence stayed below the floor.
 	Below []Below `json:"below,omitempty"`
+}
+
+// Other is how many runs ended in an outcome other than Pass.
+type Other struct {
+	Outcome checkers.Outcome `json:"outcome"`
+	Runs    int              `json:"runs"`
+	Why     []string         `json:"why"` // what each of them says, once
 }
 
 // Below is in how many runs a guarantee was not judged.
@@ -39,6 +51,7 @@ type record struct {
 	Versions map[string]string `json:"versions"`
 	Verdict  struct {
 		Outcome    checkers.Outcome   `json:"outcome"`
+		Reason     string             `json:"reason"`
 		Guarantees []checkers.Verdict `json:"guarantees"`
 	} `json:"verdict"`
 }
@@ -61,28 +74,64 @@ func Count(command string, dirs []string) (Clean, error) {
 		}
 		c.add(r)
 	}
-	if c.Runs == 0 {
+	if c.Runs+len(c.Others) == 0 {
 		return Clean{}, fmt.Errorf("count clean runs: there are none")
 	}
 	return c, nil
 }
 
 func (c *Clean) add(r record) {
-	c.Runs++
 	if day := r.Ended[:len("2006-01-02")]; day >= c.Date {
 		c.Date, c.Planecheck = day, r.Versions["planecheck"]
 	}
+	for _, v := range r.Verdict.Guarantees {
+		if v.Outcome == checkers.Fail {
+			c.Alarms++
+		}
+	}
+	if r.Verdict.Outcome != checkers.Pass {
+		c.other(r)
+		return
+	}
+	c.Runs++
 	if len(r.Plan.Interventions) > 0 {
 		c.Faulty++
 	}
 	for _, v := range r.Verdict.Guarantees {
-		switch {
-		case v.Outcome == checkers.Fail:
-			c.Alarms++
-		case v.Outcome != checkers.Pass && v.Area != "":
+		if v.Outcome != checkers.Pass && v.Area != "" {
 			c.below(v)
 		}
 	}
+}
+
+// other takes in a run that did not pass.
+func (c *Clean) other(r record) {
+	i := slices.IndexFunc(c.Others, func(o Other) bool { return o.Outcome == r.Verdict.Outcome })
+	if i < 0 {
+		i = len(c.Others)
+		c.Others = append(c.Others, Other{Outcome: r.Verdict.Outcome})
+	}
+	o := &c.Others[i]
+	o.Runs++
+	for _, why := range r.why() {
+		if !slices.Contains(o.Why, why) {
+			o.Why = append(o.Why, why)
+		}
+	}
+}
+
+// why says what made the outcome of a run, the first line of each reason.
+func (r record) why() (reasons []string) {
+	for _, v := range r.Verdict.Guarantees {
+		if v.Outcome == r.Verdict.Outcome {
+			detail, _, _ := strings.Cut(v.Detail, "\n")
+			reasons = append(reasons, strings.TrimSuffix(v.Guarantee+": "+detail, ": "))
+		}
+	}
+	if len(reasons) == 0 {
+		reasons = []string{cmp.Or(r.Verdict.Reason, "no reason is given")}
+	}
+	return reasons
 }
 
 func (c *Clean) below(v checkers.Verdict) {

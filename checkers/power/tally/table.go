@@ -35,7 +35,7 @@ func Load(dir string) (*Proof, error) {
 		}
 		*f.part = part
 	}
-	p.Runs.add(Part{Rows: p.Histories.Rows, Equals: p.Histories.Equals, Survivors: p.Histories.Survivors})
+	p.Runs.add(Part{Rows: p.Histories.Rows, Survivors: p.Histories.Survivors, Disputed: p.Histories.Disputed})
 	return p, nil
 }
 
@@ -70,18 +70,15 @@ func (p Part) row(r Row) Row {
 
 func (p Part) sum() (s Row) {
 	for _, r := range p.Rows {
-		s.Caught, s.Equal, s.Tried = s.Caught+r.Caught, s.Equal+r.Equal, s.Tried+r.Tried
+		s.Caught, s.Tried = s.Caught+r.Caught, s.Tried+r.Tried
 	}
 	return s
 }
 
-// cell is "caught / tried", with what an equal caught in between.
+// cell is "caught / tried", empty where nothing was.
 func (r Row) cell() string {
-	switch {
-	case r.Tried == 0:
+	if r.Tried == 0 {
 		return ""
-	case r.Equal > 0:
-		return fmt.Sprintf("%d + %d / %d", r.Caught, r.Equal, r.Tried)
 	}
 	return fmt.Sprintf("%d / %d", r.Caught, r.Tried)
 }
@@ -106,14 +103,14 @@ func (p *Proof) Table() string {
 
 // lines names what a number hides.
 func (p *Proof) lines(b *strings.Builder) {
-	var equals, survivors []string
+	var disputed, survivors []string
 	for _, part := range []Part{p.Store, p.Runs, p.live()} {
-		equals, survivors = append(equals, part.Equals...), append(survivors, part.Survivors...)
+		disputed, survivors = append(disputed, part.Disputed...), append(survivors, part.Survivors...)
 	}
 	if survivors = append(survivors, p.missed()...); len(survivors) == 0 {
 		survivors = []string{"Survivors: none"}
 	}
-	for _, line := range slices.Concat(survivors, equals, p.unproven()) {
+	for _, line := range slices.Concat(survivors, disputed, p.unproven()) {
 		fmt.Fprintf(b, "\n%s.\n", line)
 	}
 }
@@ -168,14 +165,25 @@ func (p *Proof) clean(b *strings.Builder) {
 		fmt.Fprintf(b, "* %d over %d %s\n", part.FalseAlarms, part.Clean, part.CleanOf)
 	}
 	for _, c := range p.Clean {
-		fmt.Fprintf(b, "* %d over %d runs of a control plane, %d of them with faults (%s, %s, planecheck %s)%s\n",
-			c.Alarms, c.Runs, c.Faulty, c.Command, c.Date, c.Planecheck, c.evidence())
+		fmt.Fprintf(b, "* %d over %d runs of a control plane that passed, %d of them with faults (%s, %s, planecheck %s)%s%s\n",
+			c.Alarms, c.Runs, c.Faulty, c.Command, c.Date, c.Planecheck, c.beside(), c.evidence())
 	}
+}
+
+// beside names the runs that did not pass, and why.
+func (c Clean) beside() (text string) {
+	for _, o := range c.Others {
+		text += fmt.Sprintf("; beside them %s: %d (%s)", o.Outcome, o.Runs, strings.Join(o.Why, "; "))
+	}
+	return text
 }
 
 // evidence says what zero alarms say nothing of.
 func (c Clean) evidence() string {
-	if len(c.Below) == 0 {
+	switch {
+	case c.Runs == 0:
+		return ""
+	case len(c.Below) == 0:
 		return "; every guarantee was judged in each of them"
 	}
 	var names []string

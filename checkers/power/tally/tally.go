@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -17,18 +18,17 @@ import (
 type Row struct {
 	Area      string `json:"area"` // as the Area constants of package checkers say
 	Guarantee string `json:"guarantee"`
-	Caught    int    `json:"caught"`          // by the guarantee itself
-	Equal     int    `json:"equal,omitempty"` // by one that the lie declares to break as surely
-	Tried     int    `json:"tried"`           // those that count
+	Caught    int    `json:"caught"` // by the guarantee itself
+	Tried     int    `json:"tried"`  // those that count
 }
 
 // Part is what one part of the proof came to. Its lines are sentences without a
 // full stop.
 type Part struct {
 	Rows      []Row    `json:"rows,omitempty"`
-	Equals    []string `json:"equals,omitempty"`    // lies that a declared equal caught alone
 	Survivors []string `json:"survivors,omitempty"` // lies that nobody caught, or only another guarantee
 	Unproven  []string `json:"unproven,omitempty"`  // what no lie put to the test
+	Disputed  []string `json:"disputed,omitempty"`  // lies that a model acquits and a checker fails
 	Beside    []Row    `json:"beside,omitempty"`    // guarantees that failed where a lie breaks another
 	// Clean is how many of what was judged without a lie, and FalseAlarms what it
 	// came to.
@@ -37,9 +37,28 @@ type Part struct {
 	FalseAlarms int    `json:"false_alarms,omitempty"`
 }
 
-// ByEqual is the line of a lie that equals caught.
-func ByEqual(guarantee, lie string, n, tried int, equals []string, because string) string {
-	return fmt.Sprintf("By an equal: %s, %s: %d of %d by %s, because %s", guarantee, lie, n, tried, strings.Join(equals, " or "), because)
+// Acquitted is the line of a lie that the model accepted in n histories.
+func Acquitted(guarantee, lie string, n int) string {
+	return fmt.Sprintf("Acquitted: %s, %s: %d times", guarantee, lie, n)
+}
+
+// Dispute is the line of a lie of which the model accepted what a checker failed: what
+// failed of each, and of how many that it accepted. lenient, if not empty, says why it
+// may.
+func Dispute(guarantee, lie string, failed [][]string, acquitted int, lenient string) string {
+	counts := map[string]int{}
+	for _, gs := range failed {
+		counts[strings.Join(gs, " and ")]++
+	}
+	var parts []string
+	for _, what := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%s (%d)", what, counts[what]))
+	}
+	line := fmt.Sprintf("Disputed: %s, %s: of %d that the model acquits failed %s", guarantee, lie, acquitted, strings.Join(parts, ", "))
+	if lenient == "" {
+		return line + ", and nothing explains it"
+	}
+	return line + ", because " + lenient
 }
 
 // Survivor is the line of a lie that got through; known, if not empty, says why.
@@ -78,12 +97,11 @@ func (p *Part) add(o Part) {
 			continue
 		}
 		p.Rows[i].Caught += r.Caught
-		p.Rows[i].Equal += r.Equal
 		p.Rows[i].Tried += r.Tried
 	}
-	p.Equals = append(p.Equals, o.Equals...)
 	p.Survivors = append(p.Survivors, o.Survivors...)
 	p.Unproven = append(p.Unproven, o.Unproven...)
+	p.Disputed = append(p.Disputed, o.Disputed...)
 	for _, g := range o.Beside {
 		if !slices.Contains(p.Beside, g) {
 			p.Beside = append(p.Beside, g)
