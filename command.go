@@ -21,7 +21,8 @@ a real etcd cluster, drives them with simulated nodes and a paced load, and ends
 verdicts, latencies and throughput. Everything stays on loopback.
 
 Exit status: 0 pass · 1 fail · 2 usage, or cannot fit · 3 unknown or invalid ·
-4 fault of the harness · 5 objective missed with --slo-fail · 130 interrupted.`,
+4 fault of the harness · 5 objective missed with --slo-fail, by a run that passes ·
+130 interrupted.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
@@ -40,7 +41,7 @@ Exit status: 0 pass · 1 fail · 2 usage, or cannot fit · 3 unknown or invalid 
 		newDiffCommand(),
 		newMatrixCommand(),
 		newListCommand(),
-		newUpCommand(),
+		newUpCommand(outcome),
 		newBenchStorageCommand(),
 		newVersionCommand(),
 	)

@@ -172,7 +172,13 @@ const compaction = "--apiserver-arg=--etcd-compaction-interval=5s"
 // differs says whether a flag that nobody gave is not that of `planecheck run`.
 // Faults and the scenarios about the API have their traffic when they need it.
 func (c *comparing) differs(flag string) bool {
-	return slices.Contains(compareDefaults, flag) && (flag != "contract-from" || c.workload == densityWorkload)
+	switch flag {
+	case "contract-from":
+		return c.workload == densityWorkload
+	case "rate":
+		return c.options.Pods > 0 // else it has no effect, and would be refused
+	}
+	return slices.Contains(compareDefaults, flag)
 }
 
 // admitAll refuses what a trial would refuse, and returns the stores of those that
@@ -188,6 +194,8 @@ func (c *comparing) admitAll(ctx context.Context, s scenarios.Scenario, flags []
 		case errors.As(err, &unknown):
 			v.Refused = unknown.Error()
 			refused++
+		case errors.Is(err, scenarios.ErrInterrupted):
+			return nil, err
 		case err != nil:
 			return nil, scenarios.Usagef("%s: %v", v.Name, err)
 		case !slices.Contains(backends, backend):
@@ -216,6 +224,7 @@ func (c *comparing) admit(ctx context.Context, s scenarios.Scenario, flags []str
 	if fs.NArg() > 0 {
 		return "", fmt.Errorf("%q is no flag of `planecheck run`", fs.Arg(0))
 	}
+	o.Given = given(fs)
 	if _, err := storage.Open(o.World.Backend, storage.Options{Dir: c.runsDir, External: o.World.External}); err != nil {
 		return "", &unknownStore{err}
 	}

@@ -40,7 +40,7 @@ func worldFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 	fs.IntVar(&w.Port, "port", w.Port, "port of the load balancer on 127.0.0.1; 0: any free one")
 	fs.StringVar(&w.SchedulerSetting, "scheduler", w.SchedulerSetting,
 		"published scheduler setting: default (upstream's) or throughput; both with raised client QPS")
-	fs.StringVar(&w.SchedulerConfigFile, "scheduler-config", "", "a KubeSchedulerConfiguration of your own instead")
+	fs.StringVar(&w.SchedulerConfigFile, "scheduler-config", "", "file of a KubeSchedulerConfiguration of your own instead; one that the scheduler does not take is refused")
 	fs.StringVar(&w.KubeAPIServer, "kube-apiserver", "", "path of your own kube-apiserver")
 	fs.StringVar(&w.KubeScheduler, "kube-scheduler", "", "path of your own kube-scheduler")
 	fs.StringVar(&w.KubeControllerManager, "kube-controller-manager", "", "path of your own kube-controller-manager")
@@ -77,7 +77,7 @@ func externalFlags(fs *pflag.FlagSet, e *storage.External) {
 // loadFlags are the settings of what is asked of the cluster.
 func loadFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 	fs.Var(pods{o}, "pods", "pods of the density load (scale: sized to the machine, none with --manifest; run: 100 in faults/..., else 500); 0: none, nodes and their heartbeats only")
-	fs.IntVar(&o.Namespaces, "namespaces", 0, "namespaces of the load (0: by pods)")
+	fs.IntVar(&o.Namespaces, "namespaces", 0, "namespaces of the density load (0: one per 3,000 pods, at least 4)")
 	fs.IntVar(&o.PodsPerDeployment, "pods-per-deployment", o.PodsPerDeployment, "replicas of each Deployment")
 	fs.IntVar(&o.Services, "services", o.Services, "Deployments that get a Service, by which EndpointSlices are judged")
 	fs.StringVar(&o.Rate, "rate", o.Rate, "pace of the fill: pods per second, max, or auto (as fast as the start-up objective allows)")
@@ -91,9 +91,15 @@ func loadFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 		"phase of the plan with which it begins, for example hold (default: as soon as the nodes are registered)")
 	fs.BoolVar(&o.Drain, "drain", o.Drain, "delete the load at the end, measured")
 	fs.StringVar(&o.Manifest, "manifest", "", "YAML file of objects to apply instead of (or beside, with --pods) the density load")
-	fs.IntVar(&o.Copies, "copies", o.Copies, "copies of the manifest, each in its own namespace")
+	fs.IntVar(&o.Copies, "copies", o.Copies, "copies of the manifest, each in its own namespace; more than the nodes have room for are refused")
 	fs.BoolVar(&o.FailFast, "fail-fast", false, "judge the histories during the run and end it at the first violation")
-	fs.BoolVar(&o.SLOFail, "slo-fail", false, "exit with status 5 when an objective is missed")
+	fs.BoolVar(&o.SLOFail, "slo-fail", false, "exit with status 5 when a run passes and misses an objective")
+}
+
+// given names the flags that a person gave.
+func given(fs *pflag.FlagSet) (names []string) {
+	fs.Visit(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return names
 }
 
 // pods is a number of pods of at least 0, which is something else than none given.

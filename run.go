@@ -25,6 +25,7 @@ ends with a table and the worst outcome as exit status.`,
 			if count < 1 {
 				return scenarios.Usagef("--count is %d; it must be at least 1", count)
 			}
+			o.Given = given(cmd.Flags())
 			*outcome, err = newRunner().RunAll(cmd.Context(), found, o, count)
 			return err
 		},

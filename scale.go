@@ -22,6 +22,7 @@ run is sized to the machine; it prints what it chose.`,
 			if err != nil {
 				return err
 			}
+			o.Given = given(cmd.Flags())
 			report, err := newRunner().Run(cmd.Context(), found[0], o)
 			*outcome = report.Outcome
 			return err

@@ -3,10 +3,11 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/scenarios"
 )
 
-func newUpCommand() *cobra.Command {
+func newUpCommand(outcome *checkers.Outcome) *cobra.Command {
 	o := scenarios.DefaultOptions()
 	o.World.Nodes = 10
 	o.World.SchedulerSetting = "default"
@@ -15,10 +16,13 @@ func newUpCommand() *cobra.Command {
 		Short: "A cluster to play with; prints a kubeconfig, Ctrl-C tears it down",
 		Long: `up starts the control plane and the simulated nodes and prints the path of an
 administrator's kubeconfig. The cluster lives until Ctrl-C. Pods that are scheduled to the
-simulated nodes become Running; no container runs.`,
+simulated nodes become Running; no container runs. A component that dies, or does not
+start, ends it with status 1; its logs stay then.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return newRunner().Up(cmd.Context(), o)
+			var err error
+			*outcome, err = newRunner().Up(cmd.Context(), o)
+			return err
 		},
 	}
 	worldFlags(cmd.Flags(), &o)

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -104,10 +105,11 @@ func (b *binary) check(ctx context.Context, kind string) error {
 	return nil
 }
 
-func (b *binary) ask(ctx context.Context, argument string) (string, error) {
+// ask runs the binary until it ends by itself, and returns all that it says.
+func (b *binary) ask(ctx context.Context, arguments ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, versionBound)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, b.path, append(b.prefix[:len(b.prefix):len(b.prefix)], argument)...)
+	cmd := exec.CommandContext(ctx, b.path, slices.Concat(b.prefix, arguments)...)
 	cmd.Env = componentEnv(os.Environ(), "", "", GC{}, 0)
 	// A script's own children may hold its output open after it was killed.
 	cmd.WaitDelay = time.Second

@@ -9,8 +9,9 @@ import (
 )
 
 // Check finds what a person can mend before anything is started: settings that
-// cannot work, a file that is no such component, a port that is taken. Dir and
-// Etcd of the configuration may still be empty.
+// cannot work, a file that is no such component, a configuration of the scheduler that
+// it does not take, a port that is taken. Dir and Etcd of the configuration may still be
+// empty.
 func Check(ctx context.Context, cfg Config) error {
 	if cfg.SchedulerSetting == "" {
 		cfg.SchedulerSetting = SchedulerDefault
@@ -18,7 +19,11 @@ func Check(ctx context.Context, cfg Config) error {
 	if err := errors.Join(cfg.checkSettings(), checkTokens(cfg.Tokens)); err != nil {
 		return err
 	}
-	if _, err := findBinaries(ctx, &cfg); err != nil {
+	found, err := findBinaries(ctx, &cfg)
+	if err != nil {
+		return err
+	}
+	if err := cfg.checkScheduler(ctx, found[KubeScheduler]); err != nil {
 		return err
 	}
 	if cfg.Port == 0 {

@@ -1,7 +1,6 @@
 package results
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 type Demand struct {
 	Nodes          int
 	Pods           int
+	Objects        int // of a manifest, beside nodes and pods
 	WatchesPerNode int // by the profile of the simulation: lean 1, kubelet 4
 	// ChangesPerPod is how many revisions of the store a pod takes from its creation to
 	// its deletion, with its Events and its part of what its Deployment takes: lean 4,
@@ -99,24 +99,30 @@ func EstimateRun(d Demand) Estimate {
 	return e
 }
 
+// String is what the run is going to need, on one line.
+func (e *Estimate) String() string {
+	return fmt.Sprintf("%s of memory, %d file descriptors, %s of disk",
+		bytesText(e.Memory()), e.FDs, bytesText(e.DiskBytes+e.HistoryBytes))
+}
+
 // Fits reports what the host lacks for the estimate, nil if nothing. The error
-// is one line that names the way out.
+// is one line with all of the estimate, and it names the way out.
 func (e *Estimate) Fits(h Host) error {
 	var lacks []string
-	if need := e.Memory(); need > h.AvailableBytes {
-		lacks = append(lacks, fmt.Sprintf("%s of memory, %s are available", bytesText(need), bytesText(h.AvailableBytes)))
+	if e.Memory() > h.AvailableBytes {
+		lacks = append(lacks, fmt.Sprintf("memory, of which %s are available", bytesText(h.AvailableBytes)))
 	}
 	if e.FDs > h.MaxFDs {
-		lacks = append(lacks, fmt.Sprintf("%d file descriptors, the hard limit is %d (ulimit -Hn)", e.FDs, h.MaxFDs))
+		lacks = append(lacks, fmt.Sprintf("file descriptors, of which a process may have %d (ulimit -Hn)", h.MaxFDs))
 	}
-	if need := e.DiskBytes + e.HistoryBytes; need > h.DiskBytes {
-		lacks = append(lacks, fmt.Sprintf("%s of disk, %s are free", bytesText(need), bytesText(h.DiskBytes)))
+	if e.DiskBytes+e.HistoryBytes > h.DiskBytes {
+		lacks = append(lacks, fmt.Sprintf("disk, of which %s are free", bytesText(h.DiskBytes)))
 	}
 	if len(lacks) == 0 {
 		return nil
 	}
-	return errors.New("the run does not fit on this machine: it needs " + strings.Join(lacks, "; and ") +
-		"; take fewer nodes or pods, or --force to try")
+	return fmt.Errorf("the run does not fit on this machine: it needs %s; there is too little of %s; take fewer nodes, pods or copies, or --force to try",
+		e, strings.Join(lacks, "; and of "))
 }
 
 // bytesText prints bytes with the unit that suits them.

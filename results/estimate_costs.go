@@ -4,7 +4,8 @@ import "time"
 
 // The costs of this file are fitted to the records in scenarios/testdata/estimates.json,
 // of 2 CPUs and 24 GiB, 20 to 5,000 nodes and 100 to 150,000 pods; the test that reads
-// them holds each figure by itself. Memory is without mapped files.
+// them holds each figure by itself. Memory is without mapped files. Of objects of a
+// manifest no record tells: perObject and objectChanges are guesses, by what pods cost.
 
 // GC is the setting of a component's garbage collector. The heap grows by
 // Percent of what is live before it is collected, but not beyond Limit.
@@ -30,7 +31,7 @@ func (g GC) peak(live int64) int64 {
 // cost is what one component keeps live at rest and per thing that it carries,
 // in bytes.
 type cost struct {
-	base, perNode, perPod, perWatch int64
+	base, perNode, perPod, perWatch, perObject int64
 	// perChange is for the first recentChanges only: a watch cache keeps both
 	// versions of the objects that changed lately.
 	perChange int64
@@ -41,10 +42,10 @@ const recentChanges = 55_000
 // costs are without what the recorder and etcd hold in the harness, see recorded. An
 // API server has each pod twice, in its watch cache and in an informer of its own.
 var costs = struct{ apiserver, scheduler, controllerManager, harness cost }{
-	apiserver:         cost{base: 58 * mib, perNode: 20 * kib, perPod: 30 * kib, perWatch: 16 * kib, perChange: 17 * kib},
+	apiserver:         cost{base: 58 * mib, perNode: 20 * kib, perPod: 30 * kib, perWatch: 16 * kib, perObject: 12 * kib, perChange: 17 * kib},
 	scheduler:         cost{base: 7 * mib, perNode: 8 * kib, perPod: 12 * kib},
-	controllerManager: cost{base: 18 * mib, perNode: 24 * kib, perPod: 11 * kib},
-	harness:           cost{base: 6 * mib, perNode: 6 * kib, perPod: 7 * kib, perWatch: kib},
+	controllerManager: cost{base: 18 * mib, perNode: 24 * kib, perPod: 11 * kib, perObject: 6 * kib},
+	harness:           cost{base: 6 * mib, perNode: 6 * kib, perPod: 7 * kib, perWatch: kib, perObject: 10 * kib},
 }
 
 // informer is what a replica of a simulated controller keeps in the harness: 265
@@ -53,7 +54,7 @@ var costs = struct{ apiserver, scheduler, controllerManager, harness cost }{
 var informer = cost{base: 256 * kib, perPod: 265}
 
 func (c cost) of(d Demand, watches int64) int64 {
-	return c.base + c.perNode*int64(d.Nodes) + c.perPod*int64(d.Pods) + c.perWatch*watches +
+	return c.base + c.perNode*int64(d.Nodes) + c.perPod*int64(d.Pods) + c.perObject*int64(d.Objects) + c.perWatch*watches +
 		c.perChange*min(d.changes(), recentChanges)
 }
 
@@ -66,13 +67,15 @@ const (
 	nodeChanges      = 5
 	nodeStatusPeriod = 5 * time.Minute
 	renewalPeriod    = 10 * time.Second
+	// objectChanges are those of an object of a manifest, with its Events and its status.
+	objectChanges = 5
 	// contractRequests is how many requests of the contract traffic make a revision.
 	contractRequests = 3
 )
 
 // changes is how many revisions of objects a run makes, renewals of leases left out.
 func (d Demand) changes() int64 {
-	return bootChanges + int64(d.Pods+d.Replaced)*int64(d.ChangesPerPod) +
+	return bootChanges + int64(d.Pods+d.Replaced)*int64(d.ChangesPerPod) + objectChanges*int64(d.Objects) +
 		int64(d.Nodes)*int64(nodeChanges+d.Length/nodeStatusPeriod) + d.requests()/contractRequests
 }
 

@@ -33,6 +33,7 @@ func TestEstimateGrows(t *testing.T) {
 	memory := func(e Estimate) bool { return e.Memory() > base.Memory() }
 	f("more nodes", func(d *Demand) { d.Nodes++ }, memory)
 	f("more pods", func(d *Demand) { d.Pods++ }, memory)
+	f("objects of a manifest", func(d *Demand) { d.Objects = 1000 }, memory)
 	f("more watches", func(d *Demand) { d.WatchesPerNode = 4 }, memory)
 	f("two servers", func(d *Demand) { d.Servers = 2 }, memory)
 	f("five members", func(d *Demand) { d.Members = 5 }, memory)
@@ -49,6 +50,7 @@ func TestEstimateGrows(t *testing.T) {
 	f("contract traffic", func(d *Demand) { d.ContractRate, d.Length = 150, time.Minute }, memory)
 	disk := func(e Estimate) bool { return e.DiskBytes > base.DiskBytes && e.HistoryBytes > base.HistoryBytes }
 	f("more pods", func(d *Demand) { d.Pods *= 2 }, disk)
+	f("objects of a manifest", func(d *Demand) { d.Objects = 1000 }, disk)
 	f("replaced pods", func(d *Demand) { d.Replaced = 1000 }, disk)
 	f("renewals", func(d *Demand) { d.Length = time.Minute }, disk)
 	if e := EstimateRun(Demand{Nodes: 1}); len(e.MemoryBytes) != 4 {
@@ -124,7 +126,8 @@ func TestFits(t *testing.T) {
 			t.Errorf("%+v fits", h)
 			return
 		}
-		for _, w := range append(want, "--force") {
+		// All of the estimate is told, whatever is lacking.
+		for _, w := range append(want, "12 GiB of memory", "20000 file descriptors", "4.0 GiB of disk", "--force") {
 			if !strings.Contains(err.Error(), w) {
 				t.Errorf("error %q lacks %q", err, w)
 			}
@@ -133,8 +136,9 @@ func TestFits(t *testing.T) {
 			t.Errorf("more than a line: %q", err)
 		}
 	}
-	f(func(h *Host) { h.AvailableBytes-- }, "12 GiB of memory")
-	f(func(h *Host) { h.MaxFDs = 4096 }, "20000 file descriptors", "4096", "ulimit")
-	f(func(h *Host) { h.DiskBytes = 100 * mib }, "4.0 GiB of disk", "100 MiB")
-	f(func(h *Host) { *h = Host{} }, "memory", "descriptors", "disk")
+	const tooLittle = "too little of "
+	f(func(h *Host) { h.AvailableBytes -= 2 * gib }, tooLittle+"memory, of which 10 GiB are available; take")
+	f(func(h *Host) { h.MaxFDs = 4096 }, tooLittle+"file descriptors, of which a process may have 4096 (ulimit -Hn); take")
+	f(func(h *Host) { h.DiskBytes = 100 * mib }, tooLittle+"disk, of which 100 MiB are free; take")
+	f(func(h *Host) { *h = Host{} }, tooLittle+"memory, ", "; and of file descriptors, ", "; and of disk, ")
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/results"
+	"github.com/planecheck/planecheck/sim"
 )
 
 var death = &apiserver.ComponentError{
@@ -172,24 +174,35 @@ func TestWhoseMetricsAreReadAtTheEnd(t *testing.T) {
 	f("an interruption meanwhile", nil, ErrInterrupted, true, false)
 }
 
-// Ctrl-C is how `up` is meant to end; that something is left running is not.
+// Ctrl-C is how `up` is meant to end; that something is left running is not. What
+// breaks the control plane fails it as it fails a run, and was told before: it is no
+// error that would be told again.
 func TestEndOfUp(t *testing.T) {
 	left := errors.New("stop kube-apiserver-0: pid 7 is still there")
-	f := func(ended, stopped error, want ...error) {
+	f := func(ended, stopped error, outcome checkers.Outcome, status int, want ...error) {
 		t.Helper()
-		got := endOfUp(ended, stopped)
-		if (got == nil) != (len(want) == 0) {
-			t.Errorf("ended by %v, stopped with %v: %v", ended, stopped, got)
+		gotOutcome, got := endOfUp(ended, stopped)
+		if gotOutcome != outcome || (got == nil) != (len(want) == 0) {
+			t.Errorf("ended by %v, stopped with %v: %s, %v; want %s", ended, stopped, gotOutcome, got, outcome)
 		}
 		for _, w := range want {
 			if !errors.Is(got, w) {
 				t.Errorf("ended by %v, stopped with %v: %v, want %v in it", ended, stopped, got, w)
 			}
 		}
+		if got := ExitStatus(gotOutcome, got); got != status {
+			t.Errorf("ended by %v, stopped with %v: status %d, want %d", ended, stopped, got, status)
+		}
 	}
-	f(ErrInterrupted, nil)
-	f(fmt.Errorf("start control plane: %w", ErrInterrupted), nil)
-	f(ErrInterrupted, left, left)
-	f(death, nil, death)
-	f(death, left, death, left)
+	f(ErrInterrupted, nil, checkers.Pass, ExitPass)
+	f(fmt.Errorf("start control plane: %w", ErrInterrupted), nil, checkers.Pass, ExitPass)
+	f(ErrInterrupted, left, checkers.Pass, ExitHarness, left)
+	f(death, nil, checkers.Fail, ExitFail)
+	f(death, left, checkers.Fail, ExitFail, left)
+	f(fmt.Errorf("start control plane: %w", death), nil, checkers.Fail, ExitFail)
+	f(&lostStore{errors.New("kine died")}, nil, checkers.Fail, ExitFail)
+	f(fmt.Errorf("start simulated cluster: %w after 1m0s", sim.ErrNotReady), nil, checkers.Fail, ExitFail)
+	full := &lostStore{syscall.ENOSPC}
+	f(full, nil, checkers.Invalid, ExitHarness, full)
+	f(left, nil, checkers.Invalid, ExitHarness, left)
 }

@@ -23,6 +23,10 @@ func (p *Plan) demand() results.Demand {
 		Members:   p.members, Volatile: p.volatile, Proxied: p.proxied,
 		StoreLinks: w.StoreLinks, ClientLinks: p.shape().ClientLinks, GC: map[string]results.GC{},
 	}
+	if m := p.Manifest; m != nil {
+		d.Pods += m.Size.Pods.On(w.Nodes)
+		d.Objects = m.Size.Objects
+	}
 	if p.Contract != nil {
 		d.ContractRate = p.Contract.Rate
 	}
@@ -43,6 +47,10 @@ const (
 	// memory is plenty. To 60,000 pods on 24 GiB one took 17 minutes, to 120,000 an hour
 	// (run 20261123T124537Z, planecheck 7eaebe6, 5,000 nodes in lean).
 	densePodsPerGiB = 6_250
+	// objectsPerSecond is how many objects of a manifest are applied, or deleted: a guess.
+	objectsPerSecond = 100
+	// longest bounds what is guessed of a load that no machine carries.
+	longest = 10 * 365 * 24 * time.Hour
 	// overTime is how much longer than it is said to a hold lasts at whose end a cluster
 	// under turnover has to be whole, and healTime what a fault takes until it is over.
 	overTime = 15 * time.Second
@@ -67,7 +75,7 @@ func (p *Plan) holdTime() time.Duration {
 // length is how long the run is going to take until it is judged. On machines whose
 // CPUs are faster or slower than those that it rests on, it is off by as much.
 func (p *Plan) length() time.Duration {
-	l := startTime + spent(p.World.Nodes, registeredPerSecond) + p.holdTime()
+	l := startTime + spent(p.World.Nodes, registeredPerSecond) + p.holdTime() + p.manifestTime()
 	if p.Density == nil {
 		return l
 	}
@@ -80,6 +88,19 @@ func (p *Plan) length() time.Duration {
 		l += p.podTime(c.Pods, c.DrainRate)
 	}
 	return l
+}
+
+// manifestTime is how long a manifest takes until it is ready, and until it is gone.
+func (p *Plan) manifestTime() time.Duration {
+	if p.Manifest == nil {
+		return 0
+	}
+	size := p.Manifest.Size
+	each := spent(size.Objects, objectsPerSecond) + p.podTime(size.Pods.On(p.World.Nodes), workloads.Rate{})
+	if p.has(phaseDrain) {
+		return 2 * each
+	}
+	return each
 }
 
 // replaced is how many pods are replaced in the churn, and by the turnover in the
@@ -101,7 +122,7 @@ func (p *Plan) podTime(n int, r workloads.Rate) time.Duration {
 	free := spent(n, podsPerSecondPerCPU*float64(max(p.machine.CPUs, 1)))
 	gib := max(float64(p.machine.MemoryBytes)/(1<<30), 1)
 	dense := float64(n) / (densePodsPerGiB * gib)
-	return free + time.Duration(dense*dense*float64(free))
+	return free + time.Duration(min(dense*dense*float64(free), float64(longest)))
 }
 
 // spent is how long so many things take at a pace per second.

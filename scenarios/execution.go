@@ -83,6 +83,9 @@ func newExecution(plan *Plan, dir *results.Dir, run *results.Run) (*execution, e
 	}
 	x := &execution{plan: plan, dir: dir, run: run, log: log, logFile: file}
 	x.acts.over = make(chan struct{})
+	if err := x.keepFiles(); err != nil {
+		return nil, err
+	}
 	if run.Plan, err = plan.encode(); err != nil {
 		return nil, err
 	}
@@ -109,7 +112,7 @@ func (x *execution) execute(parent context.Context) (err error) {
 	go x.m.collector.Sampler.Run(sampling)
 
 	x.m.setPhase("start")
-	x.cluster, err = startStore(ctx, x.plan.World, x.plan.Seed, x.dir.Path, x.hooks(), x.log)
+	x.cluster, err = startStore(ctx, x.world(), x.plan.Seed, x.dir.Path, x.hooks(), x.log)
 	if err != nil {
 		return x.startFailed(ctx, err)
 	}

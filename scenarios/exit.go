@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/planecheck/planecheck/checkers"
 )
@@ -15,7 +16,7 @@ const (
 	ExitUsage       = 2 // a wrong flag or value, or a run that cannot fit
 	ExitUndecided   = 3 // Unknown or Invalid
 	ExitHarness     = 4
-	ExitSLOMissed   = 5 // only with --slo-fail
+	ExitSLOMissed   = 5 // only with --slo-fail, and only beside a pass
 	ExitInterrupted = 130
 )
 
@@ -41,9 +42,11 @@ var ErrSLOMissed = errors.New("a service level objective was missed")
 
 // ExitStatus maps the end of a command to its exit status. An error that is
 // none of the known kinds is a fault of the harness: it never reads as a
-// violation, nor as a pass.
+// violation, nor as a pass. A missed objective counts only beside a pass: it says
+// nothing of a run that is not known to be correct.
 func ExitStatus(outcome checkers.Outcome, err error) int {
 	var usage *UsageError
+	missed := err != nil && onlyMissed(err)
 	switch {
 	case errors.As(err, &usage):
 		return ExitUsage
@@ -51,13 +54,28 @@ func ExitStatus(outcome checkers.Outcome, err error) int {
 		return ExitInterrupted
 	case outcome == checkers.Fail:
 		return ExitFail
-	case errors.Is(err, ErrSLOMissed):
-		return ExitSLOMissed
-	case err != nil:
+	case err != nil && !missed:
 		return ExitHarness
-	case outcome == checkers.Pass:
-		return ExitPass
-	default:
+	case outcome != checkers.Pass:
 		return ExitUndecided
+	case missed:
+		return ExitSLOMissed
+	default:
+		return ExitPass
 	}
+}
+
+// onlyMissed says whether an error is about missed objectives and nothing else. The
+// runs of a command may have ended for several reasons.
+func onlyMissed(err error) bool {
+	if err == ErrSLOMissed {
+		return true
+	}
+	switch err := err.(type) {
+	case interface{ Unwrap() error }:
+		return onlyMissed(err.Unwrap())
+	case interface{ Unwrap() []error }:
+		return !slices.ContainsFunc(err.Unwrap(), func(err error) bool { return !onlyMissed(err) })
+	}
+	return false
 }

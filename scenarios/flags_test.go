@@ -2,6 +2,7 @@ package scenarios_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -92,6 +93,21 @@ var _ = Describe("A run with a person's own", Ordered, ContinueOnFailure, func()
 			log, err := os.ReadFile(filepath.Join(c.runDir(), "logs", component.Name+".log"))
 			Expect(err).NotTo(HaveOccurred())
 			Expect(string(log)).To(HavePrefix(greeting(component.Kind) + "\n"))
+		}
+	})
+
+	It("files has copies of them in its directory, and names these in its record", func() {
+		var plan struct{ Files []scenarios.GivenFile }
+		Expect(json.Unmarshal(run.Plan, &plan)).To(Succeed())
+		given := map[string]string{"manifest": testdata("packed"), "scheduler-config": testdata("scheduler")}
+		Expect(plan.Files).To(HaveLen(len(given)))
+		for _, f := range plan.Files {
+			kept, err := os.ReadFile(filepath.Join(c.runDir(), f.Path))
+			Expect(err).NotTo(HaveOccurred())
+			own, err := os.ReadFile(given[f.Name])
+			Expect(err).NotTo(HaveOccurred())
+			Expect(string(kept)).To(Equal(string(own)))
+			Expect(f.SHA256).To(Equal(fmt.Sprintf("%x", sha256.Sum256(own))))
 		}
 	})
 

@@ -16,6 +16,8 @@ type ManifestPlan struct {
 	File    string `json:"file"`
 	Objects int    `json:"objects"` // in the file
 	Copies  int    `json:"copies"`
+	// Size is that of all copies.
+	Size manifest.Size `json:"size"`
 
 	parsed *manifest.Manifest
 }
@@ -23,9 +25,9 @@ type ManifestPlan struct {
 // planManifest reads the file, so that a broken one is refused before
 // anything starts. A kube-apiserver of a person's own may know other kinds and
 // fields than ours: it is asked when it runs.
-func planManifest(file string, copies int, foreign bool) (*ManifestPlan, error) {
-	parsed, err := manifest.Read(file)
-	if err == nil && !foreign {
+func planManifest(o Options) (*ManifestPlan, error) {
+	parsed, err := manifest.Read(o.Manifest)
+	if err == nil && !o.World.foreign() {
 		err = parsed.Check()
 	}
 	if err == nil {
@@ -34,7 +36,37 @@ func planManifest(file string, copies int, foreign bool) (*ManifestPlan, error) 
 	if err != nil {
 		return nil, Usagef("--manifest: %v", err)
 	}
-	return &ManifestPlan{File: file, Objects: len(parsed.Objects), Copies: copies, parsed: parsed}, nil
+	size := parsed.Size(o.Copies, func(a manifest.Annotated) bool {
+		return sim.Ends(a.Annotations, a.RestartPolicy, time.Duration(o.World.JobTime))
+	})
+	return &ManifestPlan{File: o.Manifest, Objects: len(parsed.Objects), Copies: o.Copies, Size: size, parsed: parsed}, nil
+}
+
+// validateCapacity refuses a manifest of which the scheduler could never place all
+// pods beside those of the density load. What a ResourceQuota or an admission webhook
+// keeps small all the same is for --force.
+func (m *ManifestPlan) validateCapacity(o Options) error {
+	nodes, room := o.World.Nodes, o.World.room()
+	pods := o.Pods + m.Size.Staying.On(nodes)
+	if o.Force || pods <= nodes*room {
+		return nil
+	}
+	way := "take fewer copies"
+	if free := room - m.Size.Staying.PerNode; free > 0 {
+		way = fmt.Sprintf("add nodes (--nodes %d)", (o.Pods+m.Size.Staying.Fixed+free-1)/free)
+	}
+	return Usagef("--manifest: %d pods, those of %d copies of %s among them, do not fit on %d nodes of %d pods each; %s, or --force to try",
+		pods, m.Copies, m.File, nodes, room, way)
+}
+
+// String describes it on a line of the plan.
+func (m *ManifestPlan) String() string {
+	text := fmt.Sprintf("manifest %s, %d objects, %d copies: %d objects and %d pods",
+		m.File, m.Objects, m.Copies, m.Size.Objects, m.Size.Pods.Fixed)
+	if n := m.Size.Pods.PerNode; n > 0 {
+		text += fmt.Sprintf(", and %d on each node", n)
+	}
+	return text
 }
 
 // checkAnnotations finds what the simulated kubelets would leave aside.

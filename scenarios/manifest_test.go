@@ -4,11 +4,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/checkers/cluster"
 	"github.com/planecheck/planecheck/scenarios"
 )
 
@@ -25,6 +27,22 @@ var _ = Describe("A person's manifest", func() {
 		counts := phase(run, "manifest").Pods.Counts
 		Expect(counts.Running).To(BeEquivalentTo(3 * 6))
 		Expect(phase(run, "drain").Pods.Counts.Deleted).To(BeEquivalentTo(3 * 6))
+	}, Label("quick"))
+
+	It("with Jobs puts to the test that these come to their end, and that its namespaces become empty", func(ctx SpecContext) {
+		found, err := scenarios.Find("scale/density")
+		Expect(err).NotTo(HaveOccurred())
+		run := runSmall(ctx, found[0], func(o *scenarios.Options) {
+			o.Pods, o.World.Nodes = 0, 5
+			o.Manifest, o.Copies, o.Hold = "testdata/jobs.yaml", 3, scenarios.Duration(20*time.Second)
+		})
+		for _, g := range []string{cluster.JobCompletionsExact, cluster.NamespaceEmpties} {
+			Expect(run.Verdict.Guarantees).To(ContainElement(And(
+				HaveField("Guarantee", g), HaveField("Outcome", BeEquivalentTo(checkers.Pass)))))
+		}
+		By("completing three Jobs of each copy")
+		Expect(run.Verdict.Guarantees).To(ContainElement(And(
+			HaveField("Guarantee", cluster.JobCompletionsExact), HaveField("Checked", HavePrefix("9 Jobs that are Complete")))))
 	}, Label("quick"))
 
 	It("that is broken is refused with its file and line", func() {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/planecheck/planecheck/apiserver/storage"
+	"github.com/planecheck/planecheck/workloads"
 )
 
 // Options is everything that a person can choose about a run. The zero value
@@ -21,8 +22,10 @@ type Options struct {
 	Pods int
 	// NoPods plans no density load although nothing takes its place: nodes that
 	// register and renew their leases.
-	NoPods            bool
-	Namespaces        int // 0: one per 3,000 pods, at least 4
+	NoPods bool
+	// Namespaces of the density load; 0: one per 3,000 pods, at least 4 as long as
+	// there are Deployments for them.
+	Namespaces        int
 	PodsPerDeployment int
 	// Services is the number of Deployments that get a Service, at most one each.
 	Services int
@@ -57,6 +60,10 @@ type Options struct {
 	// Manifest is a file of objects to apply, Copies times.
 	Manifest string
 	Copies   int
+
+	// Given names the flags that the person gave, whatever their values are. One that
+	// nothing heeds is refused.
+	Given []string
 
 	Seed    uint64
 	RunsDir string
@@ -248,6 +255,8 @@ func (o *Options) Validate() error {
 		readable("kube-apiserver", w.KubeAPIServer),
 		readable("kube-scheduler", w.KubeScheduler),
 		readable("kube-controller-manager", w.KubeControllerManager),
+		o.validateRate(),
+		o.validateGiven(),
 		o.validateLie(),
 		o.validateTimes(),
 		w.validateUnready(),
@@ -282,6 +291,36 @@ func (o *Options) validateLie() error {
 	return nil
 }
 
+func (o *Options) validateRate() error {
+	if _, err := workloads.ParseRate(o.Rate); err != nil {
+		return Usagef("--rate: %v", err)
+	}
+	return nil
+}
+
+// densityFlags are those that are about the density load alone.
+var densityFlags = []string{"namespaces", "pods-per-deployment", "services", "rate", "churn-pods", "churn-rate"}
+
+// validateGiven refuses a flag without effect: what a person wants by it would be left
+// out in silence. A load that a scenario leaves out, and not the person, is not meant:
+// flags may be given to several scenarios at once.
+func (o *Options) validateGiven() error {
+	given := func(flag string) bool { return slices.Contains(o.Given, flag) }
+	noDensity := o.Pods == 0 && (o.NoPods || o.Manifest != "")
+	for _, flag := range densityFlags {
+		if noDensity && given(flag) {
+			return Usagef("--%s has no effect: it is about the pods of the density load, and there are none without --pods", flag)
+		}
+	}
+	if given("churn-rate") && o.Churn.Pods == 0 {
+		return Usagef("--churn-rate has no effect without --churn-pods")
+	}
+	if given("copies") && o.Manifest == "" {
+		return Usagef("--copies has no effect without --manifest")
+	}
+	return nil
+}
+
 func (o *Options) validateTimes() error {
 	if o.Hold < 0 {
 		return Usagef("--hold is %s; a phase cannot last less than no time", o.Hold)
@@ -308,7 +347,20 @@ const podsPerNode = 110
 // room is how many pods each node takes.
 func (w *World) room() int { return cmp.Or(w.PodsPerNode, podsPerNode) }
 
-// validateCapacity refuses a load that the scheduler could never place.
+// foreign says whether the API servers, or what their store holds, may be of another
+// version than what is linked here.
+func (w *World) foreign() bool { return w.KubeAPIServer != "" || w.Backend == externalBackend }
+
+// refusesLarge says whether what is started as the store is known to refuse more than
+// 1.5 MiB: etcd as we configure it, and ours in memory. kine takes as much as its
+// database does, and of an external store nobody knows. A lie about a write that no
+// store could have done would be none that one could tell.
+func (w *World) refusesLarge() bool {
+	store, _, _ := strings.Cut(w.Backend, ":")
+	return w.Lie == "" && (store == "etcd" || store == "etcd-process" || store == "memory")
+}
+
+// validateCapacity refuses a density load that the scheduler could never place.
 func (o *Options) validateCapacity() error {
 	room := o.World.room()
 	if capacity := o.World.Nodes * room; o.Pods > capacity {

@@ -47,6 +47,9 @@ type Plan struct {
 	Breaks []string `json:"breaks,omitempty"`
 	// Judge says which guarantees the run puts to the test.
 	Judge judge.Options `json:"judge"`
+	// Files are the person's files of which the run directory has copies, once there is
+	// one.
+	Files []GivenFile `json:"files,omitempty"`
 	// FailFast ends the run at the first violation that its histories show.
 	FailFast bool `json:"failFast,omitempty"`
 
@@ -242,7 +245,10 @@ func (p *Plan) addLoad(o Options) error {
 	}
 	if o.Manifest != "" {
 		var err error
-		if p.Manifest, err = planManifest(o.Manifest, o.Copies, o.World.foreign()); err != nil {
+		if p.Manifest, err = planManifest(o); err != nil {
+			return err
+		}
+		if err = p.Manifest.validateCapacity(o); err != nil {
 			return err
 		}
 		p.Phases = append(p.Phases, phaseManifest)
@@ -263,19 +269,6 @@ func (p *Plan) addLoad(o Options) error {
 		p.Phases = append(p.Phases, phaseDrain)
 	}
 	return p.beginContract(o.ContractFrom)
-}
-
-// foreign says whether the API servers, or what their store holds, may be of another
-// version than what is linked here.
-func (w *World) foreign() bool { return w.KubeAPIServer != "" || w.Backend == externalBackend }
-
-// refusesLarge says whether what is started as the store is known to refuse more than
-// 1.5 MiB: etcd as we configure it, and ours in memory. kine takes as much as its
-// database does, and of an external store nobody knows. A lie about a write that no
-// store could have done would be none that one could tell.
-func (w *World) refusesLarge() bool {
-	store, _, _ := strings.Cut(w.Backend, ":")
-	return w.Lie == "" && (store == "etcd" || store == "etcd-process" || store == "memory")
 }
 
 // beginContract has the contract traffic begin with a phase of the plan.
@@ -337,8 +330,8 @@ const (
 	everyMemberPods  = 1_000
 )
 
-// everyMember says whether all events are asked of every member of the store. How
-// much a manifest is, nobody knows.
+// everyMember says whether all events are asked of every member of the store. What
+// becomes of a manifest, nobody knows.
 func (p *Plan) everyMember() bool {
 	return p.World.Nodes <= everyMemberNodes && p.pods() <= everyMemberPods && p.Manifest == nil
 }
@@ -363,7 +356,7 @@ func (p *Plan) shape() faults.Shape {
 // has says whether the plan contains a phase.
 func (p *Plan) has(phase string) bool { return slices.Contains(p.Phases, phase) }
 
-// pods is the number of pods of the density load.
+// pods is the number of pods of the density load. Those of a manifest are in its Size.
 func (p *Plan) pods() int {
 	if p.Density == nil {
 		return 0
@@ -417,7 +410,7 @@ func (p *Plan) String() string {
 		b.WriteByte('\n')
 	}
 	if m := p.Manifest; m != nil {
-		fmt.Fprintf(&b, "  manifest %s, %d objects, %d copies\n", m.File, m.Objects, m.Copies)
+		fmt.Fprintf(&b, "  %s\n", m)
 	}
 	for _, flags := range []struct {
 		of   string

@@ -1,17 +1,14 @@
 package scenarios
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/storage"
 	"github.com/planecheck/planecheck/results"
@@ -214,29 +211,6 @@ func TestMemoryLimitsFitTheMachine(t *testing.T) {
 	}
 	f(1)
 	f(3)
-}
-
-func TestExitStatus(t *testing.T) {
-	f := func(want int, outcome checkers.Outcome, err error) {
-		t.Helper()
-		if got := ExitStatus(outcome, err); got != want {
-			t.Errorf("ExitStatus(%q, %v) = %d, want %d", outcome, err, got, want)
-		}
-	}
-	fault := errors.New("disk full")
-	f(ExitPass, checkers.Pass, nil)
-	f(ExitFail, checkers.Fail, nil)
-	f(ExitFail, checkers.Fail, fault)
-	f(ExitUndecided, checkers.Unknown, nil)
-	f(ExitUndecided, checkers.Invalid, nil)
-	f(ExitUndecided, "", nil) // nothing judged is no pass
-	f(ExitHarness, checkers.Invalid, fault)
-	f(ExitHarness, checkers.Pass, fault)
-	f(ExitUsage, checkers.Pass, fmt.Errorf("scale: %w", Usagef("--nodes")))
-	f(ExitSLOMissed, checkers.Pass, ErrSLOMissed)
-	f(ExitFail, checkers.Fail, ErrSLOMissed)
-	f(ExitInterrupted, checkers.Invalid, ErrInterrupted)
-	f(ExitInterrupted, checkers.Invalid, fmt.Errorf("fill: %w", context.Canceled))
 }
 
 func TestDurationReadsWhatItWrites(t *testing.T) {

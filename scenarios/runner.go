@@ -78,7 +78,7 @@ func (r *Runner) run(ctx context.Context, s Scenario, o Options, ends *twins) (*
 	}
 	if !r.brief {
 		fmt.Fprint(r.Out, p.plan)
-		fmt.Fprintf(r.Out, "  estimate: %s\n", gib(p.estimate.Memory()))
+		fmt.Fprintf(r.Out, "  estimate: %s\n", &p.estimate)
 	}
 	dir, err := p.admit(ctx, o)
 	if err != nil {
@@ -123,7 +123,7 @@ func (p *prepared) admit(ctx context.Context, o Options) (*results.Dir, error) {
 		return nil, err
 	}
 	if err := p.plan.checkStore(ctx); err != nil {
-		return nil, err
+		return nil, endedOr(ctx, err)
 	}
 	dir, err := results.Create(o.RunsDir, p.plan.Scenario)
 	if err != nil {
@@ -138,9 +138,17 @@ func (p *prepared) refusal(ctx context.Context, o Options) error {
 		return Usagef("%v", err)
 	}
 	if err := apiserver.Check(ctx, planeConfig(p.plan.World, p.plan.Seed, nil, "", nil, nil)); err != nil {
-		return Usagef("%v", err)
+		return endedOr(ctx, Usagef("%v", err))
 	}
 	return nil
+}
+
+// endedOr prefers why everything was ended to what was not found out because of it.
+func endedOr(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
 }
 
 // Admit finds what Run would refuse, and starts nothing.
@@ -180,7 +188,7 @@ func (r *Runner) execute(ctx context.Context, x *execution, o Options) error {
 		return saveErr
 	case err != nil:
 		return errors.Join(err, saveErr)
-	case saveErr == nil && o.SLOFail && x.run.SLOsMet() == results.Fail:
+	case saveErr == nil && o.SLOFail && x.run.Verdict.Outcome == checkers.Pass && x.run.SLOsMet() == results.Fail:
 		return ErrSLOMissed
 	}
 	return saveErr
@@ -284,5 +292,3 @@ func removeData(b storage.Backend, outcome checkers.Outcome, keep bool) error {
 	}
 	return storage.RemoveData(b)
 }
-
-func gib(n int64) string { return fmt.Sprintf("%.1f GiB of memory", float64(n)/(1<<30)) }

@@ -152,7 +152,7 @@ func TestDensityRetries(t *testing.T) {
 // A refusal for good ends the phase, and the error says of what.
 func TestDensityRefused(t *testing.T) {
 	a := newFakeAPI(t)
-	d := a.density(t, DensityConfig{Pods: 30, PodsPerDeployment: 10, Rate: Rate{PodsPerSecond: MaxPace}}, nil)
+	d := a.density(t, DensityConfig{Pods: 30, Namespaces: 1, PodsPerDeployment: 10, Rate: Rate{PodsPerSecond: MaxPace}}, nil)
 	a.locked(func() { a.refuse = []refusal{{verb: "create", resource: "deployments", code: 403}} })
 	_, err := d.Fill(t.Context())
 	if err == nil || !strings.HasPrefix(err.Error(), "fill: ") || !strings.Contains(err.Error(), "create deployments density-000/web-0000") ||

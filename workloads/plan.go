@@ -12,7 +12,8 @@ import (
 type DensityConfig struct {
 	Pods int `json:"pods"` // required
 	// Namespaces defaults to one for 3,000 pods, as in the official 5,000-node
-	// load test (50 namespaces, 150,000 pods).
+	// load test (50 namespaces, 150,000 pods), and to at least 4 as long as there are
+	// Deployments for them: what is one namespace alone is no load over namespaces.
 	Namespaces int `json:"namespaces"`
 	// PodsPerDeployment defaults to 50. A Deployment was measured to cost 30 to
 	// 50 writes of its own: itself, its ReplicaSet, the status of both again and
@@ -58,10 +59,14 @@ type DensityConfig struct {
 	TurnoverMost time.Duration `json:"turnoverMost,omitempty"`
 }
 
+// leastNamespaces is the default of a small load.
+const leastNamespaces = 4
+
 // withDefaults fills in what is left out.
 func (c DensityConfig) withDefaults() DensityConfig {
 	setDefault(&c.PodsPerDeployment, min(50, max(c.Pods, 1)))
-	setDefault(&c.Namespaces, (c.Pods+2999)/3000)
+	deployments := (c.Pods + c.PodsPerDeployment - 1) / c.PodsPerDeployment
+	setDefault(&c.Namespaces, max((c.Pods+2999)/3000, min(leastNamespaces, deployments)))
 	setDefault(&c.Containers, 2)
 	setDefault(&c.Image, "registry.k8s.io/pause:3.10")
 	setDefault(&c.CPUMilli, 50)

@@ -110,8 +110,33 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// A load is spread over namespaces however small it is, and none of them is empty.
+func TestNamespaces(t *testing.T) {
+	f := func(want int, cfg DensityConfig) {
+		t.Helper()
+		plan := PlanDensity(cfg, 1)
+		used := map[string]bool{}
+		for _, d := range plan.Deployments {
+			used[d.Namespace] = true
+		}
+		if len(plan.Namespaces) != want || len(used) != want {
+			t.Errorf("%d pods in %d Deployments: %d namespaces, %d of them in use; want %d",
+				cfg.Pods, len(plan.Deployments), len(plan.Namespaces), len(used), want)
+		}
+	}
+	f(4, DensityConfig{Pods: 3000}) // make quick
+	f(4, DensityConfig{Pods: 500})
+	f(2, DensityConfig{Pods: 100})
+	f(4, DensityConfig{Pods: 100, PodsPerDeployment: 5})
+	f(1, DensityConfig{Pods: 1})
+	f(4, DensityConfig{Pods: 12_000})
+	f(5, DensityConfig{Pods: 12_001})
+	f(50, DensityConfig{Pods: 150_000})
+	f(1, DensityConfig{Pods: 3000, Namespaces: 1})
+}
+
 func TestOwns(t *testing.T) {
-	plan := PlanDensity(DensityConfig{Pods: 6000}, 1)
+	plan := PlanDensity(DensityConfig{Pods: 6000, Namespaces: 2}, 1)
 	for _, ns := range []string{"density-000", "density-001"} {
 		if !plan.Owns(ns) {
 			t.Errorf("%s is not owned", ns)

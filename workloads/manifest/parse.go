@@ -34,6 +34,7 @@ func (o Object) String() string {
 // Manifest is what was read from a file.
 type Manifest struct {
 	File    string
+	Text    []byte // of the file
 	Objects []Object
 }
 
@@ -52,7 +53,7 @@ func Read(file string) (*Manifest, error) {
 // Parse reads a manifest: YAML documents, or JSON objects one after the other,
 // each an object or a list of objects. Errors begin with file and line.
 func Parse(file string, data []byte) (*Manifest, error) {
-	m := &Manifest{File: file}
+	m := &Manifest{File: file, Text: data}
 	docs, err := splitJSON(data)
 	if err != nil {
 		docs = splitYAML(data) // which JSON is a part of

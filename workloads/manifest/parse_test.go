@@ -101,6 +101,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(app), 2)
 	f.Add([]byte(`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"a"}}`), 1)
 	f.Add([]byte(bindings), 3)
+	f.Add([]byte(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"},"spec":{"replicas":4000000000,"paused":[]}}`), 2)
 	f.Add([]byte("%YAML 1.2\n--- \n...\n---\nkind: &a [*a]\n"), 1)
 	f.Fuzz(func(t *testing.T, data []byte, copies int) {
 		m, err := Parse("f", data)
@@ -130,6 +131,14 @@ func FuzzParse(f *testing.F) {
 		}
 		if diff := cmp.Diff(before, summary(m)); diff != "" {
 			t.Errorf("the manifest was changed:\n%s", diff)
+		}
+		applied := len(plan.Definitions)
+		for _, c := range plan.Copies {
+			applied += len(c)
+		}
+		size := m.Size(n, func(a Annotated) bool { return a.RestartPolicy == "Never" })
+		if size.Objects < applied || size.Staying.Fixed < 0 || size.Pods.On(7) < size.Staying.On(7) {
+			t.Errorf("%d objects are applied, and counted is %+v", applied, size)
 		}
 	})
 }
