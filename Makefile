@@ -119,9 +119,8 @@ power-api:
 	PLANECHECK_POWER_TABLE=$(CURDIR)/build/power-api.md PLANECHECK_POWER_RUNS=$$(echo $(CURDIR)/build/power-runs/* | tr ' ' ':') \
 		PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),10,200)) nice -n 19 go test -count=1 -v -timeout 120m ./checkers/power/api -run TestPower
 
-# A mutant costs a second or two, and half a gigabyte.
 power-histories:
-	PLANECHECK_POWER_TABLE=$(CURDIR)/build/power-histories.md \
+	PLANECHECK_POWER_TABLE=$(CURDIR)/build/power-histories.md PLANECHECK_POWER=$(or $(MUTANTS),$(if $(QUICK),10,200)) \
 		PLANECHECK_POWER_RUNS=$$(echo $(CURDIR)/build/power-runs/* | tr ' ' ':') \
 		GOGC=200 nice -n 19 go test -count=1 -v -timeout 120m ./checkers/power -run TestRecorded
 
