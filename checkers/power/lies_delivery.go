@@ -17,7 +17,7 @@ func reliableLies() []Lie {
 		return some(r, m) && m.Events[0].KV.Mod > r.created.Header && n > 2 && r.messages[n-2] != m && m != firstOf(r)
 	}
 	lie := func(name_ string, fits func(history.StoreEvent) bool, change func(t *teller, r *request, m *history.StoreWatch, i int)) Lie {
-		return Lie{Name: name_, Breaks: name(watch.Reliable), tell: func(t *teller) bool {
+		return Lie{Name: name_, Breaks: name(watch.Reliable), Tell: func(t *teller) bool {
 			r, m, ok := t.message(func(r *request, m *history.StoreWatch) bool { return live(r, m) && slices.ContainsFunc(m.Events, fits) })
 			if ok {
 				change(t, r, m, slices.IndexFunc(m.Events, fits))
@@ -80,7 +80,7 @@ func resumableLies() []Lie {
 	}
 	skip := func(name_ string, upTo func(t *teller, r *request, first int64) int64) Lie {
 		return Lie{Name: name_, Breaks: name(watch.Resumable),
-			tell: func(t *teller) bool {
+			Tell: func(t *teller) bool {
 				r, ok := t.watch(past)
 				if !ok {
 					return false
@@ -103,7 +103,7 @@ func resumableLies() []Lie {
 
 func filteredLies() []Lie {
 	extra := func(name_ string, fits func(r *request, e history.StoreEvent) bool) Lie {
-		return Lie{Name: name_, Breaks: name(watch.Filtered), tell: func(t *teller) bool {
+		return Lie{Name: name_, Breaks: name(watch.Filtered), Tell: func(t *teller) bool {
 			// Between two events that came together, so that it is in its place.
 			var at int
 			var found history.StoreEvent
@@ -139,10 +139,10 @@ func filteredLies() []Lie {
 		extra("an event of another range in the same revision", func(r *request, e history.StoreEvent) bool {
 			return !inRange(e.KV.Key, r.create.Key, r.create.End)
 		}),
-		{Name: "a revision of another range", Breaks: name(watch.Filtered), tell: func(t *teller) bool {
+		{Name: "a revision of another range", Breaks: name(watch.Filtered), Tell: func(t *teller) bool {
 			return t.insertForeign(func(r *request, e history.StoreEvent) bool { return !inRange(e.KV.Key, r.create.Key, r.create.End) })
 		}},
-		{Name: "a filter for puts or deletions is ignored", Breaks: name(watch.Filtered), tell: func(t *teller) bool {
+		{Name: "a filter for puts or deletions is ignored", Breaks: name(watch.Filtered), Tell: func(t *teller) bool {
 			r, m, ok := t.message(func(r *request, m *history.StoreWatch) bool { return len(m.Events) > 0 && r.create.End != "\x00" })
 			if ok {
 				remove := m.Events[t.rng.IntN(len(m.Events))].Delete
@@ -150,14 +150,14 @@ func filteredLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "the end of the range is ignored", Breaks: name(watch.Filtered), tell: func(t *teller) bool {
+		{Name: "the end of the range is ignored", Breaks: name(watch.Filtered), Tell: func(t *teller) bool {
 			r, ok := t.watch(func(r *request) bool { return r.create.End != "\x00" && len(r.keys()) > 1 })
 			if ok {
 				r.create.End = r.keys()[len(r.keys())-1]
 			}
 			return ok
 		}},
-		{Name: "an event from before the start", Breaks: name(watch.Filtered), tell: func(t *teller) bool {
+		{Name: "an event from before the start", Breaks: name(watch.Filtered), Tell: func(t *teller) bool {
 			var before history.StoreEvent
 			r, ok := t.watch(func(r *request) bool {
 				return r.create.Start > 3 && slices.ContainsFunc(r.messages, func(m *history.StoreWatch) bool { return len(m.Events) > 0 })
@@ -229,14 +229,14 @@ func (t *teller) insertForeign(fits func(*request, history.StoreEvent) bool) boo
 func freshLies() []Lie {
 	const late = 15 * time.Second
 	return []Lie{
-		{Name: "a stream is frozen for a while", Breaks: name(watch.Fresh), tell: func(t *teller) bool {
+		{Name: "a stream is frozen for a while", Breaks: name(watch.Fresh), Tell: func(t *teller) bool {
 			r, m, ok := t.message(some)
 			if ok {
 				t.delay(r, m, late)
 			}
 			return ok
 		}},
-		{Name: "a stream starves and is cut", Breaks: name(watch.Fresh), tell: func(t *teller) bool {
+		{Name: "a stream starves and is cut", Breaks: name(watch.Fresh), Tell: func(t *teller) bool {
 			r, m, ok := t.message(some)
 			if ok {
 				t.cutAfter(r, m)
@@ -246,7 +246,7 @@ func freshLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "the last events of a stream come late", Breaks: name(watch.Fresh), tell: func(t *teller) bool {
+		{Name: "the last events of a stream come late", Breaks: name(watch.Fresh), Tell: func(t *teller) bool {
 			r, ok := t.watch(func(r *request) bool {
 				return slices.ContainsFunc(r.messages, func(m *history.StoreWatch) bool { return len(m.Events) > 0 })
 			})

@@ -13,7 +13,7 @@ import (
 // tell of its key that it is gone.
 func durableLies() []Lie {
 	return []Lie{
-		{Name: "the end is lost", Breaks: storage.Durable, tell: func(t *teller) bool {
+		{Name: "the end is lost", Breaks: storage.Durable, Tell: func(t *teller) bool {
 			to := t.f.last - 1 - t.rng.Int64N(3)
 			// Of the end of a lease and of a call of unknown fate nothing was promised.
 			promised := slices.ContainsFunc(t.f.cause[to+1:], func(op *history.StoreOp) bool { return op != nil && wrote(op) })
@@ -22,9 +22,9 @@ func durableLies() []Lie {
 			}
 			return promised
 		}},
-		{Name: "a key is lost at the end", Breaks: storage.Durable, tell: func(t *teller) bool { return t.loseAtEnd(false) }},
-		{Name: "a key goes back at the end", Breaks: storage.Durable, tell: func(t *teller) bool { return t.loseAtEnd(true) }},
-		{Name: "an acknowledged write is lost for good", Breaks: storage.Durable, tell: func(t *teller) bool {
+		{Name: "a key is lost at the end", Breaks: storage.Durable, Tell: func(t *teller) bool { return t.loseAtEnd(false) }},
+		{Name: "a key goes back at the end", Breaks: storage.Durable, Tell: func(t *teller) bool { return t.loseAtEnd(true) }},
+		{Name: "an acknowledged write is lost for good", Breaks: storage.Durable, Tell: func(t *teller) bool {
 			op, ok := t.op(func(op *history.StoreOp) bool {
 				return wrote(op) && slices.ContainsFunc(t.f.changes[op.Header], func(e history.StoreEvent) bool {
 					return t.f.states[t.f.last][e.KV.Key].Mod == op.Header
@@ -33,7 +33,7 @@ func durableLies() []Lie {
 			return ok && t.lose(op.Header)
 		}},
 		{Name: "an acknowledged write is lost and covered by a later one of the same life", Breaks: storage.Durable,
-			tell: func(t *teller) bool {
+			Tell: func(t *teller) bool {
 				// The key lives to the end, and one version too few shows what it has lost.
 				// Behind a deletion nothing would be left of the write but the event that no
 				// watch has shown.

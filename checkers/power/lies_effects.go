@@ -12,24 +12,24 @@ func isPut(a history.StoreAction) bool { return a.Kind == history.ActionPut && !
 
 func phantomLies() []Lie {
 	return []Lie{
-		{Name: "a write that nobody asked for", Breaks: storage.NoPhantom, tell: func(t *teller) bool {
+		{Name: "a write that nobody asked for", Breaks: storage.NoPhantom, Tell: func(t *teller) bool {
 			op, ok := t.op(wrote)
 			if ok {
 				t.h.Ops = slices.DeleteFunc(t.h.Ops, func(o *history.StoreOp) bool { return o == op })
 			}
 			return ok
 		}},
-		{Name: "a phantom revision at the end", Breaks: storage.NoPhantom, tell: func(t *teller) bool {
+		{Name: "a phantom revision at the end", Breaks: storage.NoPhantom, Tell: func(t *teller) bool {
 			key := t.key()
 			return t.append("", []history.StoreEvent{put(t, key, t.rng.Uint64())})
 		}},
-		{Name: "an unknown write takes effect twice", Breaks: storage.NoPhantom, tell: func(t *teller) bool {
+		{Name: "an unknown write takes effect twice", Breaks: storage.NoPhantom, Tell: func(t *teller) bool {
 			op, ok := t.op(func(op *history.StoreOp) bool {
 				return unknown(op) && t.f.used[op] != 0 && len(op.Then) == 1 && isPut(op.Then[0])
 			})
 			return ok && t.append("", []history.StoreEvent{put(t, op.Then[0].Key, op.Then[0].Value)})
 		}},
-		{Name: "the end of a lease takes a foreign key", Breaks: storage.NoPhantom, tell: func(t *teller) bool {
+		{Name: "the end of a lease takes a foreign key", Breaks: storage.NoPhantom, Tell: func(t *teller) bool {
 			rev, ok := t.expiry(1)
 			return ok && t.rewrite("", func(r int64, before state, changes []history.StoreEvent) []history.StoreEvent {
 				keys := before.keys("/registry/", "\x00")
@@ -96,7 +96,7 @@ func inertLies() []Lie {
 	}
 	return []Lie{
 		{Name: "an unknown write was refused and took effect", Breaks: storage.DefiniteFailureInert,
-			tell: func(t *teller) bool {
+			Tell: func(t *teller) bool {
 				op, ok := t.op(func(op *history.StoreOp) bool {
 					return unknown(op) && op.Returned != 0 && t.f.used[op] != 0 && op.Method != history.MethodLeaseRevoke
 				})
@@ -106,7 +106,7 @@ func inertLies() []Lie {
 				return ok
 			}},
 		{Name: "a write was refused and took effect", Breaks: storage.DefiniteFailureInert,
-			tell: func(t *teller) bool {
+			Tell: func(t *teller) bool {
 				op, ok := t.op(func(op *history.StoreOp) bool { return wrote(op) && op.Method != history.MethodLeaseRevoke })
 				if ok {
 					refuse(op, refusals[t.rng.IntN(len(refusals))])
@@ -114,12 +114,12 @@ func inertLies() []Lie {
 				return ok
 			}},
 		{Name: "a refused write takes effect late", Breaks: storage.DefiniteFailureInert,
-			tell: func(t *teller) bool {
+			Tell: func(t *teller) bool {
 				op, ok := t.op(refusedPut)
 				return ok && t.append("", []history.StoreEvent{done(t, op.Then[0])})
 			}},
 		{Name: "a refused write takes effect on one member", Breaks: storage.DefiniteFailureInert,
-			tell: func(t *teller) bool {
+			Tell: func(t *teller) bool {
 				op, ok := t.op(refusedPut)
 				return ok && t.append(op.Member, []history.StoreEvent{done(t, op.Then[0])})
 			}},
@@ -132,7 +132,7 @@ func refusedPut(op *history.StoreOp) bool {
 
 func leaseLies() []Lie {
 	return []Lie{
-		{Name: "early lease death", Breaks: storage.LeaseHonest, tell: func(t *teller) bool {
+		{Name: "early lease death", Breaks: storage.LeaseHonest, Tell: func(t *teller) bool {
 			lease, ok := t.deadLease()
 			for _, op := range t.h.Ops {
 				if ok && op.Method == history.MethodLeaseGrant && op.GrantedLease == lease {
@@ -142,7 +142,7 @@ func leaseLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "a renewed lease dies", Breaks: storage.LeaseHonest, tell: func(t *teller) bool {
+		{Name: "a renewed lease dies", Breaks: storage.LeaseHonest, Tell: func(t *teller) bool {
 			lease, ok := t.deadLease()
 			if !ok {
 				return false
@@ -155,10 +155,10 @@ func leaseLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "leases outlive a pause", Breaks: storage.LeaseHonest, tell: func(t *teller) bool {
+		{Name: "leases outlive a pause", Breaks: storage.LeaseHonest, Tell: func(t *teller) bool {
 			return t.outlive() && t.outlived()
 		}},
-		{Name: "a key survives its lease", Breaks: storage.LeaseHonest, tell: func(t *teller) bool {
+		{Name: "a key survives its lease", Breaks: storage.LeaseHonest, Tell: func(t *teller) bool {
 			rev, ok := t.expiry(2)
 			return ok && t.rewrite("", func(r int64, before state, changes []history.StoreEvent) []history.StoreEvent {
 				if r != rev {
@@ -226,14 +226,14 @@ func (t *teller) pause(at history.Time, by time.Duration) {
 
 func memberLies() []Lie {
 	return []Lie{
-		{Name: "one member's hash differs", Breaks: storage.MembersAgree, tell: func(t *teller) bool {
+		{Name: "one member's hash differs", Breaks: storage.MembersAgree, Tell: func(t *teller) bool {
 			op, ok := t.op(func(op *history.StoreOp) bool { return op.Method == history.MethodHashKV && acked(op) })
 			if ok {
 				op.Hash ^= 1 << t.rng.IntN(32)
 			}
 			return ok
 		}},
-		{Name: "one member reads another key space at the end", Breaks: storage.MembersAgree, tell: func(t *teller) bool {
+		{Name: "one member reads another key space at the end", Breaks: storage.MembersAgree, Tell: func(t *teller) bool {
 			calls := t.closing()
 			if len(calls) == 0 {
 				return false
@@ -251,7 +251,7 @@ func memberLies() []Lie {
 			r.Count--
 			return true
 		}},
-		{Name: "one member missed a write", Breaks: storage.MembersAgree, tell: func(t *teller) bool {
+		{Name: "one member missed a write", Breaks: storage.MembersAgree, Tell: func(t *teller) bool {
 			member := t.member()
 			tells := t.tells(member)
 			op, ok := t.op(func(op *history.StoreOp) bool { return wrote(op) && tells(op) })
@@ -262,7 +262,7 @@ func memberLies() []Lie {
 				return changes
 			})
 		}},
-		{Name: "one member holds another value", Breaks: storage.MembersAgree, tell: func(t *teller) bool {
+		{Name: "one member holds another value", Breaks: storage.MembersAgree, Tell: func(t *teller) bool {
 			member := t.member()
 			tells := t.tells(member)
 			op, ok := t.op(func(op *history.StoreOp) bool { return wrote(op) && isPut(executed(op)[0]) && tells(op) })
@@ -275,7 +275,7 @@ func memberLies() []Lie {
 				return changes
 			})
 		}},
-		{Name: "one member's watch shows another value", Breaks: storage.MembersAgree, tell: func(t *teller) bool {
+		{Name: "one member's watch shows another value", Breaks: storage.MembersAgree, Tell: func(t *teller) bool {
 			isPut := func(e history.StoreEvent) bool { return !e.Delete }
 			several := len(t.watched()) > 1
 			_, m, ok := t.message(func(r *request, m *history.StoreWatch) bool {

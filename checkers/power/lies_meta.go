@@ -10,7 +10,7 @@ import (
 // prevLies change what a watch shows of the version before.
 func prevLies() []Lie {
 	lie := func(name_ string, fits func(t *teller, e history.StoreEvent) bool, change func(t *teller, e *history.StoreEvent)) Lie {
-		return Lie{Name: name_, Breaks: name(watch.PrevKV), tell: func(t *teller) bool {
+		return Lie{Name: name_, Breaks: name(watch.PrevKV), Tell: func(t *teller) bool {
 			_, m, ok := t.message(func(r *request, m *history.StoreWatch) bool {
 				return r.create.PrevKV && slices.ContainsFunc(m.Events, func(e history.StoreEvent) bool { return fits(t, e) })
 			})
@@ -28,7 +28,7 @@ func prevLies() []Lie {
 	}
 	has := func(_ *teller, e history.StoreEvent) bool { return e.Prev.Mod != 0 }
 	return []Lie{
-		{Name: "the previous version is missing", Breaks: name(watch.PrevKV), tell: func(t *teller) bool {
+		{Name: "the previous version is missing", Breaks: name(watch.PrevKV), Tell: func(t *teller) bool {
 			// What etcd sends first of a watch from the past may lack it (docs/findings/0007).
 			_, m, ok := t.message(func(r *request, m *history.StoreWatch) bool {
 				return r.create.PrevKV && m != firstOf(r) && slices.ContainsFunc(m.Events, func(e history.StoreEvent) bool { return has(t, e) })
@@ -57,7 +57,7 @@ func prevLies() []Lie {
 
 func createLies() []Lie {
 	lie := func(name_ string, fits func(history.StoreEvent) bool, change func(t *teller, e *history.StoreEvent)) Lie {
-		return Lie{Name: name_, Breaks: name(watch.IsCreate), tell: func(t *teller) bool {
+		return Lie{Name: name_, Breaks: name(watch.IsCreate), Tell: func(t *teller) bool {
 			_, m, ok := t.message(func(_ *request, m *history.StoreWatch) bool { return slices.ContainsFunc(m.Events, fits) })
 			if !ok {
 				return false
@@ -82,7 +82,7 @@ func createLies() []Lie {
 
 func bookmarkLies() []Lie {
 	ahead := func(name_ string, whole bool) Lie {
-		return Lie{Name: name_, Breaks: name(watch.Bookmarkable), tell: func(t *teller) bool {
+		return Lie{Name: name_, Breaks: name(watch.Bookmarkable), Tell: func(t *teller) bool {
 			r, m, ok := t.message(func(r *request, m *history.StoreWatch) bool {
 				return len(m.Events) > 0 && r.index(m) > 0 && !r.messages[r.index(m)-1].Fragmented
 			})
@@ -102,7 +102,7 @@ func bookmarkLies() []Lie {
 	return []Lie{
 		ahead("progress one ahead", false),
 		ahead("progress of the stream one ahead", true),
-		{Name: "progress overtakes events", Breaks: name(watch.Bookmarkable), tell: func(t *teller) bool {
+		{Name: "progress overtakes events", Breaks: name(watch.Bookmarkable), Tell: func(t *teller) bool {
 			r, m, ok := t.message(func(r *request, m *history.StoreWatch) bool {
 				i := r.index(m)
 				return m.Kind == history.WatchProgress && i > 0 && len(r.messages[i-1].Events) > 0
@@ -115,7 +115,7 @@ func bookmarkLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "progress names the next revision", Breaks: name(watch.Bookmarkable), tell: func(t *teller) bool {
+		{Name: "progress names the next revision", Breaks: name(watch.Bookmarkable), Tell: func(t *teller) bool {
 			_, m, ok := t.message(func(r *request, m *history.StoreWatch) bool {
 				return m.Kind == history.WatchProgress && m.Header < t.f.last
 			})
@@ -124,7 +124,7 @@ func bookmarkLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "progress of a revision that does not exist", Breaks: name(watch.Bookmarkable), tell: func(t *teller) bool {
+		{Name: "progress of a revision that does not exist", Breaks: name(watch.Bookmarkable), Tell: func(t *teller) bool {
 			_, m, ok := t.message(func(r *request, m *history.StoreWatch) bool { return m.Kind == history.WatchProgress })
 			if ok {
 				m.Header = t.f.last + 1 + t.rng.Int64N(3)
@@ -136,7 +136,7 @@ func bookmarkLies() []Lie {
 
 func cancelLies() []Lie {
 	cancel := func(name_ string, revision func(t *teller, r *request, m *history.StoreWatch) int64) Lie {
-		return Lie{Name: name_, Breaks: name(watch.CompactedCancel), tell: func(t *teller) bool {
+		return Lie{Name: name_, Breaks: name(watch.CompactedCancel), Tell: func(t *teller) bool {
 			r, m, ok := t.message(func(r *request, m *history.StoreWatch) bool { return len(m.Events) > 0 && !m.Fragmented })
 			if !ok {
 				return false
@@ -171,7 +171,7 @@ func cancelLies() []Lie {
 			return rev
 		}),
 		cancel("canceled without a reason", func(*teller, *request, *history.StoreWatch) int64 { return 0 }),
-		{Name: "the cancel names a later compaction", Breaks: name(watch.CompactedCancel), tell: func(t *teller) bool {
+		{Name: "the cancel names a later compaction", Breaks: name(watch.CompactedCancel), Tell: func(t *teller) bool {
 			_, m, ok := t.message(func(_ *request, m *history.StoreWatch) bool { return m.CompactRevision > 0 })
 			if ok {
 				m.CompactRevision = min(t.f.last, m.CompactRevision+1+t.rng.Int64N(10))

@@ -12,7 +12,7 @@ import (
 // orderLies are lies about the order of writes and what they were answered.
 func orderLies() []Lie {
 	return []Lie{
-		{Name: "two writes share a revision", Breaks: storage.Order, tell: func(t *teller) bool {
+		{Name: "two writes share a revision", Breaks: storage.Order, Tell: func(t *teller) bool {
 			rev, ok := t.writtenPair()
 			t.renumber(func(n int64) int64 {
 				if n > rev {
@@ -22,14 +22,14 @@ func orderLies() []Lie {
 			})
 			return ok
 		}},
-		{Name: "a revision is left out", Breaks: storage.Order, tell: func(t *teller) bool {
+		{Name: "a revision is left out", Breaks: storage.Order, Tell: func(t *teller) bool {
 			// Before the first call of unknown fate and the first key with a lease
 			// nothing can be in the gap.
 			return t.leaveOut(false)
 		}},
 		{Name: "a revision is left out beside leases and calls of unknown fate", Breaks: storage.Order,
-			tell: func(t *teller) bool { return t.leaveOut(true) }},
-		{Name: "a write answers with the revision of another", Breaks: storage.Order, tell: func(t *teller) bool {
+			Tell: func(t *teller) bool { return t.leaveOut(true) }},
+		{Name: "a write answers with the revision of another", Breaks: storage.Order, Tell: func(t *teller) bool {
 			a, ok := t.op(wrote)
 			b, _ := t.op(func(op *history.StoreOp) bool { return wrote(op) && op != a })
 			if ok && b != nil {
@@ -37,7 +37,7 @@ func orderLies() []Lie {
 			}
 			return ok && b != nil
 		}},
-		{Name: "a write answers with the revision before", Breaks: storage.Order, tell: func(t *teller) bool {
+		{Name: "a write answers with the revision before", Breaks: storage.Order, Tell: func(t *teller) bool {
 			op, ok := t.op(func(op *history.StoreOp) bool {
 				return wrote(op) && op.Header > 2 && t.f.cause[op.Header-1] != nil && wrote(t.f.cause[op.Header-1])
 			})
@@ -94,7 +94,7 @@ func (t *teller) writtenPair() (int64, bool) {
 
 func replayLies() []Lie {
 	return []Lie{
-		{Name: "a false comparison passes", Breaks: storage.Replay, tell: func(t *teller) bool {
+		{Name: "a false comparison passes", Breaks: storage.Replay, Tell: func(t *teller) bool {
 			op, ok := t.op(func(op *history.StoreOp) bool { return wrote(op) && op.Succeeded && len(op.Compares) == 1 })
 			if !ok {
 				return false
@@ -110,7 +110,7 @@ func replayLies() []Lie {
 			}
 			return true
 		}},
-		{Name: "a true comparison fails", Breaks: storage.Replay, tell: func(t *teller) bool {
+		{Name: "a true comparison fails", Breaks: storage.Replay, Tell: func(t *teller) bool {
 			op, ok := t.op(func(op *history.StoreOp) bool {
 				return op.Method == history.MethodTxn && acked(op) && !op.Succeeded && len(op.Compares) == 1 &&
 					op.Compares[0].Target == history.CompareMod && op.Compares[0].Op == "="
@@ -124,13 +124,13 @@ func replayLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "wrong previous value", Breaks: storage.Replay, tell: func(t *teller) bool {
+		{Name: "wrong previous value", Breaks: storage.Replay, Tell: func(t *teller) bool {
 			return t.previous(func(kv *history.StoreKV) { kv.Value++ })
 		}},
-		{Name: "previous value of an earlier revision", Breaks: storage.Replay, tell: func(t *teller) bool {
+		{Name: "previous value of an earlier revision", Breaks: storage.Replay, Tell: func(t *teller) bool {
 			return t.previous(func(kv *history.StoreKV) { kv.Mod--; kv.Create = min(kv.Create, kv.Mod) })
 		}},
-		{Name: "wrong number of deleted keys", Breaks: storage.Replay, tell: func(t *teller) bool {
+		{Name: "wrong number of deleted keys", Breaks: storage.Replay, Tell: func(t *teller) bool {
 			r, ok := t.writeResult(func(a history.StoreAction, r history.StoreResult) bool { return r.Deleted > 0 })
 			if ok {
 				r.Deleted++
@@ -172,14 +172,14 @@ func realTimeLies() []Lie {
 			!slices.ContainsFunc(executed(op), func(a history.StoreAction) bool { return a.Revision > 0 })
 	}
 	return []Lie{
-		{Name: "stale read", Breaks: storage.RealTime, tell: func(t *teller) bool {
+		{Name: "stale read", Breaks: storage.RealTime, Tell: func(t *teller) bool {
 			op, ok := t.op(func(op *history.StoreOp) bool { return stale(op) && op.Method != history.MethodTxn })
 			if ok {
 				t.answer(op, op.Header-1-t.rng.Int64N(10))
 			}
 			return ok
 		}},
-		{Name: "stale refusal of a transaction", Breaks: storage.RealTime, tell: func(t *teller) bool {
+		{Name: "stale refusal of a transaction", Breaks: storage.RealTime, Tell: func(t *teller) bool {
 			op, ok := t.op(func(op *history.StoreOp) bool { return stale(op) && op.Method == history.MethodTxn })
 			if !ok {
 				return false
@@ -191,7 +191,7 @@ func realTimeLies() []Lie {
 			t.answer(op, rev)
 			return true
 		}},
-		{Name: "a read of the future", Breaks: storage.RealTime, tell: func(t *teller) bool {
+		{Name: "a read of the future", Breaks: storage.RealTime, Tell: func(t *teller) bool {
 			op, ok := t.op(func(op *history.StoreOp) bool {
 				return stale(op) && op.Method != history.MethodTxn && op.Header+10 < t.f.last
 			})
@@ -200,7 +200,7 @@ func realTimeLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "a write goes back in time", Breaks: storage.RealTime, tell: func(t *teller) bool {
+		{Name: "a write goes back in time", Breaks: storage.RealTime, Tell: func(t *teller) bool {
 			op, ok := t.op(func(op *history.StoreOp) bool { return wrote(op) && op.Header > 12 })
 			if ok {
 				late := time.Duration(200+t.rng.IntN(2000)) * time.Millisecond
@@ -208,7 +208,7 @@ func realTimeLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "a write is answered ahead of its time", Breaks: storage.RealTime, tell: func(t *teller) bool {
+		{Name: "a write is answered ahead of its time", Breaks: storage.RealTime, Tell: func(t *teller) bool {
 			op, ok := t.op(func(op *history.StoreOp) bool { return wrote(op) && op.Header > 12 })
 			if ok {
 				early := time.Duration(200+t.rng.IntN(500)) * time.Millisecond

@@ -10,7 +10,7 @@ import (
 // readLies are told in the bodies of answers whose headers are right.
 func readLies() []Lie {
 	list := func(name string, least int, change func(t *teller, op *history.StoreOp, r *history.StoreResult)) Lie {
-		return Lie{Name: name, Breaks: storage.Reads, tell: func(t *teller) bool {
+		return Lie{Name: name, Breaks: storage.Reads, Tell: func(t *teller) bool {
 			op, ok := t.op(func(op *history.StoreOp) bool { return quorumRead(op) && len(op.Results[0].KVs) >= least })
 			if ok {
 				change(t, op, &op.Results[0])
@@ -19,7 +19,7 @@ func readLies() []Lie {
 		}}
 	}
 	return []Lie{
-		{Name: "a transaction does not read what it wrote", Breaks: storage.Reads, tell: func(t *teller) bool {
+		{Name: "a transaction does not read what it wrote", Breaks: storage.Reads, Tell: func(t *teller) bool {
 			r, ok := t.writeResult(func(a history.StoreAction, r history.StoreResult) bool {
 				return a.Kind == history.ActionRange && len(r.KVs) > 0
 			})
@@ -106,14 +106,14 @@ func compactionLies() []Lie {
 			!op.Then[0].Serializable && op.Then[0].Revision > 0 && op.Returned != 0
 	}
 	return []Lie{
-		{Name: "a compacted read succeeds", Breaks: storage.CompactionHonest, tell: func(t *teller) bool {
+		{Name: "a compacted read succeeds", Breaks: storage.CompactionHonest, Tell: func(t *teller) bool {
 			op, ok := t.op(func(op *history.StoreOp) bool { return asks(op) && op.Error.Kind == history.ErrorCompacted })
 			if ok {
 				t.answer(op, t.headerAt(op))
 			}
 			return ok
 		}},
-		{Name: "a past read of what is compacted", Breaks: storage.CompactionHonest, tell: func(t *teller) bool {
+		{Name: "a past read of what is compacted", Breaks: storage.CompactionHonest, Tell: func(t *teller) bool {
 			var compact *history.StoreOp
 			op, ok := t.op(func(op *history.StoreOp) bool { return currentRead(op) && t.compactedBy(op) != nil })
 			if !ok {
@@ -124,14 +124,14 @@ func compactionLies() []Lie {
 			t.answer(op, op.Header)
 			return true
 		}},
-		{Name: "compaction error without compaction", Breaks: storage.CompactionHonest, tell: func(t *teller) bool {
+		{Name: "compaction error without compaction", Breaks: storage.CompactionHonest, Tell: func(t *teller) bool {
 			op, ok := t.op(func(op *history.StoreOp) bool { return asks(op) && acked(op) })
 			if ok {
 				refuse(op, history.ErrorCompacted)
 			}
 			return ok
 		}},
-		{Name: "the compaction went further than asked", Breaks: storage.CompactionHonest, tell: func(t *teller) bool {
+		{Name: "the compaction went further than asked", Breaks: storage.CompactionHonest, Tell: func(t *teller) bool {
 			op, ok := t.op(func(op *history.StoreOp) bool {
 				return op.Method == history.MethodCompact && acked(op) && op.Revision > 2
 			})
@@ -140,7 +140,7 @@ func compactionLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "a known revision is said to be in the future", Breaks: storage.CompactionHonest, tell: func(t *teller) bool {
+		{Name: "a known revision is said to be in the future", Breaks: storage.CompactionHonest, Tell: func(t *teller) bool {
 			op, ok := t.op(func(op *history.StoreOp) bool { return asks(op) && acked(op) })
 			if ok {
 				refuse(op, history.ErrorFutureRev)

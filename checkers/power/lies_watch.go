@@ -31,7 +31,7 @@ func followed(r *request, m *history.StoreWatch) bool {
 
 func orderedLies() []Lie {
 	return []Lie{
-		{Name: "two events are swapped", Breaks: name(watch.Ordered), tell: func(t *teller) bool {
+		{Name: "two events are swapped", Breaks: name(watch.Ordered), Tell: func(t *teller) bool {
 			_, m, ok := t.message(several)
 			for i := 1; ok && i < len(m.Events); i++ {
 				if a, b := m.Events[i-1], m.Events[i]; a.KV.Mod != b.KV.Mod {
@@ -41,7 +41,7 @@ func orderedLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "two answers are swapped", Breaks: name(watch.Ordered), tell: func(t *teller) bool {
+		{Name: "two answers are swapped", Breaks: name(watch.Ordered), Tell: func(t *teller) bool {
 			r, m, ok := t.message(followed)
 			if ok {
 				n := following(r, m)
@@ -50,7 +50,7 @@ func orderedLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "an event comes an answer later", Breaks: name(watch.Ordered), tell: func(t *teller) bool {
+		{Name: "an event comes an answer later", Breaks: name(watch.Ordered), Tell: func(t *teller) bool {
 			r, m, ok := t.message(followed)
 			if !ok {
 				return false
@@ -61,7 +61,7 @@ func orderedLies() []Lie {
 			t.tidy()
 			return true
 		}},
-		{Name: "the events of an answer are reversed", Breaks: name(watch.Ordered), tell: func(t *teller) bool {
+		{Name: "the events of an answer are reversed", Breaks: name(watch.Ordered), Tell: func(t *teller) bool {
 			_, m, ok := t.message(several)
 			if ok {
 				slices.Reverse(m.Events)
@@ -73,7 +73,7 @@ func orderedLies() []Lie {
 
 func uniqueLies() []Lie {
 	return []Lie{
-		{Name: "an event comes twice", Breaks: name(watch.Unique), tell: func(t *teller) bool {
+		{Name: "an event comes twice", Breaks: name(watch.Unique), Tell: func(t *teller) bool {
 			_, m, ok := t.message(some)
 			if ok {
 				i := t.rng.IntN(len(m.Events))
@@ -81,7 +81,7 @@ func uniqueLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "an answer comes twice", Breaks: name(watch.Unique), tell: func(t *teller) bool {
+		{Name: "an answer comes twice", Breaks: name(watch.Unique), Tell: func(t *teller) bool {
 			_, m, ok := t.message(some)
 			if ok {
 				again := m.Clone()
@@ -89,7 +89,7 @@ func uniqueLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "an old event comes again", Breaks: name(watch.Unique), tell: func(t *teller) bool {
+		{Name: "an old event comes again", Breaks: name(watch.Unique), Tell: func(t *teller) bool {
 			r, m, ok := t.message(followed)
 			if ok {
 				n := following(r, m)
@@ -97,7 +97,7 @@ func uniqueLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "the last events come again with the next answer", Breaks: name(watch.Unique), tell: func(t *teller) bool {
+		{Name: "the last events come again with the next answer", Breaks: name(watch.Unique), Tell: func(t *teller) bool {
 			r, m, ok := t.message(followed)
 			if ok {
 				n := following(r, m)
@@ -121,7 +121,7 @@ func inside(m *history.StoreWatch) int {
 func atomicLies() []Lie {
 	multi := func(_ *request, m *history.StoreWatch) bool { return inside(m) > 0 && !m.Fragmented }
 	return []Lie{
-		{Name: "a transaction is split over two answers", Breaks: name(watch.Atomic), tell: func(t *teller) bool {
+		{Name: "a transaction is split over two answers", Breaks: name(watch.Atomic), Tell: func(t *teller) bool {
 			_, m, ok := t.message(multi)
 			if ok {
 				i := inside(m)
@@ -131,7 +131,7 @@ func atomicLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "half of a transaction waits for the next answer", Breaks: name(watch.Atomic), tell: func(t *teller) bool {
+		{Name: "half of a transaction waits for the next answer", Breaks: name(watch.Atomic), Tell: func(t *teller) bool {
 			r, m, ok := t.message(func(r *request, m *history.StoreWatch) bool { return multi(r, m) && following(r, m) != nil })
 			if ok {
 				n, i := following(r, m), inside(m)
@@ -140,7 +140,7 @@ func atomicLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "fragments that nobody asked for", Breaks: name(watch.Atomic), tell: func(t *teller) bool {
+		{Name: "fragments that nobody asked for", Breaks: name(watch.Atomic), Tell: func(t *teller) bool {
 			_, m, ok := t.message(func(r *request, m *history.StoreWatch) bool { return multi(r, m) && !r.create.Fragmented })
 			if ok {
 				i := inside(m)
@@ -151,7 +151,7 @@ func atomicLies() []Lie {
 			}
 			return ok
 		}},
-		{Name: "the stream ends in the middle of a transaction", Breaks: name(watch.Atomic), tell: func(t *teller) bool {
+		{Name: "the stream ends in the middle of a transaction", Breaks: name(watch.Atomic), Tell: func(t *teller) bool {
 			r, m, ok := t.message(multi)
 			if ok {
 				m.Events = m.Events[:inside(m)]
@@ -160,7 +160,7 @@ func atomicLies() []Lie {
 			return ok
 		}},
 		{Name: "a transaction is told in part", Breaks: name(watch.Atomic),
-			tell: func(t *teller) bool {
+			Tell: func(t *teller) bool {
 				_, m, ok := t.message(multi)
 				if ok {
 					i := inside(m)

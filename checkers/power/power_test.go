@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
-	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -43,8 +41,8 @@ func TestPower(t *testing.T) {
 	publish(t, r)
 	check(t, r)
 	for _, g := range Guarantees() {
-		if all := r.Guarantee(g); all.Tried() < cfg.Mutants || r.Kinds(g) < 3 {
-			t.Errorf("%s: only %d mutants of %d kinds counted", g, all.Tried(), r.Kinds(g))
+		if all := r.Mutants.Guarantee(g); all.Tried() < cfg.Mutants || r.Mutants.Kinds(g) < 3 {
+			t.Errorf("%s: only %d mutants of %d kinds counted", g, all.Tried(), r.Mutants.Kinds(g))
 		}
 	}
 }
@@ -55,19 +53,19 @@ func check(t *testing.T, r *Report) {
 	for _, alarm := range append(r.FalseAlarms, r.FalseObjections...) {
 		t.Errorf("without a lie: %s", alarm)
 	}
-	for _, weak := range r.Weak() {
+	for _, weak := range r.Mutants.Weak(Guarantees()) {
 		t.Error(weak)
 	}
-	for _, m := range r.Disputes() {
+	for _, m := range r.Mutants.Disputes() {
 		t.Errorf("the model accepts what a checker fails: %s", m)
 	}
 	for _, m := range r.Mutants {
 		for _, bare := range m.Bare {
 			t.Errorf("without a table of what happened: %s (%s)", bare, m)
 		}
-		if m.Lie.Missed == "" && m.Fate != Caught && m.Fate != Equivalent {
-			t.Log(m)
-		}
+	}
+	for _, m := range r.Mutants.Missed() {
+		t.Log(m)
 	}
 }
 
@@ -81,50 +79,6 @@ func publish(t *testing.T, r *Report) {
 	}
 	if err := errors.Join(os.WriteFile(path, []byte(r.Table()), 0o644), r.Tally().Save(path)); err != nil {
 		t.Error(err)
-	}
-}
-
-// What another guarantee catches is no kill.
-func TestWeak(t *testing.T) {
-	f := func(want bool, another, missed int) {
-		t.Helper()
-		lie := Catalogue()[0]
-		known := lie
-		known.Missed = "an open finding"
-		r := &Report{Mutants: slices.Concat(
-			slices.Repeat([]Mutant{{Lie: lie, Fate: Caught}}, 100-another), slices.Repeat([]Mutant{{Lie: lie, Fate: ByAnother}}, another),
-			slices.Repeat([]Mutant{{Lie: known, Fate: Survived}}, missed),
-		)}
-		if got := r.Weak(); (len(got) > 0) != want {
-			t.Errorf("%d of 100 by another, %d known to be missed: weak are %q", another, missed, got)
-		}
-	}
-	f(false, 1, 0)
-	f(true, 2, 0)
-	f(false, 1, 20)
-}
-
-// A mutant that the model accepts and a checker fails is named, and is a finding unless
-// the lie says why the model knows less.
-func TestDisputes(t *testing.T) {
-	lie := Catalogue()[0]
-	r := &Report{Mutants: []Mutant{
-		{Lie: lie, Fate: Equivalent}, {Lie: lie, Fate: Equivalent, Failed: []string{"Reads"}}, {Lie: lie, Fate: Caught, Failed: []string{"Order"}},
-	}}
-	if got := r.Disputes(); len(got) != 1 || !slices.Equal(got[0].Failed, []string{"Reads"}) {
-		t.Errorf("disputed are %v", got)
-	}
-	for _, line := range []string{
-		"Acquitted: Order, two writes share a revision: 2 times",
-		"Disputed: Order, two writes share a revision: of 2 that the model acquits failed Reads (1), and nothing explains it",
-	} {
-		if !strings.Contains(r.Table(), "\n"+line+".\n") {
-			t.Errorf("no %q in\n%s", line, r.Table())
-		}
-	}
-	r.Mutants[1].Lie.Lenient = "it is blind there"
-	if got := r.Disputes(); len(got) != 0 {
-		t.Errorf("explained, and yet disputed: %v", got)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	apipower "github.com/planecheck/planecheck/checkers/power/api"
 
 	"github.com/planecheck/planecheck/checkers/history/archive"
+	"github.com/planecheck/planecheck/checkers/power/mutants"
 )
 
 // load reads the storage history of a run, as it was recorded. An incomplete one is
@@ -47,11 +48,11 @@ func load(dir string) (base, error) {
 //
 // A run of 20 nodes has some 20,000 calls of the store. The model, which is quadratic,
 // judges each history once as a whole, and of a mutant what the lie has touched.
-func RunRecorded(ctx context.Context, dirs []string, mutants int) (*Report, error) {
-	all := &Report{Config: Config{Histories: len(dirs), Mutants: mutants}, Recorded: true}
+func RunRecorded(ctx context.Context, dirs []string, quota int) (*Report, error) {
+	all := &Report{Config: Config{Histories: len(dirs), Mutants: quota}, Recorded: true}
 	left := map[string]int{}
 	for _, g := range Guarantees() {
-		left[g] = mutants
+		left[g] = quota
 	}
 	for i, dir := range dirs {
 		b, err := load(dir)
@@ -63,7 +64,7 @@ func RunRecorded(ctx context.Context, dirs []string, mutants int) (*Report, erro
 			return (left[g] + len(dirs) - i - 1) / (len(dirs) - i)
 		}) {
 			all.Mutants = append(all.Mutants, m)
-			if m.Fate != Equivalent {
+			if m.Fate != mutants.Acquitted {
 				left[m.Lie.Breaks]--
 			}
 		}
@@ -90,16 +91,16 @@ func recorded(ctx context.Context, b base, first int, quota func(guarantee strin
 		wg.Go(func() {
 			turn <- struct{}{}
 			defer func() { <-turn }()
-			told[i] = mutants(ctx, b, lies[g], first, n)
+			told[i] = toldIn(ctx, b, lies[g], first, n)
 		})
 	}
 	wg.Wait()
 	return slices.Concat(told...)
 }
 
-// mutants tells some lies in one history, in turn, until quota of them count. One that
+// toldIn tells some lies in one history, in turn, until quota of them count. One that
 // finds no place, or none that counts, is tried a few times at others.
-func mutants(ctx context.Context, b base, lies []Lie, first, quota int) (all []Mutant) {
+func toldIn(ctx context.Context, b base, lies []Lie, first, quota int) (all []Mutant) {
 	nowhere := map[string]int{}
 	for told, try := 0, 0; told < quota && try < (quota+4)*len(lies) && ctx.Err() == nil; try++ {
 		lie := lies[(try+first)%len(lies)]
@@ -110,7 +111,7 @@ func mutants(ctx context.Context, b base, lies []Lie, first, quota int) (all []M
 		if ok {
 			all = append(all, m)
 		}
-		if ok && m.Fate != Equivalent {
+		if ok && m.Fate != mutants.Acquitted {
 			told++
 		} else {
 			nowhere[lie.Name]++

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/power/mutants"
 )
 
 // TestRecorded tells the lies of the catalogue in the storage histories of recorded
@@ -37,11 +38,11 @@ func TestRecorded(t *testing.T) {
 // A guarantee of which no lie was told, or only such as are none, is named, and so are
 // those that stay below what was asked for.
 func TestLacking(t *testing.T) {
-	f := func(lacking string, fate Fate, want ...string) {
+	f := func(lacking string, fate mutants.Fate, want ...string) {
 		t.Helper()
 		r := &Report{Recorded: true}
 		for _, g := range Guarantees() {
-			m := Mutant{Lie: Lie{Breaks: g}, Fate: Caught}
+			m := Mutant{Lie: Lie{Breaks: g}, Fate: mutants.Caught}
 			if g == lacking {
 				m.Fate = fate
 			}
@@ -61,10 +62,10 @@ func TestLacking(t *testing.T) {
 			t.Errorf("%s %q: no %q in %s", lacking, fate, short, got)
 		}
 	}
-	f("", Caught)
+	f("", mutants.Caught)
 	f("LeaseHonest", "", "LeaseHonest")
-	f("Atomic", Equivalent, "Atomic")
-	f("Durable", Survived)
+	f("Atomic", mutants.Acquitted, "Atomic")
+	f("Durable", mutants.Escaped)
 }
 
 // A teller that is given the facts of a history tells what one tells that learns

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/planecheck/planecheck/checkers"
-	"github.com/planecheck/planecheck/checkers/counterexample"
 	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/power/mutants"
 	"github.com/planecheck/planecheck/checkers/storage"
 	"github.com/planecheck/planecheck/checkers/storage/storetest"
 	"github.com/planecheck/planecheck/checkers/storage/watch"
@@ -87,32 +87,8 @@ func (s sink) StoreWatch(w *history.StoreWatch) {
 	s.watches.Add(w)
 }
 
-// Fate is what became of a mutant.
-type Fate string
-
-// The fates of mutants.
-const (
-	Caught     Fate = "caught"     // by the guarantee that was broken
-	ByAnother  Fate = "by another" // by other guarantees only
-	Survived   Fate = "survived"
-	Equivalent Fate = "equivalent" // the model accepts the history
-)
-
 // Mutant is one lie told in one history.
-type Mutant struct {
-	Lie     Lie
-	History string // name of the history
-	Seed    uint64 // of the place where the lie was told
-	Fate    Fate
-	Failed  []string // guarantees that the checkers found broken
-	Bare    []string // of them: those without a table of what happened
-	Why     string   // why the model rejects it
-}
-
-func (m Mutant) String() string {
-	return fmt.Sprintf("%s: %s (history %s, seed %d): %s; failed %v; the model says: %s",
-		m.Lie.Breaks, m.Lie.Name, m.History, m.Seed, m.Fate, m.Failed, m.Why)
-}
+type Mutant = mutants.Mutant[*teller]
 
 // Run tells lies of the catalogue in generated histories and looks who catches
 // them. It stops with the context's error when that ends.
@@ -146,7 +122,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 			n := try / len(lies[g]) % len(bases)
 			if m, ok := tell(lie, bases[n], uint64(try)); ok {
 				report.Mutants = append(report.Mutants, m)
-				if m.Fate != Equivalent {
+				if m.Fate != mutants.Acquitted {
 					told++
 				}
 			}
@@ -158,31 +134,10 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 // tell makes one mutant and finds its fate.
 func tell(lie Lie, b base, seed uint64) (Mutant, bool) {
 	t := newTeller(b.h, b.known, seed)
-	if !lie.tell(t) {
+	if !lie.Tell(t) {
 		return Mutant{}, false
 	}
-	m := Mutant{Lie: lie, History: b.name, Seed: seed, Fate: Survived}
-	if m.Why = objection(t.h, b.bounds, t.was); m.Why == "" {
-		m.Fate = Equivalent
-	}
-	for _, v := range judge(t.h, b.bounds) {
-		if v.Outcome == checkers.Fail {
-			m.Failed = append(m.Failed, v.Guarantee)
-			if !counterexample.Tabled(v.Detail) {
-				m.Bare = append(m.Bare, v.String())
-			}
-		}
-	}
-	if m.Fate == Equivalent {
-		return m, true
-	}
-	switch {
-	case slices.Contains(m.Failed, lie.Breaks):
-		m.Fate = Caught
-	case len(m.Failed) > 0:
-		m.Fate = ByAnother
-	}
-	return m, true
+	return mutants.Judged(lie, b.name, seed, judge(t.h, b.bounds), objection(t.h, b.bounds, t.was)), true
 }
 
 // Guarantees returns the guarantees of the catalogue in its order.

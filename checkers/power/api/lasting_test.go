@@ -3,6 +3,8 @@ package apipower
 import (
 	"testing"
 	"time"
+
+	"github.com/planecheck/planecheck/checkers/power/mutants"
 )
 
 // What the time of a run is too short for is not told, wherever its faults end: there,
@@ -18,9 +20,9 @@ func TestLastingLiesHaveTheirTime(t *testing.T) {
 			switch {
 			case !ok:
 				left++
-			case m.disputed():
+			case m.Disputed():
 				t.Errorf("faults end %s before the run: %s", ago, m)
-			case m.Fate == Caught:
+			case m.Fate == mutants.Caught:
 				told++
 			}
 		}
@@ -40,7 +42,7 @@ func TestNoDisputesWhereverCalmBegins(t *testing.T) {
 		}
 		for ago := time.Second; ago < 3*tooLong("NoOrphans"); ago += 4 * time.Second {
 			b.Calm = end.Add(-ago)
-			if m, ok := tell(lie, b, nil, uint64(ago)); ok && m.disputed() {
+			if m, ok := tell(lie, b, nil, uint64(ago)); ok && m.Disputed() {
 				t.Errorf("faults end %s before the run: %s", ago, m)
 			}
 		}

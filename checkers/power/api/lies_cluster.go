@@ -13,31 +13,31 @@ import (
 // left there.
 func clusterLies() []Lie {
 	return []Lie{
-		{Name: "a pod moves to another node for good", Breaks: "NoDoubleBind", tell: rebound(true, "node-told")},
-		{Name: "a pod is on another node for one version", Breaks: "NoDoubleBind", tell: rebound(false, "node-told")},
-		{Name: "a pod loses its node", Breaks: "NoDoubleBind", tell: rebound(true, "")},
+		{Name: "a pod moves to another node for good", Breaks: "NoDoubleBind", Tell: rebound(true, "node-told")},
+		{Name: "a pod is on another node for one version", Breaks: "NoDoubleBind", Tell: rebound(false, "node-told")},
+		{Name: "a pod loses its node", Breaks: "NoDoubleBind", Tell: rebound(true, "")},
 
-		{Name: "a pod needs more cpu than its node has", Breaks: "NoOvercommit", tell: bound(greedy("requests.cpu", "allocatable.cpu"))},
-		{Name: "a pod needs more memory than its node has", Breaks: "NoOvercommit", tell: bound(greedy("requests.memory", "allocatable.memory"))},
-		{Name: "a node had one pod too few to give", Breaks: "NoOvercommit", tell: bound(smallNode("allocatable.pods", ""))},
-		{Name: "a node had less cpu than its pods need", Breaks: "NoOvercommit", tell: bound(smallNode("allocatable.cpu", "requests.cpu"))},
-		{Name: "a node took a pod though it was cordoned", Breaks: "NoOvercommit", tell: bound(cordoned)},
+		{Name: "a pod needs more cpu than its node has", Breaks: "NoOvercommit", Tell: bound(greedy("requests.cpu", "allocatable.cpu"))},
+		{Name: "a pod needs more memory than its node has", Breaks: "NoOvercommit", Tell: bound(greedy("requests.memory", "allocatable.memory"))},
+		{Name: "a node had one pod too few to give", Breaks: "NoOvercommit", Tell: bound(smallNode("allocatable.pods", ""))},
+		{Name: "a node had less cpu than its pods need", Breaks: "NoOvercommit", Tell: bound(smallNode("allocatable.cpu", "requests.cpu"))},
+		{Name: "a node took a pod though it was cordoned", Breaks: "NoOvercommit", Tell: bound(cordoned)},
 
-		{Name: "a ReplicaSet has a pod too few", Breaks: "ReplicasConverge", tell: inMaterial(onePodLess)},
-		{Name: "a ReplicaSet has a pod too many", Breaks: "ReplicasConverge", tell: inMaterial(onePodMore)},
-		{Name: "a ReplicaSet counts a pod that is not there", Breaks: "ReplicasConverge", tell: inMaterial(countLie(false, "status.replicas"))},
-		{Name: "a Deployment counts a ready pod that is not there", Breaks: "ReplicasConverge", tell: inMaterial(countLie(true, "status.readyReplicas"))},
-		{Name: "a Deployment was scaled and its ReplicaSet was not", Breaks: "ReplicasConverge", tell: inMaterial(scaled)},
+		{Name: "a ReplicaSet has a pod too few", Breaks: "ReplicasConverge", Tell: inMaterial(onePodLess)},
+		{Name: "a ReplicaSet has a pod too many", Breaks: "ReplicasConverge", Tell: inMaterial(onePodMore)},
+		{Name: "a ReplicaSet counts a pod that is not there", Breaks: "ReplicasConverge", Tell: inMaterial(countLie(false, "status.replicas"))},
+		{Name: "a Deployment counts a ready pod that is not there", Breaks: "ReplicasConverge", Tell: inMaterial(countLie(true, "status.readyReplicas"))},
+		{Name: "a Deployment was scaled and its ReplicaSet was not", Breaks: "ReplicasConverge", Tell: inMaterial(scaled)},
 
-		{Name: "an endpoint is missing", Breaks: "EndpointsMatch", tell: inMaterial(endpointMissing)},
-		{Name: "an endpoint is of no pod", Breaks: "EndpointsMatch", tell: inMaterial(endpointOfNone)},
-		{Name: "an endpoint is ready and its pod is not", Breaks: "EndpointsMatch", tell: inMaterial(endpointUnready)},
-		{Name: "an endpoint is of a pod that was deleted", Breaks: "EndpointsMatch", tell: inMaterial(endpointDeleted)},
+		{Name: "an endpoint is missing", Breaks: "EndpointsMatch", Tell: inMaterial(endpointMissing)},
+		{Name: "an endpoint is of no pod", Breaks: "EndpointsMatch", Tell: inMaterial(endpointOfNone)},
+		{Name: "an endpoint is ready and its pod is not", Breaks: "EndpointsMatch", Tell: inMaterial(endpointUnready)},
+		{Name: "an endpoint is of a pod that was deleted", Breaks: "EndpointsMatch", Tell: inMaterial(endpointDeleted)},
 
-		{Name: "pods outlive their ReplicaSet", Breaks: "NoOrphans", tell: inMaterial(orphans(func(m *material) *history.Version { return m.set }))},
-		{Name: "a ReplicaSet outlives its Deployment", Breaks: "NoOrphans", tell: inMaterial(orphans(func(m *material) *history.Version { return m.deployment }))},
-		{Name: "an EndpointSlice outlives its Service", Breaks: "NoOrphans", tell: inMaterial(orphans(func(m *material) *history.Version { return m.service }))},
-		{Name: "an owner is another object of the same name", Breaks: "NoOrphans", tell: inMaterial(reborn)},
+		{Name: "pods outlive their ReplicaSet", Breaks: "NoOrphans", Tell: inMaterial(orphans(func(m *material) *history.Version { return m.set }))},
+		{Name: "a ReplicaSet outlives its Deployment", Breaks: "NoOrphans", Tell: inMaterial(orphans(func(m *material) *history.Version { return m.deployment }))},
+		{Name: "an EndpointSlice outlives its Service", Breaks: "NoOrphans", Tell: inMaterial(orphans(func(m *material) *history.Version { return m.service }))},
+		{Name: "an owner is another object of the same name", Breaks: "NoOrphans", Tell: inMaterial(reborn)},
 	}
 }
 

@@ -37,12 +37,12 @@ func contentLies() []Lie {
 		c.Status, c.Error = status, "unexpected end of JSON input"
 	}
 	return []Lie{
-		{Name: "a GET cannot be read", Breaks: "ErrorHonest", tell: blanked("get", unread)},
-		{Name: "a LIST cannot be read", Breaks: "ErrorHonest", tell: blanked("list", unread)},
-		{Name: "an update cannot be read", Breaks: "ErrorHonest", tell: blanked("update", unread)},
-		{Name: "a GET shows no uid", Breaks: "ErrorHonest", tell: blanked("get", func(c *history.APICall) { c.Object.UID = "" })},
-		{Name: "a create shows no version", Breaks: "ErrorHonest", tell: blanked("create", func(c *history.APICall) { c.Object.Version = 0 })},
-		{Name: "a LIST has no version", Breaks: "ErrorHonest", tell: blanked("list", func(c *history.APICall) { c.ListVersion = 0 })},
+		{Name: "a GET cannot be read", Breaks: "ErrorHonest", Tell: blanked("get", unread)},
+		{Name: "a LIST cannot be read", Breaks: "ErrorHonest", Tell: blanked("list", unread)},
+		{Name: "an update cannot be read", Breaks: "ErrorHonest", Tell: blanked("update", unread)},
+		{Name: "a GET shows no uid", Breaks: "ErrorHonest", Tell: blanked("get", func(c *history.APICall) { c.Object.UID = "" })},
+		{Name: "a create shows no version", Breaks: "ErrorHonest", Tell: blanked("create", func(c *history.APICall) { c.Object.Version = 0 })},
+		{Name: "a LIST has no version", Breaks: "ErrorHonest", Tell: blanked("list", func(c *history.APICall) { c.ListVersion = 0 })},
 	}
 }
 

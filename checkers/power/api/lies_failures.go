@@ -20,12 +20,12 @@ type outage struct {
 
 func failureLies() []Lie {
 	return []Lie{
-		{Name: "a pod stays on a node that failed", Breaks: "NodeFailureHeals", tell: inMaterial(fails(outage{stays: true})),
+		{Name: "a pod stays on a node that failed", Breaks: "NodeFailureHeals", Tell: inMaterial(fails(outage{stays: true})),
 			Lenient: "it judges a pod only where one controller manager was there from the taint to the end, and the checker where one had the time, from when it was there"},
-		{Name: "a pod is evicted long after its node failed", Breaks: "NodeFailureHeals", tell: inMaterial(fails(outage{late: true}))},
-		{Name: "a pod is evicted before its time", Breaks: "NodeFailureHeals", tell: inMaterial(fails(outage{early: true}))},
-		{Name: "a pod is evicted from a node that did not fail", Breaks: "NodeFailureHeals", tell: inMaterial(fails(outage{healthy: true}))},
-		{Name: "a pod is evicted that tolerates the failure for ever", Breaks: "NodeFailureHeals", tell: inMaterial(fails(outage{forever: true}))},
+		{Name: "a pod is evicted long after its node failed", Breaks: "NodeFailureHeals", Tell: inMaterial(fails(outage{late: true}))},
+		{Name: "a pod is evicted before its time", Breaks: "NodeFailureHeals", Tell: inMaterial(fails(outage{early: true}))},
+		{Name: "a pod is evicted from a node that did not fail", Breaks: "NodeFailureHeals", Tell: inMaterial(fails(outage{healthy: true}))},
+		{Name: "a pod is evicted that tolerates the failure for ever", Breaks: "NodeFailureHeals", Tell: inMaterial(fails(outage{forever: true}))},
 	}
 }
 

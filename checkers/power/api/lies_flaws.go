@@ -43,13 +43,13 @@ func flawWrong(calm history.Time, c *history.APICall) string {
 // flawLies are about requests that no server may carry out, of every kind.
 func flawLies() []Lie {
 	return []Lie{
-		{Name: "a request with a flaw succeeds", Breaks: "ErrorHonest", tell: flawAs(200, "", false)},
-		{Name: "a request with a flaw finds nothing", Breaks: "ErrorHonest", tell: flawAs(404, "NotFound", false)},
-		{Name: "a request with a flaw is a bad request instead", Breaks: "ErrorHonest", tell: flawAs(400, "BadRequest", false)},
-		{Name: "a request with a flaw is invalid instead", Breaks: "ErrorHonest", tell: flawAs(422, "Invalid", false)},
-		{Name: "a request with a flaw meets a conflict", Breaks: "ErrorHonest", tell: flawAs(409, "Conflict", false)},
-		{Name: "a request with a flaw fails in a healthy server", Breaks: "ErrorHonest", tell: flawAs(500, "InternalError", true)},
-		{Name: "a request with a flaw comes to no healthy server", Breaks: "ErrorHonest", tell: flawAs(503, "ServiceUnavailable", true)},
+		{Name: "a request with a flaw succeeds", Breaks: "ErrorHonest", Tell: flawAs(200, "", false)},
+		{Name: "a request with a flaw finds nothing", Breaks: "ErrorHonest", Tell: flawAs(404, "NotFound", false)},
+		{Name: "a request with a flaw is a bad request instead", Breaks: "ErrorHonest", Tell: flawAs(400, "BadRequest", false)},
+		{Name: "a request with a flaw is invalid instead", Breaks: "ErrorHonest", Tell: flawAs(422, "Invalid", false)},
+		{Name: "a request with a flaw meets a conflict", Breaks: "ErrorHonest", Tell: flawAs(409, "Conflict", false)},
+		{Name: "a request with a flaw fails in a healthy server", Breaks: "ErrorHonest", Tell: flawAs(500, "InternalError", true)},
+		{Name: "a request with a flaw comes to no healthy server", Breaks: "ErrorHonest", Tell: flawAs(503, "ServiceUnavailable", true)},
 	}
 }
 

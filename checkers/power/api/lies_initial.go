@@ -11,31 +11,31 @@ import (
 func initialLies() []Lie {
 	numbered := func(c *history.APICall) bool { _, ok := number(c.ResourceVersion); return ok }
 	return []Lie{
-		{Name: "an object is missing", Breaks: "InitialState", tell: inInitial(dropInitial)},
-		{Name: "an object is shown as it was before", Breaks: "InitialState", tell: inInitial(ageInitial)},
-		{Name: "an object has the content of an older version", Breaks: "InitialState", tell: inInitial(mixInitial)},
-		{Name: "an object that was deleted is shown", Breaks: "InitialState", tell: inInitial(ghostInitial)},
-		{Name: "the state is older than the newest, with all events since", Breaks: "InitialState", tell: staleInitial},
+		{Name: "an object is missing", Breaks: "InitialState", Tell: inInitial(dropInitial)},
+		{Name: "an object is shown as it was before", Breaks: "InitialState", Tell: inInitial(ageInitial)},
+		{Name: "an object has the content of an older version", Breaks: "InitialState", Tell: inInitial(mixInitial)},
+		{Name: "an object that was deleted is shown", Breaks: "InitialState", Tell: inInitial(ghostInitial)},
+		{Name: "the state is older than the newest, with all events since", Breaks: "InitialState", Tell: staleInitial},
 
-		{Name: "the end comes before the last object", Breaks: "InitialEventsEnd", tell: earlyEnd},
-		{Name: "the end names a later revision than that of the state", Breaks: "InitialEventsEnd", tell: olderState},
-		{Name: "the end names a revision before what was asked for", Breaks: "InitialEventsEnd", tell: lowEnd},
-		{Name: "the end names a revision whose events are still to come", Breaks: "InitialEventsEnd", tell: aheadEnd},
+		{Name: "the end comes before the last object", Breaks: "InitialEventsEnd", Tell: earlyEnd},
+		{Name: "the end names a later revision than that of the state", Breaks: "InitialEventsEnd", Tell: olderState},
+		{Name: "the end names a revision before what was asked for", Breaks: "InitialEventsEnd", Tell: lowEnd},
+		{Name: "the end names a revision whose events are still to come", Breaks: "InitialEventsEnd", Tell: aheadEnd},
 
-		{Name: "a bookmark has the revision of the next event", Breaks: "BookmarkNotAhead", tell: bookmark(1)},
-		{Name: "a bookmark has the revision of an event some later", Breaks: "BookmarkNotAhead", tell: bookmark(4)},
-		{Name: "a bookmark comes before the event that it covers", Breaks: "BookmarkNotAhead", tell: hurriedBookmark},
-		{Name: "a bookmark names a revision that is still to come", Breaks: "BookmarkNotAhead", tell: futureBookmark},
+		{Name: "a bookmark has the revision of the next event", Breaks: "BookmarkNotAhead", Tell: bookmark(1)},
+		{Name: "a bookmark has the revision of an event some later", Breaks: "BookmarkNotAhead", Tell: bookmark(4)},
+		{Name: "a bookmark comes before the event that it covers", Breaks: "BookmarkNotAhead", Tell: hurriedBookmark},
+		{Name: "a bookmark names a revision that is still to come", Breaks: "BookmarkNotAhead", Tell: futureBookmark},
 
 		{Name: "a watch from the newest state is too old", Breaks: "WatchExpiredHonest",
-			tell: errs(func(c *history.APICall) bool { return c.ResourceVersion == "" }, 410, "Expired", false)},
+			Tell: errs(func(c *history.APICall) bool { return c.ResourceVersion == "" }, 410, "Expired", false)},
 		{Name: "a watch from any state is too old", Breaks: "WatchExpiredHonest",
-			tell: errs(func(c *history.APICall) bool { return c.ResourceVersion == "0" }, 410, "Expired", false)},
-		{Name: "a watch from the future is too old", Breaks: "WatchExpiredHonest", tell: errs(numbered, 410, "Expired", true)},
+			Tell: errs(func(c *history.APICall) bool { return c.ResourceVersion == "0" }, 410, "Expired", false)},
+		{Name: "a watch from the future is too old", Breaks: "WatchExpiredHonest", Tell: errs(numbered, 410, "Expired", true)},
 
-		{Name: "initial events of a revision that does not exist come", Breaks: "WatchTooNewHonest", tell: initialFromFuture},
-		{Name: "a plain watch from the future is refused", Breaks: "WatchTooNewHonest", tell: errs(plain, 504, "Timeout", true)},
-		{Name: "a plain watch from the past is too new", Breaks: "WatchTooNewHonest", tell: errs(plain, 504, "Timeout", false)},
+		{Name: "initial events of a revision that does not exist come", Breaks: "WatchTooNewHonest", Tell: initialFromFuture},
+		{Name: "a plain watch from the future is refused", Breaks: "WatchTooNewHonest", Tell: errs(plain, 504, "Timeout", true)},
+		{Name: "a plain watch from the past is too new", Breaks: "WatchTooNewHonest", Tell: errs(plain, 504, "Timeout", false)},
 	}
 }
 

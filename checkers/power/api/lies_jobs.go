@@ -19,11 +19,11 @@ type errand struct {
 
 func jobLies() []Lie {
 	return []Lie{
-		{Name: "a Job is Complete too early", Breaks: "JobCompletionsExact", tell: inMaterial(runs(errand{early: true}))},
-		{Name: "a Job counts a pod that still runs", Breaks: "JobCompletionsExact", tell: inMaterial(runs(errand{unended: true}))},
-		{Name: "a Job counts a pod that failed", Breaks: "JobCompletionsExact", tell: inMaterial(runs(errand{failed: true}))},
-		{Name: "a Job counts a pod twice", Breaks: "JobCompletionsExact", tell: inMaterial(runs(errand{twice: true}))},
-		{Name: "a Job makes a pod long after its end", Breaks: "JobCompletionsExact", tell: inMaterial(runs(errand{after: true}))},
+		{Name: "a Job is Complete too early", Breaks: "JobCompletionsExact", Tell: inMaterial(runs(errand{early: true}))},
+		{Name: "a Job counts a pod that still runs", Breaks: "JobCompletionsExact", Tell: inMaterial(runs(errand{unended: true}))},
+		{Name: "a Job counts a pod that failed", Breaks: "JobCompletionsExact", Tell: inMaterial(runs(errand{failed: true}))},
+		{Name: "a Job counts a pod twice", Breaks: "JobCompletionsExact", Tell: inMaterial(runs(errand{twice: true}))},
+		{Name: "a Job makes a pod long after its end", Breaks: "JobCompletionsExact", Tell: inMaterial(runs(errand{after: true}))},
 	}
 }
 

@@ -24,12 +24,12 @@ func tooLong(guarantee string) time.Duration {
 // lastingLies are about what was wrong for too long and is right in the end.
 func lastingLies() []Lie {
 	return []Lie{
-		{Name: "a ReplicaSet lacks a pod for too long", Breaks: "ReplicasConverge", tell: inMaterial(lacksPod)},
-		{Name: "a ReplicaSet has a pod too many for too long", Breaks: "ReplicasConverge", tell: inMaterial(keepsPod)},
-		{Name: "a pod becomes an endpoint much too late", Breaks: "EndpointsMatch", tell: inMaterial(lateEndpoint)},
-		{Name: "an endpoint outlives its pod for too long", Breaks: "EndpointsMatch", tell: inMaterial(staleEndpoint)},
-		{Name: "pods are collected long after their ReplicaSet", Breaks: "NoOrphans", tell: inMaterial(lateCollection)},
-		{Name: "the owner of a ConfigMap never was there", Breaks: "NoOrphans", tell: inMaterial(fatherless)},
+		{Name: "a ReplicaSet lacks a pod for too long", Breaks: "ReplicasConverge", Tell: inMaterial(lacksPod)},
+		{Name: "a ReplicaSet has a pod too many for too long", Breaks: "ReplicasConverge", Tell: inMaterial(keepsPod)},
+		{Name: "a pod becomes an endpoint much too late", Breaks: "EndpointsMatch", Tell: inMaterial(lateEndpoint)},
+		{Name: "an endpoint outlives its pod for too long", Breaks: "EndpointsMatch", Tell: inMaterial(staleEndpoint)},
+		{Name: "pods are collected long after their ReplicaSet", Breaks: "NoOrphans", Tell: inMaterial(lateCollection)},
+		{Name: "the owner of a ConfigMap never was there", Breaks: "NoOrphans", Tell: inMaterial(fatherless)},
 	}
 }
 

@@ -20,12 +20,12 @@ type handover struct {
 
 func leaderLies() []Lie {
 	return []Lie{
-		{Name: "a Lease is taken before its time", Breaks: "OneLeader", tell: inMaterial(hand(handover{early: true}))},
-		{Name: "a leader that lost its Lease renews it", Breaks: "OneLeader", tell: inMaterial(hand(handover{back: true}))},
-		{Name: "a Lease is taken and counts no transition", Breaks: "OneLeader", tell: inMaterial(hand(handover{uncounted: true}))},
-		{Name: "a Lease is taken and is not acquired anew", Breaks: "OneLeader", tell: inMaterial(hand(handover{stale: true}))},
-		{Name: "a Lease that its leader renews counts a transition", Breaks: "OneLeader", tell: inMaterial(hand(handover{restless: true}))},
-		{Name: "a Lease that was released counts two transitions", Breaks: "OneLeader", tell: inMaterial(hand(handover{released: true}))},
+		{Name: "a Lease is taken before its time", Breaks: "OneLeader", Tell: inMaterial(hand(handover{early: true}))},
+		{Name: "a leader that lost its Lease renews it", Breaks: "OneLeader", Tell: inMaterial(hand(handover{back: true}))},
+		{Name: "a Lease is taken and counts no transition", Breaks: "OneLeader", Tell: inMaterial(hand(handover{uncounted: true}))},
+		{Name: "a Lease is taken and is not acquired anew", Breaks: "OneLeader", Tell: inMaterial(hand(handover{stale: true}))},
+		{Name: "a Lease that its leader renews counts a transition", Breaks: "OneLeader", Tell: inMaterial(hand(handover{restless: true}))},
+		{Name: "a Lease that was released counts two transitions", Breaks: "OneLeader", Tell: inMaterial(hand(handover{released: true}))},
 	}
 }
 

@@ -73,13 +73,13 @@ func legalLies() []Lie {
 	}
 	create := func(_ *teller, c *history.APICall) bool { return c.Verb == "create" }
 	return []Lie{
-		{Name: "a legal LIST is invalid", Breaks: "ErrorHonest", tell: legalAs(422, "Invalid", read("list"))},
-		{Name: "a legal LIST is of what is not served", Breaks: "ErrorHonest", tell: legalAs(404, "NotFound", read("list"))},
-		{Name: "a legal GET is forbidden", Breaks: "ErrorHonest", tell: legalAs(403, "Forbidden", read("get"))},
-		{Name: "a legal GET is a bad request", Breaks: "ErrorHonest", tell: legalAs(400, "BadRequest", read("get"))},
-		{Name: "a legal watch is not allowed", Breaks: "ErrorHonest", tell: legalAs(405, "MethodNotAllowed", read("watch"))},
-		{Name: "a legal create is invalid", Breaks: "ErrorHonest", tell: legalAs(422, "Invalid", create)},
-		{Name: "a legal patch is invalid", Breaks: "ErrorHonest", tell: legalAs(422, "Invalid", patch)},
+		{Name: "a legal LIST is invalid", Breaks: "ErrorHonest", Tell: legalAs(422, "Invalid", read("list"))},
+		{Name: "a legal LIST is of what is not served", Breaks: "ErrorHonest", Tell: legalAs(404, "NotFound", read("list"))},
+		{Name: "a legal GET is forbidden", Breaks: "ErrorHonest", Tell: legalAs(403, "Forbidden", read("get"))},
+		{Name: "a legal GET is a bad request", Breaks: "ErrorHonest", Tell: legalAs(400, "BadRequest", read("get"))},
+		{Name: "a legal watch is not allowed", Breaks: "ErrorHonest", Tell: legalAs(405, "MethodNotAllowed", read("watch"))},
+		{Name: "a legal create is invalid", Breaks: "ErrorHonest", Tell: legalAs(422, "Invalid", create)},
+		{Name: "a legal patch is invalid", Breaks: "ErrorHonest", Tell: legalAs(422, "Invalid", patch)},
 	}
 }
 

@@ -9,20 +9,20 @@ import (
 // listLies are about what a list holds, and how its pages fit together.
 func listLies() []Lie {
 	return []Lie{
-		{Name: "an object is left out", Breaks: "Snapshot", tell: inList(nil, leaveOut)},
-		{Name: "an object is shown as it was before", Breaks: "Snapshot", tell: inList(hasOlder, showOlder)},
-		{Name: "an object is shown as it became later", Breaks: "Snapshot", tell: inList(hasNewer, showNewer)},
-		{Name: "an object that was deleted is shown", Breaks: "Snapshot", tell: withGhost},
-		{Name: "an object has the content of an older version", Breaks: "Snapshot", tell: inList(hasOlder, mixContent)},
-		{Name: "an object is shown twice", Breaks: "Snapshot", tell: inList(nil, twice)},
-		{Name: "the header is newer than the body", Breaks: "Snapshot", tell: tornList},
-		{Name: "the digest of a long list holds an older version", Breaks: "Snapshot", tell: longList},
+		{Name: "an object is left out", Breaks: "Snapshot", Tell: inList(nil, leaveOut)},
+		{Name: "an object is shown as it was before", Breaks: "Snapshot", Tell: inList(hasOlder, showOlder)},
+		{Name: "an object is shown as it became later", Breaks: "Snapshot", Tell: inList(hasNewer, showNewer)},
+		{Name: "an object that was deleted is shown", Breaks: "Snapshot", Tell: withGhost},
+		{Name: "an object has the content of an older version", Breaks: "Snapshot", Tell: inList(hasOlder, mixContent)},
+		{Name: "an object is shown twice", Breaks: "Snapshot", Tell: inList(nil, twice)},
+		{Name: "the header is newer than the body", Breaks: "Snapshot", Tell: tornList},
+		{Name: "the digest of a long list holds an older version", Breaks: "Snapshot", Tell: longList},
 
-		{Name: "a page is of a later state, header and body", Breaks: "Paged", tell: tornPage(true)},
-		{Name: "a page has the body of a later state", Breaks: "Paged", tell: tornPage(false)},
-		{Name: "a page begins with the last object of the one before", Breaks: "Paged", tell: pageLie(repeatFirst)},
-		{Name: "a page leaves out its first object", Breaks: "Paged", tell: pageLie(skipFirst)},
-		{Name: "the last page comes too early", Breaks: "Paged", tell: pageLie(endEarly)},
+		{Name: "a page is of a later state, header and body", Breaks: "Paged", Tell: tornPage(true)},
+		{Name: "a page has the body of a later state", Breaks: "Paged", Tell: tornPage(false)},
+		{Name: "a page begins with the last object of the one before", Breaks: "Paged", Tell: pageLie(repeatFirst)},
+		{Name: "a page leaves out its first object", Breaks: "Paged", Tell: pageLie(skipFirst)},
+		{Name: "the last page comes too early", Breaks: "Paged", Tell: pageLie(endEarly)},
 	}
 }
 

@@ -20,11 +20,11 @@ type eviction struct {
 func namespaceLies() []Lie {
 	const late = patience + 2*time.Second
 	return []Lie{
-		{Name: "a namespace is removed with an object in it", Breaks: "NamespaceEmpties", tell: inMaterial(empties(eviction{left: 1}))},
-		{Name: "a namespace is removed with all that is in it", Breaks: "NamespaceEmpties", tell: inMaterial(empties(eviction{left: inside}))},
-		{Name: "a namespace is removed at once", Breaks: "NamespaceEmpties", tell: inMaterial(empties(eviction{left: inside, unmarked: true}))},
-		{Name: "an object is made long after its namespace was deleted", Breaks: "NamespaceEmpties", tell: inMaterial(empties(eviction{made: late}))},
-		{Name: "an object is made in a namespace that was deleted long ago, and stays", Breaks: "NamespaceEmpties", tell: inMaterial(empties(eviction{made: late, stays: true}))},
+		{Name: "a namespace is removed with an object in it", Breaks: "NamespaceEmpties", Tell: inMaterial(empties(eviction{left: 1}))},
+		{Name: "a namespace is removed with all that is in it", Breaks: "NamespaceEmpties", Tell: inMaterial(empties(eviction{left: inside}))},
+		{Name: "a namespace is removed at once", Breaks: "NamespaceEmpties", Tell: inMaterial(empties(eviction{left: inside, unmarked: true}))},
+		{Name: "an object is made long after its namespace was deleted", Breaks: "NamespaceEmpties", Tell: inMaterial(empties(eviction{made: late}))},
+		{Name: "an object is made in a namespace that was deleted long ago, and stays", Breaks: "NamespaceEmpties", Tell: inMaterial(empties(eviction{made: late, stays: true}))},
 	}
 }
 

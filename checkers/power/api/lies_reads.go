@@ -17,28 +17,28 @@ func readLies() []Lie {
 	}
 	old := func(c *history.APICall) bool { return c.ResourceVersion == "0" && c.Continue == 0 }
 	return []Lie{
-		{Name: "a GET shows a version that was replaced", Breaks: "MostRecent", tell: staleGet(recent)},
-		{Name: "a GET does not find what is there", Breaks: "MostRecent", tell: blindGet(recent)},
-		{Name: "a GET shows what was deleted", Breaks: "MostRecent", tell: ghostGet(recent)},
-		{Name: "a GET shows the right version with old content", Breaks: "MostRecent", tell: mixedGet(recent)},
-		{Name: "a LIST is of an older state, header and body", Breaks: "MostRecent", tell: movedList(recent, past)},
-		{Name: "a LIST is of a state that is still to come", Breaks: "MostRecent", tell: movedList(recent, future)},
+		{Name: "a GET shows a version that was replaced", Breaks: "MostRecent", Tell: staleGet(recent)},
+		{Name: "a GET does not find what is there", Breaks: "MostRecent", Tell: blindGet(recent)},
+		{Name: "a GET shows what was deleted", Breaks: "MostRecent", Tell: ghostGet(recent)},
+		{Name: "a GET shows the right version with old content", Breaks: "MostRecent", Tell: mixedGet(recent)},
+		{Name: "a LIST is of an older state, header and body", Breaks: "MostRecent", Tell: movedList(recent, past)},
+		{Name: "a LIST is of a state that is still to come", Breaks: "MostRecent", Tell: movedList(recent, future)},
 
-		{Name: "a GET shows a version that was replaced before N", Breaks: "NotOlderThan", tell: staleGet(bounded)},
-		{Name: "a GET does not find what is there since N", Breaks: "NotOlderThan", tell: blindGet(bounded)},
-		{Name: "a LIST is of a state before N, header and body", Breaks: "NotOlderThan", tell: movedList(bounded, past)},
-		{Name: "a GET was asked for more than it showed", Breaks: "NotOlderThan", tell: raisedGet(bounded)},
-		{Name: "a LIST was asked for more than it showed", Breaks: "NotOlderThan", tell: raisedList(bounded)},
+		{Name: "a GET shows a version that was replaced before N", Breaks: "NotOlderThan", Tell: staleGet(bounded)},
+		{Name: "a GET does not find what is there since N", Breaks: "NotOlderThan", Tell: blindGet(bounded)},
+		{Name: "a LIST is of a state before N, header and body", Breaks: "NotOlderThan", Tell: movedList(bounded, past)},
+		{Name: "a GET was asked for more than it showed", Breaks: "NotOlderThan", Tell: raisedGet(bounded)},
+		{Name: "a LIST was asked for more than it showed", Breaks: "NotOlderThan", Tell: raisedList(bounded)},
 
-		{Name: "a LIST of N is of a state before, header and body", Breaks: "Exact", tell: movedList(exact, past)},
-		{Name: "a LIST of N is of a state after, header and body", Breaks: "Exact", tell: movedList(exact, later)},
-		{Name: "a LIST of N is of the newest state", Breaks: "Exact", tell: movedList(exact, newest)},
-		{Name: "a LIST was asked for another revision than it showed", Breaks: "Exact", tell: raisedList(exact)},
+		{Name: "a LIST of N is of a state before, header and body", Breaks: "Exact", Tell: movedList(exact, past)},
+		{Name: "a LIST of N is of a state after, header and body", Breaks: "Exact", Tell: movedList(exact, later)},
+		{Name: "a LIST of N is of the newest state", Breaks: "Exact", Tell: movedList(exact, newest)},
+		{Name: "a LIST was asked for another revision than it showed", Breaks: "Exact", Tell: raisedList(exact)},
 
-		{Name: "a GET shows a version that is still to come", Breaks: "Any", tell: futureGet(old)},
-		{Name: "a GET shows a version with the content of another", Breaks: "Any", tell: mixedGet(old)},
-		{Name: "a GET shows the uid of another object", Breaks: "Any", tell: foreignGet(old)},
-		{Name: "a LIST is of a state that is still to come", Breaks: "Any", tell: movedList(old, future)},
+		{Name: "a GET shows a version that is still to come", Breaks: "Any", Tell: futureGet(old)},
+		{Name: "a GET shows a version with the content of another", Breaks: "Any", Tell: mixedGet(old)},
+		{Name: "a GET shows the uid of another object", Breaks: "Any", Tell: foreignGet(old)},
+		{Name: "a LIST is of a state that is still to come", Breaks: "Any", Tell: movedList(old, future)},
 	}
 }
 

@@ -11,22 +11,22 @@ func refusalLies() []Lie {
 	list := func(c *history.APICall) bool { return c.Verb == "list" && c.Continue == 0 }
 	return []Lie{
 		{Name: "a LIST of a revision that nobody compacted is refused", Breaks: "ExpiredHonest",
-			tell: refused(func(c *history.APICall) bool { return list(c) && exact(c) }, expired)},
+			Tell: refused(func(c *history.APICall) bool { return list(c) && exact(c) }, expired)},
 		{Name: "a page that nobody compacted is refused", Breaks: "ExpiredHonest",
-			tell: refused(func(c *history.APICall) bool { return c.Verb == "list" && c.Continue != 0 }, expired)},
+			Tell: refused(func(c *history.APICall) bool { return c.Verb == "list" && c.Continue != 0 }, expired)},
 		{Name: "a LIST of no certain revision is refused", Breaks: "ExpiredHonest",
-			tell: refused(func(c *history.APICall) bool { return list(c) && !exact(c) }, expired)},
-		{Name: "the revision that was refused is a newer one", Breaks: "ExpiredHonest", tell: newerExpired},
+			Tell: refused(func(c *history.APICall) bool { return list(c) && !exact(c) }, expired)},
+		{Name: "the revision that was refused is a newer one", Breaks: "ExpiredHonest", Tell: newerExpired},
 
-		{Name: "a GET of a revision that does not exist succeeds", Breaks: "TooNewHonest", tell: fromFuture("get", "")},
-		{Name: "a LIST not older than a revision that does not exist succeeds", Breaks: "TooNewHonest", tell: fromFuture("list", "NotOlderThan")},
-		{Name: "a LIST of exactly a revision that does not exist succeeds", Breaks: "TooNewHonest", tell: fromFuture("list", "Exact")},
+		{Name: "a GET of a revision that does not exist succeeds", Breaks: "TooNewHonest", Tell: fromFuture("get", "")},
+		{Name: "a LIST not older than a revision that does not exist succeeds", Breaks: "TooNewHonest", Tell: fromFuture("list", "NotOlderThan")},
+		{Name: "a LIST of exactly a revision that does not exist succeeds", Breaks: "TooNewHonest", Tell: fromFuture("list", "Exact")},
 		{Name: "no revision at all is too large", Breaks: "TooNewHonest",
-			tell: refused(func(c *history.APICall) bool {
+			Tell: refused(func(c *history.APICall) bool {
 				return (c.Verb == "list" || c.Verb == "get") && c.ResourceVersion == "" && c.Continue == 0
 			}, tooLarge)},
 		{Name: "the revision 0 is too large", Breaks: "TooNewHonest",
-			tell: refused(func(c *history.APICall) bool {
+			Tell: refused(func(c *history.APICall) bool {
 				return (c.Verb == "list" || c.Verb == "get") && c.ResourceVersion == "0" && c.Continue == 0
 			}, tooLarge)},
 	}

@@ -9,12 +9,12 @@ import (
 // removalLies are about what deletions do and do not.
 func removalLies() []Lie {
 	return []Lie{
-		{Name: "an object is removed that nobody deleted", Breaks: "NoLostUpdate", tell: unasked},
-		{Name: "a deletion of a collection removes what it does not select", Breaks: "NoLostUpdate", tell: beyond},
-		{Name: "a deletion of a collection leaves what it selects", Breaks: "NoLostUpdate", tell: leaves},
-		{Name: "a deletion that did nothing succeeds", Breaks: "NoLostUpdate", tell: idle},
-		{Name: "a finalizer is passed over", Breaks: "NoLostUpdate", tell: unheld},
-		{Name: "a deletion of a collection was a dry run", Breaks: "DryRunInert", tell: drySweep},
+		{Name: "an object is removed that nobody deleted", Breaks: "NoLostUpdate", Tell: unasked},
+		{Name: "a deletion of a collection removes what it does not select", Breaks: "NoLostUpdate", Tell: beyond},
+		{Name: "a deletion of a collection leaves what it selects", Breaks: "NoLostUpdate", Tell: leaves},
+		{Name: "a deletion that did nothing succeeds", Breaks: "NoLostUpdate", Tell: idle},
+		{Name: "a finalizer is passed over", Breaks: "NoLostUpdate", Tell: unheld},
+		{Name: "a deletion of a collection was a dry run", Breaks: "DryRunInert", Tell: drySweep},
 	}
 }
 

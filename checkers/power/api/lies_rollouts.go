@@ -18,10 +18,10 @@ type rollout struct {
 
 func rolloutLies() []Lie {
 	return []Lie{
-		{Name: "a rollout asks for a pod too many", Breaks: "RolloutBounded", tell: inMaterial(rolls(rollout{crowded: true}))},
-		{Name: "a rollout gives up pods before any is in their place", Breaks: "RolloutBounded", tell: inMaterial(rolls(rollout{hasty: true}))},
-		{Name: "a rollout does not wait for the last pods", Breaks: "RolloutBounded", tell: inMaterial(rolls(rollout{blind: true}))},
-		{Name: "a rollout leaves the old pods beside the new", Breaks: "RolloutBounded", tell: inMaterial(rolls(rollout{returned: true}))},
+		{Name: "a rollout asks for a pod too many", Breaks: "RolloutBounded", Tell: inMaterial(rolls(rollout{crowded: true}))},
+		{Name: "a rollout gives up pods before any is in their place", Breaks: "RolloutBounded", Tell: inMaterial(rolls(rollout{hasty: true}))},
+		{Name: "a rollout does not wait for the last pods", Breaks: "RolloutBounded", Tell: inMaterial(rolls(rollout{blind: true}))},
+		{Name: "a rollout leaves the old pods beside the new", Breaks: "RolloutBounded", Tell: inMaterial(rolls(rollout{returned: true}))},
 	}
 }
 

@@ -9,21 +9,21 @@ import (
 // tableLies are in the version table and in every answer that shows it.
 func tableLies() []Lie {
 	return []Lie{
-		{Name: "the uid changes in the middle of a life", Breaks: "IdentityStable", tell: t2(2, newUID(true))},
-		{Name: "the uid is another one for one version", Breaks: "IdentityStable", tell: t2(3, newUID(false))},
-		{Name: "the creationTimestamp changes", Breaks: "IdentityStable", tell: t2(2, newCreation)},
-		{Name: "the deletionTimestamp is unset", Breaks: "IdentityStable", tell: undeleted},
-		{Name: "the generation falls", Breaks: "IdentityStable", tell: t2(2, fallenGeneration)},
+		{Name: "the uid changes in the middle of a life", Breaks: "IdentityStable", Tell: t2(2, newUID(true))},
+		{Name: "the uid is another one for one version", Breaks: "IdentityStable", Tell: t2(3, newUID(false))},
+		{Name: "the creationTimestamp changes", Breaks: "IdentityStable", Tell: t2(2, newCreation)},
+		{Name: "the deletionTimestamp is unset", Breaks: "IdentityStable", Tell: undeleted},
+		{Name: "the generation falls", Breaks: "IdentityStable", Tell: t2(2, fallenGeneration)},
 
-		{Name: "a new life has the uid of the old one", Breaks: "UIDUnique", tell: sameLife},
-		{Name: "two objects of a resource have one uid", Breaks: "UIDUnique", tell: shared(true)},
-		{Name: "objects of two resources have one uid", Breaks: "UIDUnique", tell: shared(false)},
+		{Name: "a new life has the uid of the old one", Breaks: "UIDUnique", Tell: sameLife},
+		{Name: "two objects of a resource have one uid", Breaks: "UIDUnique", Tell: shared(true)},
+		{Name: "objects of two resources have one uid", Breaks: "UIDUnique", Tell: shared(false)},
 
-		{Name: "an acknowledged write was never stored", Breaks: "NoLostUpdate", tell: neverStored},
-		{Name: "a write takes back the field of another client", Breaks: "NoLostUpdate", tell: takenBack},
-		{Name: "a write removes the field of another client", Breaks: "NoLostUpdate", tell: removedField},
-		{Name: "what a write set is not there", Breaks: "NoLostUpdate", tell: ownFieldGone},
-		{Name: "two writes are answered with one version", Breaks: "NoLostUpdate", tell: oneVersion},
+		{Name: "an acknowledged write was never stored", Breaks: "NoLostUpdate", Tell: neverStored},
+		{Name: "a write takes back the field of another client", Breaks: "NoLostUpdate", Tell: takenBack},
+		{Name: "a write removes the field of another client", Breaks: "NoLostUpdate", Tell: removedField},
+		{Name: "what a write set is not there", Breaks: "NoLostUpdate", Tell: ownFieldGone},
+		{Name: "two writes are answered with one version", Breaks: "NoLostUpdate", Tell: oneVersion},
 	}
 }
 

@@ -10,26 +10,26 @@ import (
 // watchLies are about the events of watches.
 func watchLies() []Lie {
 	return []Lie{
-		{Name: "two events change places", Breaks: "Ordered", tell: inEvents(2, swap)},
-		{Name: "an event comes late", Breaks: "Ordered", tell: inEvents(4, delay)},
-		{Name: "an event comes early", Breaks: "Ordered", tell: inEvents(4, hurry)},
-		{Name: "an event comes twice in a row", Breaks: "Unique", tell: inEvents(1, again(0))},
-		{Name: "an event comes again one later", Breaks: "Unique", tell: inEvents(3, again(1))},
-		{Name: "an event comes again much later", Breaks: "Unique", tell: inEvents(8, again(6))},
+		{Name: "two events change places", Breaks: "Ordered", Tell: inEvents(2, swap)},
+		{Name: "an event comes late", Breaks: "Ordered", Tell: inEvents(4, delay)},
+		{Name: "an event comes early", Breaks: "Ordered", Tell: inEvents(4, hurry)},
+		{Name: "an event comes twice in a row", Breaks: "Unique", Tell: inEvents(1, again(0))},
+		{Name: "an event comes again one later", Breaks: "Unique", Tell: inEvents(3, again(1))},
+		{Name: "an event comes again much later", Breaks: "Unique", Tell: inEvents(8, again(6))},
 
-		{Name: "a change is told as an addition", Breaks: "Transitions", tell: retype("MODIFIED", "ADDED")},
-		{Name: "an addition is told as a change", Breaks: "Transitions", tell: retype("ADDED", "MODIFIED")},
-		{Name: "a deletion is told as a change", Breaks: "Transitions", tell: retype("DELETED", "MODIFIED")},
-		{Name: "a change is told as a deletion", Breaks: "Transitions", tell: retype("MODIFIED", "DELETED")},
-		{Name: "a deletion carries the revision before it", Breaks: "Transitions", tell: deletedAtPrevious},
-		{Name: "a deletion carries the content of a version long before", Breaks: "Transitions", tell: deletedWithOlder},
-		{Name: "an event of what is not selected comes", Breaks: "Transitions", tell: foreignEvent},
+		{Name: "a change is told as an addition", Breaks: "Transitions", Tell: retype("MODIFIED", "ADDED")},
+		{Name: "an addition is told as a change", Breaks: "Transitions", Tell: retype("ADDED", "MODIFIED")},
+		{Name: "a deletion is told as a change", Breaks: "Transitions", Tell: retype("DELETED", "MODIFIED")},
+		{Name: "a change is told as a deletion", Breaks: "Transitions", Tell: retype("MODIFIED", "DELETED")},
+		{Name: "a deletion carries the revision before it", Breaks: "Transitions", Tell: deletedAtPrevious},
+		{Name: "a deletion carries the content of a version long before", Breaks: "Transitions", Tell: deletedWithOlder},
+		{Name: "an event of what is not selected comes", Breaks: "Transitions", Tell: foreignEvent},
 
-		{Name: "an event is missing", Breaks: "Delivered", tell: inEvents(2, drop(1))},
-		{Name: "some events in a row are missing", Breaks: "Delivered", tell: inEvents(6, drop(4))},
-		{Name: "the first event after N is missing", Breaks: "Delivered", tell: dropFirst},
-		{Name: "a watch falls silent, and no fault is left", Breaks: "Delivered", tell: silence},
-		{Name: "an event has the content of an older version", Breaks: "Delivered", tell: oldContent},
+		{Name: "an event is missing", Breaks: "Delivered", Tell: inEvents(2, drop(1))},
+		{Name: "some events in a row are missing", Breaks: "Delivered", Tell: inEvents(6, drop(4))},
+		{Name: "the first event after N is missing", Breaks: "Delivered", Tell: dropFirst},
+		{Name: "a watch falls silent, and no fault is left", Breaks: "Delivered", Tell: silence},
+		{Name: "an event has the content of an older version", Breaks: "Delivered", Tell: oldContent},
 	}
 }
 

@@ -7,11 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/planecheck/planecheck/checkers/history"
 	"github.com/planecheck/planecheck/checkers/history/archive"
+	"github.com/planecheck/planecheck/checkers/power/mutants"
 )
 
 // A history without a lie raises no alarm, and the model accepts all of it.
@@ -40,11 +40,11 @@ func TestPipeline(t *testing.T) {
 			for _, bare := range m.Bare {
 				t.Errorf("without a table of what happened: %s (%s)", bare, m)
 			}
-			if !ok || m.Fate == Acquitted {
+			if !ok || m.Fate == mutants.Acquitted {
 				continue
 			}
 			counted = true
-			switch missed := m.Fate == Escaped || m.Fate == ByAnother; {
+			switch missed := m.Fate == mutants.Escaped || m.Fate == mutants.ByAnother; {
 			case missed && lie.Missed == "":
 				t.Errorf("%s", m)
 			case !missed && lie.Missed != "":
@@ -193,36 +193,6 @@ func TestModelAcquitsRefusedForGood(t *testing.T) {
 	f(false, "update", "orphan")
 }
 
-// What another guarantee catches is no kill, and what the model acquits is a finding if
-// a checker fails it, unless the lie says why the model knows less.
-func TestWeakAndDisputes(t *testing.T) {
-	lie := Catalogue()[0]
-	r := &Report{Mutants: slices.Repeat([]Mutant{{Lie: lie, Fate: Caught}}, 99)}
-	r.Mutants = append(r.Mutants, Mutant{Lie: lie, Fate: ByAnother}, Mutant{Lie: lie, Fate: Acquitted}, Mutant{Lie: lie, Fate: Acquitted, Failed: []string{"Any", "Exact"}})
-	if got := r.Weak(); len(got) != 0 {
-		t.Errorf("99 of 100 are weak: %q", got)
-	}
-	r.Mutants[0].Fate = ByAnother
-	if got := r.Weak(); !slices.Equal(got, []string{"MostRecent caught 98 of 100"}) {
-		t.Errorf("98 of 100 are weak: %q", got)
-	}
-	if got := r.Disputes(); len(got) != 1 || !slices.Equal(got[0].Failed, []string{"Any", "Exact"}) {
-		t.Errorf("disputed are %v", got)
-	}
-	for _, line := range []string{
-		"Acquitted: MostRecent, a GET shows a version that was replaced: 2 times",
-		"Disputed: MostRecent, a GET shows a version that was replaced: of 2 that the model acquits failed Any and Exact (1), and nothing explains it",
-	} {
-		if !strings.Contains(r.Table(), "\n"+line+".\n") {
-			t.Errorf("no %q in\n%s", line, r.Table())
-		}
-	}
-	r.Mutants[len(r.Mutants)-1].Lie.Lenient = "it is blind there"
-	if got := r.Disputes(); len(got) != 0 {
-		t.Errorf("explained, and yet disputed: %v", got)
-	}
-}
-
 // The model rejects a dry run that deletes, with preconditions too, unless another call
 // may have done it.
 func TestModelRejectsDeletionOfDryRun(t *testing.T) {
@@ -290,8 +260,8 @@ func TestRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, g := range Guarantees() {
-			if r.Guarantee(g).Tried() < 2 {
-				t.Errorf("%s: %d mutants counted", g, r.Guarantee(g).Tried())
+			if r.Mutants.Guarantee(g).Tried() < 2 {
+				t.Errorf("%s: %d mutants counted", g, r.Mutants.Guarantee(g).Tried())
 			}
 		}
 		tables = append(tables, r.Table())

@@ -18,13 +18,13 @@ func TestPower(t *testing.T) {
 	if len(dirs) == 0 {
 		t.Skip("PLANECHECK_POWER_RUNS names no recorded runs")
 	}
-	mutants := 200
+	quota := 200
 	if v := os.Getenv("PLANECHECK_POWER"); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil || n <= 0 {
 			t.Fatalf("PLANECHECK_POWER=%q is no number of mutants", v)
 		}
-		mutants = n
+		quota = n
 	}
 	var bases []*Base
 	for _, dir := range dirs {
@@ -34,7 +34,7 @@ func TestPower(t *testing.T) {
 		}
 		bases = append(bases, b)
 	}
-	r, err := Run(context.Background(), bases, mutants)
+	r, err := Run(context.Background(), bases, quota)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,23 +51,23 @@ func TestPower(t *testing.T) {
 		t.Errorf("the model objects to a history without a lie: %s", why)
 	}
 	for _, g := range Guarantees() {
-		c := r.Guarantee(g)
-		if c.Tried() < mutants || r.Kinds(g) < 3 {
-			t.Errorf("%s: only %d mutants of %d kinds counted", g, c.Tried(), r.Kinds(g))
+		c := r.Mutants.Guarantee(g)
+		if c.Tried() < quota || r.Mutants.Kinds(g) < 3 {
+			t.Errorf("%s: only %d mutants of %d kinds counted", g, c.Tried(), r.Mutants.Kinds(g))
 		}
 	}
-	for _, weak := range r.Weak() {
+	for _, weak := range r.Mutants.Weak(Guarantees()) {
 		t.Error(weak)
 	}
-	for _, m := range r.Disputes() {
+	for _, m := range r.Mutants.Disputes() {
 		t.Errorf("the model accepts what a checker fails: %s", m)
 	}
 	for _, m := range r.Mutants {
 		for _, bare := range m.Bare {
 			t.Errorf("without a table of what happened: %s (%s)", bare, m)
 		}
-		if m.Lie.Missed == "" && m.Fate != Caught && m.Fate != Acquitted {
-			t.Log(m)
-		}
+	}
+	for _, m := range r.Mutants.Missed() {
+		t.Log(m)
 	}
 }

@@ -5,45 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"sync"
 
 	"github.com/planecheck/planecheck/checkers"
-	"github.com/planecheck/planecheck/checkers/counterexample"
+	"github.com/planecheck/planecheck/checkers/power/mutants"
 	"github.com/planecheck/planecheck/checkers/versions"
 )
 
-// Fate is what became of a mutant.
-type Fate string
-
-// The fates of mutants.
-const (
-	Caught    Fate = "caught"     // by the guarantee that was broken
-	ByAnother Fate = "by another" // by other guarantees only
-	Escaped   Fate = "escaped"
-	Acquitted Fate = "acquitted" // the model accepts the history
-)
-
 // Mutant is one lie told in one history.
-type Mutant struct {
-	Lie     Lie
-	History string
-	Seed    uint64 // of the place where the lie was told
-	Fate    Fate
-	Failed  []string // guarantees that the checker found broken
-	Bare    []string // of them: those without a table of what happened
-	Why     string   // why the model rejects it
-}
-
-func (m Mutant) String() string {
-	return fmt.Sprintf("%s: %s (%s, seed %d): %s; failed %v; the model says: %s",
-		m.Lie.Breaks, m.Lie.Name, m.History, m.Seed, m.Fate, m.Failed, m.Why)
-}
+type Mutant = mutants.Mutant[*teller]
 
 // Run tells lies in histories until some mutants of each guarantee count,
 // spread evenly over its lies and the histories, and looks who catches them. It
 // stops with the context's error when that ends.
-func Run(ctx context.Context, bases []*Base, mutants int) (*Report, error) {
+func Run(ctx context.Context, bases []*Base, total int) (*Report, error) {
 	if len(bases) == 0 {
 		return nil, errors.New("measure the power of the checkers: no histories")
 	}
@@ -52,8 +27,8 @@ func Run(ctx context.Context, bases []*Base, mutants int) (*Report, error) {
 	turn := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for i, b := range bases {
 		// The quota of one history; what does not divide goes to the first ones.
-		quota := mutants / len(bases)
-		if i < mutants%len(bases) {
+		quota := total / len(bases)
+		if i < total%len(bases) {
 			quota++
 		}
 		reports[i] = &Report{}
@@ -64,7 +39,7 @@ func Run(ctx context.Context, bases []*Base, mutants int) (*Report, error) {
 		})
 	}
 	wg.Wait()
-	all := &Report{Bases: len(bases), Quota: mutants}
+	all := &Report{Bases: len(bases), Quota: total}
 	for _, r := range reports {
 		all.Mutants = append(all.Mutants, r.Mutants...)
 		all.FalseAlarms = append(all.FalseAlarms, r.FalseAlarms...)
@@ -93,7 +68,7 @@ func (r *Report) base(ctx context.Context, b *Base, quota, first int) {
 			if ok {
 				r.Mutants = append(r.Mutants, m)
 			}
-			if ok && m.Fate != Acquitted {
+			if ok && m.Fate != mutants.Acquitted {
 				told++
 			} else {
 				nowhere[lie.Name]++
@@ -105,30 +80,13 @@ func (r *Report) base(ctx context.Context, b *Base, quota, first int) {
 // tell makes one mutant and finds its fate.
 func tell(lie Lie, b *Base, tab *versions.Table, seed uint64) (Mutant, bool) {
 	t := newTeller(b, seed)
-	if !lie.tell(t) {
+	if !lie.Tell(t) {
 		return Mutant{}, false
 	}
 	if t.rewrites {
 		tab = table(t.versions)
 	}
-	m := Mutant{Lie: lie, History: b.Name, Seed: seed, Fate: Escaped}
-	for _, v := range t.judge(half(lie.Breaks), tab) {
-		m.Failed = append(m.Failed, v.Guarantee)
-		if !counterexample.Tabled(v.Detail) {
-			m.Bare = append(m.Bare, v.String())
-		}
-	}
-	if m.Why = t.objection(lie.Breaks); m.Why == "" {
-		m.Fate = Acquitted
-		return m, true
-	}
-	switch {
-	case slices.Contains(m.Failed, lie.Breaks):
-		m.Fate = Caught
-	case len(m.Failed) > 0:
-		m.Fate = ByAnother
-	}
-	return m, true
+	return mutants.Judged(lie, b.Name, seed, t.judge(half(lie.Breaks), tab), t.objection(lie.Breaks)), true
 }
 
 // clean judges a history without a lie, and one with nothing but a workload,

@@ -5,23 +5,12 @@ import (
 	"slices"
 
 	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/checkers/power/mutants"
 )
 
 // A Lie is one way in which an API server, or what stands behind it, may
 // deceive its clients.
-type Lie struct {
-	Name   string
-	Breaks string // the guarantee that it breaks
-	// Lenient says why the model accepts some of these that a checker rightly fails:
-	// it knows less there. "": what one fails and the other accepts is a finding about
-	// one of them.
-	Lenient string
-	// Missed says why the checkers are known not to see the lie: a finding about
-	// them that is still open. "" for all others.
-	Missed string
-	// tell tells the lie somewhere in the history; false: there is no place.
-	tell func(t *teller) bool
-}
+type Lie = mutants.Lie[*teller]
 
 // teller is a history in which a lie is told. Its lists are its own, their
 // records are those of the base until they are edited.
