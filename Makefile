@@ -141,7 +141,7 @@ power-lies1 power-lies2 power-broken1 power-broken2:
 
 power-page:
 	@echo "# What the checkers see"; echo
-	@echo "Written by \`make power\` on $$(date -u +%F), planecheck $(VERSION). What the columns mean, and what is unproven, is in the README."
+	@echo "Written by \`make power\` on $$(date -u +%F), planecheck $(VERSION). What the columns mean is in docs/power-how.md."
 	@echo; echo "## Lies in histories of a generated store"; echo; cat build/power-store.md
 	@echo; echo "## Lies in recorded runs of a control plane"; echo; cat build/power-api.md
 	@echo; echo "## Lies in the store's histories of recorded runs"; echo; cat build/power-histories.md
