@@ -41,6 +41,7 @@ type measurement struct {
 	evictions    *evictions
 	removals     *removals
 	losses       *losses
+	contract     *contractCalls // nil without contract traffic
 
 	cluster atomic.Pointer[cluster] // set once it is up
 	commits atomic.Int64            // keys written
@@ -66,6 +67,9 @@ func newMeasurement(dir *results.Dir, plan *Plan, log *slog.Logger) (*measuremen
 	if plan.World.Controllers > 0 {
 		m.collector.WithOperators()
 	}
+	if plan.Contract != nil {
+		m.contract = &contractCalls{}
+	}
 	if len(plan.Interventions) > 0 {
 		m.availability = results.NewAvailability(m.started, heartbeatLate)
 		m.evictions = newEvictions()
@@ -89,8 +93,11 @@ func (m *measurement) hooks() hooks {
 		podSeen: m.collector.Pods.Saw,
 		lease:   m.collector.Leases.Lease,
 	}
+	if m.contract != nil {
+		h.observer = observers{h.observer, m.contract}
+	}
 	if a := m.availability; a != nil {
-		h.observer = observers{m.collector.Recorder, a, m.removals, m.losses}
+		h.observer = observers{h.observer, a, m.removals, m.losses}
 		h.lease = func(l history.Lease) {
 			m.collector.Leases.Lease(l)
 			a.Lease(l)
