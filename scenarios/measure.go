@@ -48,15 +48,17 @@ type measurement struct {
 	// revision is the last that a write is known to have made.
 	revision atomic.Int64
 
-	mu    sync.Mutex
-	pace  float64 // pods/s; negative: no pacer at work
-	phase string
-	began map[string]int64 // the revision at which each phase did
-	rates rateMeter
+	mu     sync.Mutex
+	pace   float64 // pods/s; negative: no pacer at work
+	phase  string
+	totals podTotals
+	began  map[string]int64 // the revision at which each phase did
+	rates  rateMeter
 }
 
 func newMeasurement(dir *results.Dir, plan *Plan, log *slog.Logger) (*measurement, error) {
 	m := &measurement{dir: dir, started: history.Now(), log: log, pace: -1, began: map[string]int64{}}
+	m.totals = plan.totals("", results.PodCounts{})
 	var err error
 	if m.series, err = results.CreateSeries(dir.File(results.TimeSeries), m.started); err != nil {
 		return nil, err
