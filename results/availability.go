@@ -1,7 +1,6 @@
 package results
 
 import (
-	"bytes"
 	"slices"
 	"sync"
 	"time"
@@ -162,7 +161,7 @@ func (a *Availability) WatchEvent(*history.WatchEvent) {}
 // there is little to measure by: all its calls count, but for reads of a
 // version that is far from reached, which are meant to wait and then to fail.
 func availabilityFate(q *history.Request) fate {
-	if q.Status == 504 && q.Class == history.ClassContract && bytes.Contains(q.Answer, []byte("Too large resource version")) {
+	if q.Class == history.ClassContract && tooNew(q) {
 		return fateMeant
 	}
 	return fateOf(q)

@@ -22,7 +22,11 @@ func figureTables(a, b *Run) []*pairTable {
 	return append(all,
 		&pairTable{
 			title: "API latency of what sim and workloads sent (exact)", labels: []string{"call"}, of: ourCallEntries,
-			columns: []column{{"calls", false}, {"p50", true}, {"p99", true}}, few: 1, // of contract traffic latencies count elsewhere
+			columns: []column{{"calls", false}, {"p50", true}, {"p99", true}}, few: 1, // of contract traffic there are none
+		},
+		&pairTable{
+			title: "Contract traffic (exact; latencies of what succeeded)", labels: []string{"call"}, of: contractEntries,
+			columns: []column{{"calls", false}, {"p50", true}, {"p99", true}},
 		},
 		&pairTable{
 			title: "API latency of what everybody sent (bucketed; the phase with the highest p99)", labels: []string{"call"}, of: serverCallEntries,
@@ -135,6 +139,18 @@ func ourCallEntries(r *Run) (all []entry) {
 	for _, c := range calls {
 		l := c.Latency
 		all = append(all, callEntry(c.Call, append([]cell{countCell(l.Count)}, quantileCells(l.Count, l.P50, l.P99)...)...))
+	}
+	return all
+}
+
+// contractEntries are the calls of the contract traffic, the most frequent first.
+func contractEntries(r *Run) (all []entry) {
+	if r.Contract == nil {
+		return nil
+	}
+	for _, c := range byRequests(r.Contract.Calls) {
+		l := c.Latency
+		all = append(all, callEntry(c.Call, append([]cell{countCell(c.Requests)}, quantileCells(l.Count, l.P50, l.P99)...)...))
 	}
 	return all
 }

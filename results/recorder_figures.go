@@ -47,13 +47,14 @@ type CallFigures struct {
 	Worst      Window  `json:"worst_window,omitzero"`
 }
 
-// ErrorFigures counts the failures of one kind.
+// ErrorFigures counts the failures of one kind and one identity class.
 type ErrorFigures struct {
-	Verb     string `json:"verb"`
-	Resource string `json:"resource"`
-	Status   int    `json:"status"` // 0: no answer
-	Reason   string `json:"reason"`
-	Count    int64  `json:"count"`
+	Class    history.Class `json:"class,omitempty"` // records from before 24 November 2026 may have none
+	Verb     string        `json:"verb"`
+	Resource string        `json:"resource"`
+	Status   int           `json:"status"` // 0: no answer
+	Reason   string        `json:"reason"`
+	Count    int64         `json:"count"`
 }
 
 // WatchFigures counts the events that arrived on watches.
@@ -149,7 +150,7 @@ func (p *apiPhase) figures() APIFigures {
 	p.errMu.Lock()
 	defer p.errMu.Unlock()
 	for _, k := range sorted(p.errors, compareErrors) {
-		f.Errors = append(f.Errors, ErrorFigures{k.verb, k.resource, k.status, k.reason, p.errors[k]})
+		f.Errors = append(f.Errors, ErrorFigures{k.class, k.verb, k.resource, k.status, k.reason, p.errors[k]})
 	}
 	return f
 }
@@ -184,5 +185,5 @@ func compareWatches(a, b watchKey) int {
 
 func compareErrors(a, b errorKey) int {
 	return cmp.Or(strings.Compare(a.resource, b.resource), strings.Compare(a.verb, b.verb),
-		cmp.Compare(a.status, b.status), strings.Compare(a.reason, b.reason))
+		cmp.Compare(a.status, b.status), strings.Compare(a.reason, b.reason), cmp.Compare(a.class, b.class))
 }

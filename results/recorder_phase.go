@@ -31,6 +31,10 @@ func (c Call) Target() string {
 	return c.Resource + "/" + c.Subresource
 }
 
+func callOf(q *history.Request) Call {
+	return Call{q.Verb, q.Group, q.Resource, q.Subresource, scopeOf(q)}
+}
+
 func compareCalls(a, b Call) int {
 	return cmp.Or(
 		strings.Compare(a.Resource, b.Resource), strings.Compare(a.Subresource, b.Subresource),
@@ -43,6 +47,7 @@ type seriesKey struct {
 }
 
 type errorKey struct {
+	class                  history.Class
 	verb, resource, reason string
 	status                 int
 }
@@ -130,7 +135,7 @@ func newAPIPhase(name string, start history.Time) *apiPhase {
 
 // request records q and returns false if the phase is over.
 func (p *apiPhase) request(q *history.Request, f fate) bool {
-	s := p.find(seriesKey{q.Class, Call{q.Verb, q.Group, q.Resource, q.Subresource, scopeOf(q)}})
+	s := p.find(seriesKey{q.Class, callOf(q)})
 	if s == nil {
 		return false
 	}
@@ -226,12 +231,12 @@ func (s *apiSeries) record(q *history.Request, f fate, d time.Duration, counts b
 }
 
 func (p *apiPhase) failed(q *history.Request) {
-	k := errorKey{q.Verb, q.Resource, errorWord(q), q.Status}
+	k := errorKey{q.Class, q.Verb, q.Resource, errorWord(q), q.Status}
 	p.errMu.Lock()
 	defer p.errMu.Unlock()
 	if _, known := p.errors[k]; !known {
 		if len(p.errors) >= maxErrors {
-			k = errorKey{reason: otherLabel}
+			k = errorKey{class: k.class, reason: otherLabel}
 		}
 		// The reason may be a part of a whole response body.
 		k.reason = strings.Clone(k.reason)

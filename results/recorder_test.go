@@ -107,12 +107,12 @@ func TestRecorderCountsByClassAndFate(t *testing.T) {
 		t.Errorf("latency = %+v, want 3 with a maximum of 10s", latency)
 	}
 	wantErrors := []ErrorFigures{
-		{"patch", "pods", 0, "canceled", 1},
-		{"patch", "pods", 0, "connection refused", 1},
-		{"patch", "pods", 0, "timeout", 1},
-		{"patch", "pods", 409, "Conflict", 1},
-		{"patch", "pods", 429, "TooManyRequests", 1},
-		{"patch", "pods", 503, "ServiceUnavailable", 1},
+		{"kubelet", "patch", "pods", 0, "canceled", 1},
+		{"kubelet", "patch", "pods", 0, "connection refused", 1},
+		{"kubelet", "patch", "pods", 0, "timeout", 1},
+		{"kubelet", "patch", "pods", 409, "Conflict", 1},
+		{"kubelet", "patch", "pods", 429, "TooManyRequests", 1},
+		{"kubelet", "patch", "pods", 503, "ServiceUnavailable", 1},
 	}
 	if diff := cmp.Diff(wantErrors, f.Errors); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)

@@ -125,30 +125,6 @@ type Pace struct {
 	Backoffs  int     `json:"backoffs"`
 }
 
-// Contract sums up the contract traffic of a run.
-type Contract struct {
-	Seconds    Seconds          `json:"seconds"`
-	Operations map[string]int64 `json:"operations"` // by their names in the table
-	Requests   map[string]int64 `json:"requests"`   // by verb
-	// Errors are by Status.reason. Most of them are meant.
-	Errors map[string]int64 `json:"errors"`
-	// Unknown counts writes without a whole answer, Late operations that began
-	// more than 10 ms after they were due.
-	Unknown        int64 `json:"unknown"`
-	Late           int64 `json:"late"`
-	WatchesOpened  int64 `json:"watches_opened"`
-	WatchesResumed int64 `json:"watches_resumed"`
-	WatchEvents    int64 `json:"watch_events"`
-}
-
-// Sent is the number of requests.
-func (c *Contract) Sent() (sent int64) {
-	for _, n := range c.Requests {
-		sent += n
-	}
-	return sent
-}
-
 // History sums up the histories of a run and their judgement.
 type History struct {
 	Operations int64 `json:"operations"` // calls of the store

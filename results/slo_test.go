@@ -141,6 +141,17 @@ func TestChurn(t *testing.T) {
 	}
 }
 
+// Contract traffic is never unavailable, as the Recorder counts it, so that it would
+// hide what the load was not served.
+func TestAvailabilityOfTheLoadAlone(t *testing.T) {
+	p := Phase{API: APIFigures{Requests: []RequestFigures{
+		{Class: history.ClassKubelet, Requests: 100, Unavailable: 1}, {Class: history.ClassContract, Requests: 10_000},
+	}}}
+	if got := ourAvailability(&p); got != (ratio{good: 99, all: 100}) {
+		t.Errorf("%+v, want 99 of 100", got)
+	}
+}
+
 // The pace that counts is a mean over a whole window of the SLOs in which all held;
 // the pacer's best half minute is none.
 func TestThroughput(t *testing.T) {

@@ -248,8 +248,10 @@ func renderCalls(r *Run) string {
 
 // targetText is the resource, with a mark if the call was for a namespace or
 // for the whole cluster.
-func targetText(c Call) string {
-	const width = 28
+func targetText(c Call) string { return targetIn(c, 28) }
+
+// targetIn is targetText in so many columns at most.
+func targetIn(c Call, width int) string {
 	mark := map[string]string{"namespace": " (ns)", "cluster": " (all)"}[c.Scope]
 	return shorten(c.Target(), width-len(mark)) + mark
 }

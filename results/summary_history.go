@@ -52,21 +52,6 @@ func renderAreas(b *strings.Builder, r *Run) {
 	section(b, "Contract traffic", renderContract(r))
 }
 
-// renderContract shows the traffic that the API guarantees were judged on.
-func renderContract(r *Run) string {
-	c := r.Contract
-	if c == nil || c.Seconds <= 0 {
-		return ""
-	}
-	sent := c.Sent()
-	text := fmt.Sprintf("  %s requests, %.1f/s", number(sent), float64(sent)/c.Seconds.Duration().Seconds())
-	if h := r.History; h != nil && h.Attempts > 0 {
-		text += fmt.Sprintf(", %.1f %% of what our clients sent", 100*float64(sent)/float64(h.Attempts))
-	}
-	return text + fmt.Sprintf("; %s watches opened, %s of them resumed, with %s events; %s operations began more than 10 ms late\n",
-		number(c.WatchesOpened), number(c.WatchesResumed), number(c.WatchEvents), number(c.Late))
-}
-
 // renderArea shows the verdicts of one area, and what each of them rests on.
 func renderArea(r *Run, area string) string {
 	var b strings.Builder

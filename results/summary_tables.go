@@ -146,12 +146,13 @@ func renderRequests(r *Run) string {
 	return t.String() + renderWatchEvents(r)
 }
 
-// renderWatchEvents is what arrived on the watches of sim and workloads.
+// renderWatchEvents is what arrived on the watches of sim and workloads, but for those
+// of contract traffic.
 func renderWatchEvents(r *Run) string {
 	counts := map[string]int64{}
 	for _, p := range r.Phases {
 		for _, w := range p.API.Watches {
-			if w.Type != "" {
+			if w.Type != "" && w.Class != history.ClassContract {
 				counts[w.Resource] += w.Count
 			}
 		}
@@ -175,11 +176,15 @@ func renderWatchEvents(r *Run) string {
 // maxErrorRows keeps the summary readable; run.json has all of them.
 const maxErrorRows = 12
 
+// renderErrors leaves out contract traffic, of which most failures are meant, but
+// for records that do not tell it apart.
 func renderErrors(r *Run) string {
 	counts := map[errorKey]int64{}
 	for _, p := range r.Phases {
 		for _, e := range p.API.Errors {
-			counts[errorKey{e.Verb, e.Resource, e.Reason, e.Status}] += e.Count
+			if e.Class != history.ClassContract {
+				counts[errorKey{"", e.Verb, e.Resource, e.Reason, e.Status}] += e.Count
+			}
 		}
 	}
 	if len(counts) == 0 {

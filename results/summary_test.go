@@ -2,6 +2,7 @@ package results
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,7 @@ func exampleRun() *Run {
 				{Class: history.ClassKubelet, Call: podStatus, Requests: 150_010, Unavailable: 3, Rejected: 7},
 				{Class: history.ClassWorkload, Call: Call{"create", "apps", "deployments", "", "resource"}, Requests: 1500},
 				{Class: history.ClassObserver, Call: Call{"list", "", "pods", "", "cluster"}, Requests: 1},
+				{Class: history.ClassContract, Call: Call{"get", "", "pods", "", "resource"}, Requests: 1200, Failed: 204},
 			},
 			Calls: []CallFigures{
 				{Call: podStatus, Threshold: Seconds(time.Second), Windows: 8, Worst: Window{Count: 60_000, Slow: 12, P99: Seconds(410 * ms)}},
@@ -63,8 +65,12 @@ func exampleRun() *Run {
 			Watches: []WatchFigures{
 				{history.ClassKubelet, "pods", "ADDED", 150_000, 1}, {history.ClassKubelet, "pods", "MODIFIED", 300_000, 1},
 				{history.ClassObserver, "nodes", "ADDED", 5000, 1}, {history.ClassKubelet, "pods", "", 12, 0},
+				{history.ClassContract, "configmaps", "ADDED", 900, 1},
 			},
-			Errors: []ErrorFigures{{"patch", "pods", 429, "TooManyRequests", 7}, {"patch", "pods", 0, "connection reset", 3}},
+			Errors: []ErrorFigures{
+				{"", "patch", "pods", 429, "TooManyRequests", 7}, {history.ClassKubelet, "patch", "pods", 0, "connection reset", 3},
+				{history.ClassContract, "get", "pods", 404, "NotFound", 99},
+			},
 		},
 		Servers: ServerFigures{
 			Calls: []ServerCall{
@@ -102,6 +108,15 @@ func exampleRun() *Run {
 	hold := Phase{Name: "hold", Started: fill.Started.Add(700 * time.Second), Duration: Seconds(3 * time.Second), Incomplete: "interrupted"}
 	hold.SLOs = EvaluateSLOs(&hold)
 
+	contract := &Contract{
+		Seconds: Seconds(700 * time.Second), Requests: map[string]int64{"get": 1200, "create": 300, "watch": 20},
+		Operations: map[string]int64{"get": 1200, "create": 300, "watch": 20}, Late: 3, WatchesOpened: 18, WatchesResumed: 4, WatchEvents: 900,
+		Calls: []ContractCall{
+			{Call{"create", "", "configmaps", "", "resource"}, ContractCounts{Requests: 300, Illegal: 9, Conflict: 90, Failed: 1}, latencyOf(200, 12*ms, 20*ms, 90*ms, 300*ms)},
+			{Call{"get", "", "pods", "", "resource"}, ContractCounts{Requests: 1200, NotFound: 190, Version: 10, Refused: 3, Cut: 1}, latencyOf(996, 4*ms, 8*ms, 30*ms, 80*ms)},
+			{Call{"watch", "", "pods", "", "cluster"}, ContractCounts{Requests: 20, Illegal: 2}, latencyOf(18, 2*ms, 4*ms, 6*ms, 6*ms)},
+		},
+	}
 	demand := EstimateRun(Demand{Nodes: 5000, Pods: 150_000, WatchesPerNode: 1, Servers: 1, Members: 3})
 	return &Run{
 		Schema: Schema, Name: "scale/density", Seed: 42, Profile: "lean", Nodes: 5000,
@@ -116,7 +131,11 @@ func exampleRun() *Run {
 				HarnessName:        {CPUSeconds: 400, PeakRSS: 3 * gib, PeakOwn: gib, PeakMapped: 2 * gib, PeakFDs: 900},
 			},
 		},
-		Phases: []Phase{fill, hold},
+		Phases: []Phase{fill, hold}, Contract: contract,
+		History: &History{
+			Operations: 1_700_000, Messages: 1_900_000, Events: 1_850_000, Revisions: 955_000, Attempts: 493_000, APIMessages: 455_000,
+			Versions: 955_000, Bytes: 165_090_000, Judged: Seconds(31 * time.Second),
+		},
 		Calls: []CallFigures{
 			{Call: podStatus, Latency: latencyOf(150_000, 11*ms, 60*ms, 390*ms, 1400*ms), Threshold: Seconds(time.Second)},
 			{Call: Call{"list", "", "pods", "", "cluster"}, Latency: latencyOf(1, 1700*ms, 1700*ms, 1700*ms, 1700*ms), Threshold: Seconds(30 * time.Second)},
@@ -194,7 +213,12 @@ func fullRun() *Run {
 	for _, class := range requestTypes {
 		p.API.Requests = append(p.API.Requests, RequestFigures{Class: class, Call: long, Requests: 10_000_000})
 	}
-	p.API.Errors = append(p.API.Errors, ErrorFigures{long.Verb, long.Resource, 500, strings.Repeat("e", 99), 10_000_000})
+	p.API.Errors = append(p.API.Errors, ErrorFigures{history.ClassKubelet, long.Verb, long.Resource, 500, strings.Repeat("e", 99), 10_000_000})
+	r.Contract.WatchEvents, r.Contract.WatchesOpened, r.Contract.WatchesResumed = 2_000_000, 200_000, 200_000
+	for i := range maxContractRows + 9 {
+		call := Call{"deletecollection", "", fmt.Sprint("customresourcedefinitions", i), "status", "namespace"}
+		r.Contract.Calls = append(r.Contract.Calls, ContractCall{call, ContractCounts{19_000, 2_400, 2_400, 2_400, 2_400, 2_400, 240, 9}, wide})
+	}
 	p.Leases.LeaseTotals = LeaseTotals{2_000_000, 10_000, 10_000}
 	p.Leases.Lateness, p.Leases.SentLate, p.Leases.AnsweredLate = wide, wide, wide
 	for i := range p.SLOs {

@@ -63,13 +63,7 @@ func (x *execution) stopContract(ctx context.Context) error {
 	}
 	c.stop()
 	err := <-c.ended
-	lasted := history.Since(c.began)
-	s := c.workload.Stats()
-	x.run.Contract = &results.Contract{
-		Seconds: results.Seconds(lasted), Operations: s.Operations, Requests: s.Requests, Errors: s.Errors,
-		Unknown: s.Unknown, Late: s.Late,
-		WatchesOpened: s.Watches.Opened, WatchesResumed: s.Watches.Resumed, WatchEvents: s.Watches.Events,
-	}
+	x.sumUpContract()
 	if err != nil {
 		return err
 	}
@@ -82,6 +76,22 @@ func (x *execution) stopContract(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("clean up after the contract traffic: %w", err)
+}
+
+// sumUpContract takes the figures of the traffic as it stands, once. A run that is cut
+// short does not wait for it.
+func (x *execution) sumUpContract() {
+	c := x.contract
+	if c == nil || c.stop == nil || x.run.Contract != nil {
+		return
+	}
+	s := c.workload.Stats()
+	x.run.Contract = &results.Contract{
+		Seconds: results.Seconds(history.Since(c.began)), Operations: s.Operations, Requests: s.Requests, Errors: s.Errors,
+		Unknown: s.Unknown, Late: s.Late,
+		WatchesOpened: s.Watches.Opened, WatchesResumed: s.Watches.Resumed, WatchEvents: s.Watches.Events,
+		Calls: x.m.contract.calls.Figures(),
+	}
 }
 
 // contractPrefix begins the name of each namespace of contract traffic, and of no other.

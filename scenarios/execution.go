@@ -139,6 +139,7 @@ func (x *execution) execute(parent context.Context) (err error) {
 	}
 	go x.intervene(ctx)
 	defer func() { cancel(nil); err = errors.Join(err, x.awaitEnds(endsBound)) }() // a fault must not meet a world that ends
+	defer x.sumUpContract()
 	for _, name := range x.plan.Phases {
 		if storePhase(name) {
 			continue // it is over

@@ -55,6 +55,10 @@ func strangerLogins(seed uint64) []apiserver.Identity {
 	return workloadLogins(strangerIdentities(seed))
 }
 
+// contractUser begins the names of the clients of the contract traffic, and of no
+// others: the strangers are of its class, too.
+const contractUser = "planecheck:contract-"
+
 // contractIdentities are the clients of the contract traffic.
 func contractIdentities(plan *contract.Plan) []client.Identity {
 	if plan == nil {
@@ -64,7 +68,7 @@ func contractIdentities(plan *contract.Plan) []client.Identity {
 	list := make([]client.Identity, plan.Clients)
 	for i := range list {
 		list[i] = client.Identity{
-			User: fmt.Sprintf("planecheck:contract-%d", i), Class: history.ClassContract,
+			User: fmt.Sprint(contractUser, i), Class: history.ClassContract,
 			Token: fmt.Sprintf("%016x%016x", random.Uint64(), random.Uint64()),
 		}
 	}

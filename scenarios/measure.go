@@ -41,21 +41,24 @@ type measurement struct {
 	evictions    *evictions
 	removals     *removals
 	losses       *losses
+	contract     *contractCalls // nil without contract traffic
 
 	cluster atomic.Pointer[cluster] // set once it is up
 	commits atomic.Int64            // keys written
 	// revision is the last that a write is known to have made.
 	revision atomic.Int64
 
-	mu    sync.Mutex
-	pace  float64 // pods/s; negative: no pacer at work
-	phase string
-	began map[string]int64 // the revision at which each phase did
-	rates rateMeter
+	mu     sync.Mutex
+	pace   float64 // pods/s; negative: no pacer at work
+	phase  string
+	totals podTotals
+	began  map[string]int64 // the revision at which each phase did
+	rates  rateMeter
 }
 
 func newMeasurement(dir *results.Dir, plan *Plan, log *slog.Logger) (*measurement, error) {
 	m := &measurement{dir: dir, started: history.Now(), log: log, pace: -1, began: map[string]int64{}}
+	m.totals = plan.totals("", results.PodCounts{})
 	var err error
 	if m.series, err = results.CreateSeries(dir.File(results.TimeSeries), m.started); err != nil {
 		return nil, err
@@ -65,6 +68,9 @@ func newMeasurement(dir *results.Dir, plan *Plan, log *slog.Logger) (*measuremen
 	m.collector = results.NewCollector(sampler, leaseDuration)
 	if plan.World.Controllers > 0 {
 		m.collector.WithOperators()
+	}
+	if plan.Contract != nil {
+		m.contract = &contractCalls{}
 	}
 	if len(plan.Interventions) > 0 {
 		m.availability = results.NewAvailability(m.started, heartbeatLate)
@@ -89,8 +95,11 @@ func (m *measurement) hooks() hooks {
 		podSeen: m.collector.Pods.Saw,
 		lease:   m.collector.Leases.Lease,
 	}
+	if m.contract != nil {
+		h.observer = observers{h.observer, m.contract}
+	}
 	if a := m.availability; a != nil {
-		h.observer = observers{m.collector.Recorder, a, m.removals, m.losses}
+		h.observer = observers{h.observer, a, m.removals, m.losses}
 		h.lease = func(l history.Lease) {
 			m.collector.Leases.Lease(l)
 			a.Lease(l)

@@ -17,6 +17,7 @@ const scrapeBound = 30 * time.Second
 // far, whether it went well or not.
 func (x *execution) phase(ctx context.Context, name string) error {
 	x.m.setPhase(name)
+	x.m.aim(x.plan)
 	x.log.Info("phase begins", "phase", name)
 	x.m.collector.Begin(name, x.scrape(ctx))
 	stopProfile, err := results.StartCPUProfile(x.dir.Path, name)

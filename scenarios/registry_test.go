@@ -74,6 +74,12 @@ var checks = map[string]func(run *results.Run, dir string){
 func expectContract(run *results.Run, _ string) {
 	GinkgoHelper()
 	Expect(run.Contract.Sent()).To(BeNumerically(">", 4000))
+	var counted, illegal int64
+	for _, c := range run.Contract.Calls {
+		counted, illegal = counted+c.Requests, illegal+c.Illegal
+	}
+	Expect(counted).To(Equal(run.Contract.Sent()), "the requests by their kind, and those that its clients counted")
+	Expect(illegal).To(BeNumerically(">", 10))
 	Expect(run.Contract.WatchesResumed).To(BeNumerically(">", 20))
 	Expect(run.History.APIDeliveries).NotTo(BeEmpty())
 	Expect(run.Peak.Components).To(HaveKey("kube-apiserver-1"))

@@ -178,6 +178,15 @@ func PlanDensity(cfg DensityConfig, seed uint64) DensityPlan {
 	return p
 }
 
+// Replaced is how many pods the churn makes and removes if each operation runs to its
+// end: it takes whole Deployments, so that it may be more than was asked for.
+func (p DensityPlan) Replaced() (pods int) {
+	for _, op := range p.Churn {
+		pods += p.Deployments[op.Deployment].Replicas
+	}
+	return pods
+}
+
 // planChurn goes through all Deployments in a random order, again and again,
 // until enough pods are replaced. Each operation is due when the pods of those
 // before it are replaced at the churn's pace.

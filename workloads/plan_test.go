@@ -94,7 +94,7 @@ func TestPlan(t *testing.T) {
 		replaced, last = replaced+plan.Deployments[op.Deployment].Replicas, op.Due
 		touched[op.Deployment]++
 	}
-	if replaced < 15_000 || replaced >= 15_050 || plan.Churn[0].Kind != RollingUpdate || plan.Churn[1].Kind != Recreate {
+	if plan.Replaced() != replaced || replaced < 15_000 || replaced >= 15_050 || plan.Churn[0].Kind != RollingUpdate || plan.Churn[1].Kind != Recreate {
 		t.Errorf("%d pods replaced, beginning with %s, %s", replaced, plan.Churn[0].Kind, plan.Churn[1].Kind)
 	}
 	// 300 operations on 201 Deployments: each once before any comes again.

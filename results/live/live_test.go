@@ -127,6 +127,46 @@ func TestBarsShowTheLastState(t *testing.T) {
 	}
 }
 
+// A bar that was full goes on when its total grows, as in a churn, and one whose total
+// is not known any more shows its count alone.
+func TestBarsFollowTheirTotals(t *testing.T) {
+	var out buffer
+	tick := make(chan time.Time)
+	var mu sync.Mutex
+	s := Snapshot{Phase: "fill", Elapsed: time.Second, Created: Progress{100, 100}, Bound: Progress{100, 100}}
+	show := func(change func()) {
+		mu.Lock()
+		change()
+		mu.Unlock()
+		tick <- time.Time{}
+	}
+	stop := startBars(&out, tick, func() Snapshot {
+		mu.Lock()
+		defer mu.Unlock()
+		return s
+	})
+	show(func() { s.Elapsed = 2 * time.Second })
+	show(func() {
+		s.Phase, s.Elapsed = "churn", 3*time.Second
+		s.Created, s.Bound, s.Deleted = Progress{100, 200}, Progress{Done: 101}, Progress{0, 100}
+	})
+	mu.Lock()
+	s.Elapsed += 2 * time.Second
+	s.Created.Done, s.Deleted.Done = 150, 40
+	mu.Unlock()
+	stop()
+	text := out.String()
+	last := text[strings.LastIndex(text, "00:05  churn"):]
+	for _, want := range []string{"pods created         150/200 [", "12/s, 00:04 left", "pods bound               101 [", "pods deleted          40/100 [", "10/s, 00:06 left"} {
+		if !strings.Contains(last, want) {
+			t.Errorf("display lacks %q:\n%s", want, last)
+		}
+	}
+	if n := strings.Count(strings.Split(last[strings.Index(last, "pods created"):], "\n")[0], "="); n < barWidth*3/4-4 || n > barWidth*3/4 {
+		t.Errorf("a bar at three quarters of its total has %d of %d:\n%s", n, barWidth, last)
+	}
+}
+
 func TestStartStopsTwice(t *testing.T) {
 	for _, tty := range []bool{true, false} {
 		var out buffer

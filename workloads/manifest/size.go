@@ -31,6 +31,9 @@ type Size struct {
 	Objects int `json:"objects"`
 	// Pods are those that there are at once.
 	Pods Pods `json:"pods"`
+	// Made are those that there are one after the other: of a Job as many as it has to
+	// complete.
+	Made Pods `json:"made"`
 	// Staying are those of them that certainly need a place on a node each, for as long
 	// as the objects are there.
 	Staying Pods `json:"staying"`
@@ -52,6 +55,7 @@ func (m *Manifest) Size(copies int, ends func(Annotated) bool) Size {
 		each.Objects++
 		pods := o.pods()
 		each.Pods.add(pods)
+		each.Made.add(o.made(pods))
 		if o.stays(ends) {
 			each.Staying.add(pods)
 		}
@@ -60,7 +64,7 @@ func (m *Manifest) Size(copies int, ends func(Annotated) bool) Size {
 	of := func(p Pods) Pods { return Pods{Fixed: times(p.Fixed, copies), PerNode: times(p.PerNode, copies)} }
 	return Size{
 		Objects: min(once.Objects+times(each.Objects, copies), most),
-		Pods:    of(each.Pods), Staying: of(each.Staying),
+		Pods:    of(each.Pods), Made: of(each.Made), Staying: of(each.Staying),
 	}
 }
 
@@ -136,6 +140,15 @@ func jobPods(spec map[string]any) int {
 	}
 	parallel := number(spec, "parallelism", 1)
 	return min(parallel, number(spec, "completions", parallel))
+}
+
+// made are the pods that there are one after the other of an object that has so many at
+// once, if none fails.
+func (o Object) made(atOnce Pods) Pods {
+	if o.GroupVersionKind().GroupKind() == (schema.GroupKind{Group: "batch", Kind: "Job"}) && atOnce.Fixed > 0 {
+		return Pods{Fixed: number(child(o.Object, "spec"), "completions", atOnce.Fixed)}
+	}
+	return atOnce
 }
 
 // stays says that the pods of an object certainly need a place each until they are

@@ -57,6 +57,18 @@ func TestPodsOfManifests(t *testing.T) {
 	job(3, "parallelism: 3,")
 	job(2, "parallelism: 3, completions: 2,")
 	job(3, "parallelism: 3, completions: 9,")
+	made := func(want Pods, text string) {
+		t.Helper()
+		if got := sizeOf(t, 1, text).Made; got != want {
+			t.Errorf("%+v one after the other, want %+v:\n%s", got, want, text)
+		}
+	}
+	made(Pods{Fixed: 5}, workload("batch/v1", "Job", "completions: 5,"))
+	made(Pods{Fixed: 9}, workload("batch/v1", "Job", "parallelism: 3, completions: 9,"))
+	made(Pods{Fixed: 3}, workload("batch/v1", "Job", "parallelism: 3,"))
+	made(Pods{}, workload("batch/v1", "Job", "completions: 9, suspend: true,"))
+	made(Pods{PerNode: 1}, workload("apps/v1", "DaemonSet", ""))
+	made(Pods{Fixed: 7}, workload("apps/v1", "Deployment", "replicas: 7, completions: 9,"))
 	job(0, "parallelism: 0,")
 	job(0, "parallelism: 3, suspend: true,")
 	job(0, "parallelism: 3, managedBy: example.com/queue,")
@@ -88,6 +100,7 @@ func TestSizeOfCopies(t *testing.T) {
 	web := workload("apps/v1", "Deployment", "replicas: 4,")
 	f := func(want Size, copies int, documents ...string) {
 		t.Helper()
+		want.Made = want.Pods // none of them is a Job
 		if diff := cmp.Diff(want, sizeOf(t, copies, documents...)); diff != "" {
 			t.Errorf("%d copies of %q (-want +got):\n%s", copies, documents, diff)
 		}

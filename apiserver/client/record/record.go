@@ -24,6 +24,14 @@ const maxMessage = 200
 
 // Request records an attempt and, if it opened a watch, the beginning of that.
 func (r *Recorder) Request(q *history.Request) {
+	r.sink.APICall(Call(q))
+	if q.Verb == "watch" && q.Status == 200 && q.Err == "" {
+		r.sink.APIWatch(&history.APIWatch{Call: q.ID, Type: history.APIWatchOpen, At: q.Returned})
+	}
+}
+
+// Call is the record of an attempt, with whose message it may share memory.
+func Call(q *history.Request) *history.APICall {
 	c := &history.APICall{
 		ID: q.ID, Class: q.Class, Identity: q.Identity, Server: q.Server,
 		Called: q.Called, Returned: q.Returned,
@@ -40,10 +48,7 @@ func (r *Recorder) Request(q *history.Request) {
 		sent(c, q.Sent)
 		answered(c, q.Answer)
 	}
-	r.sink.APICall(c)
-	if q.Verb == "watch" && q.Status == 200 && q.Err == "" {
-		r.sink.APIWatch(&history.APIWatch{Call: q.ID, Type: history.APIWatchOpen, At: q.Returned})
-	}
+	return c
 }
 
 // answered reads the answer. One of success that cannot be read has an Error beside

@@ -66,6 +66,13 @@ func Documented(call *history.APICall) (status int32, reason string, ok bool) {
 	return 0, "", false
 }
 
+// AsDocumented says whether a call is illegal as far as its record tells, and was
+// answered with the error that is documented for that.
+func AsDocumented(call *history.APICall) bool {
+	want := judgeOptions(call)
+	return want != nil && want.answers(call)
+}
+
 // options judges the answer to an illegal call: the documented error, or one of
 // those that a server decides before it looks at what is illegal. Others are legal.
 func (c *Checker) options(call *history.APICall) {

@@ -91,6 +91,30 @@ func TestPatchOptions(t *testing.T) {
 	}
 }
 
+func TestAsDocumented(t *testing.T) {
+	told := 0
+	for _, c := range illegalCalls() {
+		if judgeOptions(&c) == nil || c.Namespace == "missing" { // only the table of namespaces tells
+			continue
+		}
+		told++
+		if !AsDocumented(&c) {
+			t.Errorf("%s answered %d %s is not documented", request(&c), c.Status, c.Reason)
+		}
+		for _, status := range []int32{0, 200, 403} {
+			if c.Status, c.Reason = status, ""; AsDocumented(&c) && !(c.Illegal == history.TooLarge && status >= 400) {
+				t.Errorf("%s answered %d is documented", request(&c), c.Status)
+			}
+		}
+	}
+	if told < 20 {
+		t.Errorf("%d illegal calls", told)
+	}
+	if AsDocumented(&history.APICall{Verb: "get", Resource: "configmaps", Namespace: "ns", Name: "a", Status: 404, Reason: "NotFound"}) {
+		t.Error("a legal call was refused as documented for an illegal one")
+	}
+}
+
 // illegalCalls has a call of each kind that the record shows or its sender
 // declares, with the answer that is documented.
 func illegalCalls() []history.APICall {
