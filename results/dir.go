@@ -16,10 +16,13 @@ const runFile = "run.json"
 // Dir is the directory of a run: run.json, logs, time series and profiles.
 type Dir struct {
 	Path string
+
+	reserve *os.File // see takeReserve
 }
 
-// Create makes the directory <base>/<time>-<name> and shows that it can be
-// written to. Slashes in the name become dashes.
+// Create makes the directory <base>/<time>-<name> and takes a reserve of space there,
+// which a full disk refuses where it still makes directories. Slashes in the name become
+// dashes.
 func Create(base, name string) (*Dir, error) {
 	stamp := time.Now().UTC().Format("20060102T150405Z")
 	path := filepath.Join(base, stamp+"-"+strings.ReplaceAll(name, "/", "-"))
@@ -37,16 +40,10 @@ func Create(base, name string) (*Dir, error) {
 		return nil, fmt.Errorf("create run directory: %w", err)
 	}
 	d := &Dir{Path: unique}
-	if err := d.probe(); err != nil {
+	if err := d.takeReserve(); err != nil {
 		return nil, errors.Join(fmt.Errorf("create run directory %s: %w", unique, err), os.RemoveAll(unique))
 	}
 	return d, nil
-}
-
-// probe writes a block, which a full disk refuses where it still makes
-// directories.
-func (d *Dir) probe() error {
-	return writeDurably(filepath.Join(d.Path, runFile+".tmp"), make([]byte, 64<<10), os.Remove)
 }
 
 // File returns the path of a file in the directory.

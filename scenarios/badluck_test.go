@@ -64,34 +64,40 @@ var _ = Describe("Bad luck", func() {
 		c.expectNothingLeft()
 	})
 
-	It("a component that dies ends the run with its name and last log lines, status 1", func() {
-		c := startCommand("scale", "--nodes", "10", "--pods", "50", "--rate", "max", "--hold", "5m")
-		c.waitForPhase("hold")
-		Expect(syscall.Kill(c.child("kube-scheduler"), syscall.SIGKILL)).To(Succeed())
-		Expect(c.wait()).To(Equal(scenarios.ExitFail), c.output())
-		out := c.output()
-		Expect(out).To(MatchRegexp(`(?m)^kube-scheduler-0 died: signal: killed`))
-		By("telling of it before it tears the world down, judges and sums up")
-		Expect(strings.Index(out, "kube-scheduler-0 died")).To(BeNumerically("<", strings.Index(out, "scale/density: Fail")), out)
-		run, err := results.Load(c.runDir())
-		Expect(err).NotTo(HaveOccurred())
-		Expect(run.Verdict.Outcome).To(BeEquivalentTo(checkers.Fail))
-		Expect(run.Verdict.Reason).To(ContainSubstring("kube-scheduler-0"))
-		c.expectNothingLeft()
+	// Each in a phase of its own, and the others are still there: what they say when
+	// they miss it must not be taken for the cause.
+	DescribeTable("a component that is killed ends the run with its name and last log lines, status 1, and nothing left",
+		func(component, in string, measured []string, flags ...string) {
+			c := startCommand(append([]string{"scale", "--nodes", "10", "--rate", "max"}, flags...)...)
+			c.waitForPhase(in)
+			Expect(syscall.Kill(c.child(component), syscall.SIGKILL)).To(Succeed())
+			Expect(c.wait()).To(Equal(scenarios.ExitFail), c.output())
+			name := component + "-0"
+			out := c.output()
+			By("telling of it before it tears the world down, judges and sums up")
+			told, _, _ := strings.Cut(out, "scale/density: Fail")
+			Expect(told).To(MatchRegexp(`(?m)^` + name + ` died: signal: killed .*; from its log \S*/logs/` + name + `\.log:\n  [EIW]\d{4} `))
+			run, err := results.Load(c.runDir())
+			Expect(err).NotTo(HaveOccurred())
+			Expect(run.Verdict.Outcome).To(BeEquivalentTo(checkers.Fail))
+			Expect(run.Verdict.Reason).To(HavePrefix(name + " died: signal: killed"))
+			Expect(phasesOf(run)).To(Equal(append(measured, in+", cut short")), "it goes on with nothing after it")
+			c.expectNothingLeft()
 
-		By("going on with nothing after it")
-		log, err := c.log()
-		Expect(err).NotTo(HaveOccurred())
-		Expect(log).To(MatchRegexp(`(?s)msg="component died" component=kube-scheduler-0 .*msg="phase ends" phase=hold .*msg="teardown begins" died=kube-scheduler-0 `))
-		Expect(log).NotTo(ContainSubstring(`msg="phase begins" phase=drain`))
-		Expect(run.Death).NotTo(BeNil())
-		Expect(run.Death.Component).To(Equal("kube-scheduler-0"))
-		Expect(run.Death.Ended).To(BeNumerically(">", phase(run, "fill").Begun))
-		// On a quiet machine it is a tenth of a second. What a run could wait for, metrics
-		// of its components say, has half a minute.
-		AddReportEntry("from the death of a component until the teardown", run.Death.Teardown.String())
-		Expect(run.Death.Teardown.Duration()).To(And(BeNumerically(">", 0), BeNumerically("<", 10*time.Second)))
-	})
+			log, err := c.log()
+			Expect(err).NotTo(HaveOccurred())
+			Expect(log).To(MatchRegexp(`(?s)msg="phase begins" phase=` + in + `\n.*msg="component died" component=` + name + ` .*msg="phase ends" phase=` + in + ` .*msg="teardown begins" died=` + name + ` `))
+			Expect(run.Death).NotTo(BeNil())
+			Expect(run.Death.Component).To(Equal(name))
+			// On a quiet machine it is a tenth of a second. What a run could wait for, metrics
+			// of its components say, has half a minute.
+			AddReportEntry("from the death of a component until the teardown", run.Death.Teardown.String())
+			Expect(run.Death.Teardown.Duration()).To(And(BeNumerically(">", 0), BeNumerically("<", 10*time.Second)))
+		},
+		Entry("kube-apiserver, while nodes register", "kube-apiserver", "register", nil, "--nodes", "500", "--profile", "lean", "--pods", "50"),
+		Entry("kube-controller-manager, while pods are created", "kube-controller-manager", "fill", []string{"register"}, "--pods", "50", "--rate", "1"),
+		Entry("kube-scheduler, while the full cluster is held", "kube-scheduler", "hold", []string{"register", "fill"}, "--pods", "50", "--hold", "5m"),
+	)
 
 	It("a harness that is killed takes its children with it, and what was measured stays", func() {
 		c := startCommand("scale", "--nodes", "10", "--pods", "50", "--rate", "max", "--hold", "5m")

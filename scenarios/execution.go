@@ -111,6 +111,7 @@ func (x *execution) execute(parent context.Context) (err error) {
 	defer stopSampling()
 	go x.m.collector.Sampler.Run(sampling)
 
+	watching.Go(func() { watchHistory(ctx, x.recording, announced(cancel, x.say)) })
 	x.m.setPhase("start")
 	x.cluster, err = startStore(ctx, x.world(), x.plan.Seed, x.dir.Path, x.hooks(), x.log)
 	if err != nil {
@@ -380,6 +381,7 @@ func (x *execution) finish(keepData bool) error {
 	x.run.Ended = time.Now()
 	x.run.Calls = x.m.collector.Recorder.Total()
 	return errors.Join(
+		x.dir.Release(), // the record may need the room
 		x.dir.Save(x.run),
 		removeData(x.backend, x.run.Verdict.Outcome, keepData),
 		x.logFile.Close(),

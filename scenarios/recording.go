@@ -48,6 +48,8 @@ type recording struct {
 	// members are the store's, from follow on.
 	members []storage.Member
 	hashing hashing
+	// failed has the error after which the history is incomplete.
+	failed chan error
 
 	mu      sync.Mutex
 	restore *history.Restore // guarded by mu
@@ -59,11 +61,12 @@ func newRecording(runDir string, every bool, calm func() bool, log *slog.Logger)
 	// The members of etcd sync to the same disk for every write: an archive
 	// that synced, too, would slow them down. What a crash of the machine
 	// leaves behind reads as incomplete.
-	w, err := archive.Create(filepath.Join(runDir, historyDir), archive.Options{NoSync: true})
+	failed := make(chan error, 1)
+	w, err := archive.Create(filepath.Join(runDir, historyDir), archive.Options{NoSync: true, Failed: func(err error) { failed <- err }})
 	if err != nil {
 		return nil, err
 	}
-	r := &recording{archive: w, every: every, log: log}
+	r := &recording{archive: w, every: every, failed: failed, log: log}
 	r.hashing = hashing{
 		hash:      func(ctx context.Context) (int64, error) { return storage.Hash(ctx, r.members) },
 		compacted: make(chan struct{}, 1), calm: calm, log: log,

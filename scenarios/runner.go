@@ -167,10 +167,10 @@ func (r *Runner) execute(ctx context.Context, x *execution, o Options) error {
 		stop() // what follows is no progress
 		fmt.Fprintf(r.Out, "\n%v\n", cause)
 	}
-	err := x.execute(ctx)
+	err := oneFullDisk(x.execute(ctx))
 	stop()
 	x.judge(ctx, err)
-	saveErr := errors.Join(x.m.close(), x.finish(o.KeepData))
+	saveErr := oneFullDisk(errors.Join(x.m.close(), x.finish(o.KeepData)))
 	if r.brief {
 		fmt.Fprintf(r.Out, "\n%s: %s\n\n", x.plan.Scenario, x.run.Verdict.Outcome)
 	} else {
@@ -187,7 +187,7 @@ func (r *Runner) execute(ctx context.Context, x *execution, o Options) error {
 	case x.violation != nil, errors.As(err, &seen): // it is in the verdict
 		return saveErr
 	case err != nil:
-		return errors.Join(err, saveErr)
+		return oneFullDisk(errors.Join(err, saveErr))
 	case saveErr == nil && o.SLOFail && x.run.Verdict.Outcome == checkers.Pass && x.run.SLOsMet() == results.Fail:
 		return ErrSLOMissed
 	}

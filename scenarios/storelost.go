@@ -2,10 +2,7 @@ package scenarios
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/planecheck/planecheck/apiserver/storage"
@@ -59,14 +56,6 @@ func (x *execution) storeLost(lost *lostStore) error {
 		x.violation = lost
 	}
 	return lost
-}
-
-// diskFull says whether an error, or the last words of a process in it, are about
-// a disk without space.
-func diskFull(err error) bool {
-	text := err.Error()
-	return errors.Is(err, syscall.ENOSPC) || strings.Contains(text, syscall.ENOSPC.Error()) ||
-		strings.Contains(text, "disk is full") // as SQLite says it
 }
 
 // judgeStore says whether the store was there all along. Stores end themselves:

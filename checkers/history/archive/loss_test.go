@@ -200,7 +200,13 @@ func TestDiskErrors(t *testing.T) {
 			dir := t.TempDir()
 			var mu sync.Mutex
 			broken := false
-			w := create(t, dir, Options{open: faultyOpener(func(path, op string) error {
+			var told []error
+			failed := func(err error) {
+				mu.Lock()
+				defer mu.Unlock()
+				told = append(told, err)
+			}
+			w := create(t, dir, Options{Failed: failed, open: faultyOpener(func(path, op string) error {
 				mu.Lock()
 				defer mu.Unlock()
 				if broken && c.fail(path, op) {
@@ -224,9 +230,17 @@ func TestDiskErrors(t *testing.T) {
 			if got := s.Lost(); got != c.lost {
 				t.Errorf("lost %d records, want %d", got, c.lost)
 			}
+			mu.Lock()
+			if len(told) != 1 || !errors.Is(told[0], errDisk) || !strings.Contains(told[0].Error(), "tinies") {
+				t.Errorf("before Close it told of %v", told)
+			}
+			mu.Unlock()
 			err := w.Close()
 			if !errors.Is(err, errDisk) || !strings.Contains(err.Error(), "tinies") {
 				t.Errorf("Close returned %v", err)
+			}
+			if len(told) != 1 {
+				t.Errorf("Close told of it again: %v", told)
 			}
 			if again := w.Close(); again != err {
 				t.Errorf("the second Close returned %v", again)

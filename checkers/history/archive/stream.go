@@ -184,11 +184,13 @@ func (s *Stream[T]) closeSegment() {
 func (s *Stream[T]) fail(err error) {
 	s.lose(s.out.abort())
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.deaf = true
 	if s.err == nil {
 		s.err = fmt.Errorf("stream %s: %w", s.kind.Name, err)
 	}
+	err = s.err
+	s.mu.Unlock()
+	s.w.failed(err)
 }
 
 func (s *Stream[T]) lose(rows int64) {

@@ -32,6 +32,9 @@ type Options struct {
 	// (never found whole and wrong) after a crash of the machine. It is for
 	// runs in which an fsync would disturb a store on the same disk.
 	NoSync bool
+	// Failed is told of the first error after which a stream loses all its records, as
+	// Close returns it, on a goroutine of that stream; nil: nobody is told before Close.
+	Failed func(error)
 
 	open opener // opens a new file for writing; replaced by tests
 }
@@ -88,6 +91,8 @@ type Writer struct {
 	streams []writing
 	closed  bool
 
+	failing sync.Once // around opts.Failed
+
 	once   sync.Once
 	result error // of Close
 }
@@ -126,6 +131,13 @@ func Create(dir string, opts Options) (*Writer, error) {
 func ours(name string) bool {
 	name = strings.TrimSuffix(name, tempSuffix)
 	return name == manifestName || strings.HasSuffix(name, segmentSuffix)
+}
+
+// failed tells of the error of a stream, if it is the first.
+func (w *Writer) failed(err error) {
+	if w.opts.Failed != nil {
+		w.failing.Do(func() { w.opts.Failed(err) })
+	}
 }
 
 // list writes the manifest: m, completed by the streams as they are now.
