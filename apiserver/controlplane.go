@@ -256,29 +256,6 @@ func (c *ControlPlane) args(kind, name, addr string) []string {
 	}
 }
 
-// watch reports the end of a component that was ready, unless it was expected.
-func (c *ControlPlane) watch(p *process, kind string) {
-	<-p.exited
-	if p.wasExpected() {
-		return
-	}
-	failure := p.failure(true)
-	may, err := c.succeed(p, kind)
-	var again *ComponentError
-	switch {
-	case may && err == nil:
-		return
-	case errors.As(err, &again):
-		failure = again
-	}
-	c.log.Error("component died", "component", p.name, "state", failure.State, "startedAgain", err)
-	c.abort(failure)
-	select {
-	case c.died <- failure: // has room for every component
-	default: // one that died after it had been started again; the first tells enough
-	}
-}
-
 // readVersions records what runs: servers say it themselves, of the others
 // the binary did.
 func (c *ControlPlane) readVersions(ctx context.Context) error {
