@@ -117,6 +117,14 @@ func (t *teller) objection(guarantee string) string {
 		}
 	}
 	if t.rewrites {
+		// An object that stayed may have been selected by deletions that were left as they are.
+		for _, c := range t.calls {
+			if c.Verb == "deletecollection" {
+				if why := f.collectionWrong(t.b.Window, c); why != "" {
+					return why
+				}
+			}
+		}
 		return f.tableWrong(t.b.Window, t.calls)
 	}
 	return ""

@@ -2,6 +2,7 @@ package apipower
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/planecheck/planecheck/checkers/api/window"
@@ -41,7 +42,7 @@ func (f *facts) legalWrong(w *window.Window, calls []*history.APICall, c *histor
 	switch {
 	case plainRead(c) && (c.Status == 400 || c.Status == 405 || c.Status == 409 || c.Status == 422):
 		return refused
-	case plainRead(c) && c.Status == 404 && c.DetailsName == "" && (c.Group == "" || strings.HasSuffix(c.Group, ".k8s.io")):
+	case plainRead(c) && c.Status == 404 && c.DetailsName == "" && f.stays(w, c):
 		if before(func(*history.APICall) bool { return true }) {
 			return refused + ", though its server serves the resource"
 		}
@@ -61,6 +62,18 @@ func (f *facts) legalWrong(w *window.Window, calls []*history.APICall, c *histor
 		}
 	}
 	return ""
+}
+
+// stays says that a resource is served for good once it is, up to the end of a call: a
+// custom one goes with its definition.
+func (f *facts) stays(w *window.Window, c *history.APICall) bool {
+	if c.Group == "" || strings.HasSuffix(c.Group, ".k8s.io") {
+		return true
+	}
+	vs := f.objects[name{kind{"apiextensions.k8s.io", "customresourcedefinitions"}, "", c.Resource + "." + c.Group}]
+	return len(vs) > 0 && !slices.ContainsFunc(vs, func(v *history.Version) bool {
+		return v.Revision <= w.Hi(c.Returned) && (v.Delete || v.Deleting)
+	})
 }
 
 // legalLies are about requests with which nothing is wrong.

@@ -280,6 +280,14 @@ func ownFieldGone(t *teller) bool {
 	return ok
 }
 
+// answeredToo says that another write was answered with the version that one made,
+// because it changed nothing.
+func (t *teller) answeredToo(c *history.APICall, v *history.Version) bool {
+	return slices.ContainsFunc(t.calls, func(o *history.APICall) bool {
+		return o.ID != c.ID && write(o) && success(o) && o.Object.UID == v.UID && o.Object.Version == v.Revision
+	})
+}
+
 // oneVersion answers a write with the version that the next one made, and takes
 // its own away.
 func oneVersion(t *teller) bool {
@@ -291,11 +299,11 @@ func oneVersion(t *teller) bool {
 		return n
 	}
 	c, v, prev, ok := t.marked(func(c *history.APICall, v, prev *history.Version) bool {
-		return next(v) != nil && next(v).Revision <= t.b.Window.Hi(c.Returned) && v.Deleting == prev.Deleting
+		return next(v) != nil && next(v).Revision <= t.b.Window.Hi(c.Returned) && v.Deleting == prev.Deleting && !t.answeredToo(c, v)
 	})
 	if !ok {
-		c, v, prev, ok = t.marked(func(_ *history.APICall, v, prev *history.Version) bool {
-			return next(v) != nil && v.Deleting == prev.Deleting
+		c, v, prev, ok = t.marked(func(c *history.APICall, v, prev *history.Version) bool {
+			return next(v) != nil && v.Deleting == prev.Deleting && !t.answeredToo(c, v)
 		})
 	}
 	if !ok {

@@ -132,25 +132,31 @@ func (f *facts) dryRunWrong(w *window.Window, calls []*history.APICall, c *histo
 			continue
 		}
 		other := slices.ContainsFunc(calls, func(o *history.APICall) bool {
-			unknown := o.Status == 0 || o.Status >= 500 // it may take effect at any time after its call
-			if o == c || o.DryRun || kindOf(o) != kindOf(c) || w.Lo(o.Called) >= v.Revision || !unknown && w.Hi(o.Returned) < v.Revision {
-				return false
-			}
 			switch {
-			case o.Verb == "deletecollection":
-				return removed && (o.Namespace == "" || o.Namespace == c.Namespace)
-			case o.Status >= 400 && o.Status < 500 && o.Verb != "delete":
-				return false // a deletion that is refused may have marked the object before
-			case removed && (o.NeedUID != "" || o.NeedVersion != "") && !meets(o, prev), !removed && o.Declared && !setsAll(o, brought(c, prev, v)):
+			case o == c:
 				return false
+			case removed:
+				return removing(o) && f.mayRemove(w, o, called(c), prev, v) && (o.NeedVersion == "" || o.Verb != "delete" || meets(o, prev))
 			}
-			return called(o) == called(c) && write(o) && (removed || unknown || o.Object.Version == v.Revision)
+			return f.mayHaveMade(w, o, c, prev, v)
 		})
 		if !other {
 			return fmt.Sprintf("revision %d is the dry run's", v.Revision)
 		}
 	}
 	return ""
+}
+
+// mayHaveMade says that another call than a dry run may have made the version v of prev
+// that it shows.
+func (f *facts) mayHaveMade(w *window.Window, o, dry *history.APICall, prev, v *history.Version) bool {
+	unknown := o.Status == 0 || o.Status >= 500 // it may take effect at any time after its call
+	switch {
+	case o.DryRun, called(o) != called(dry), !write(o), w.Lo(o.Called) >= v.Revision, !unknown && w.Hi(o.Returned) < v.Revision,
+		o.Status >= 400 && o.Status < 500, o.Declared && !setsAll(o, brought(dry, prev, v)):
+		return false
+	}
+	return unknown || o.Object.Version == v.Revision
 }
 
 // brought are the marks that a call sets and a version has, but not the one before.
