@@ -70,7 +70,7 @@ func TestSimulatedNodeMatchesHollowKubelet(t *testing.T) {
 		"watch nodes metadata.name=<node>: hollow kubelet sent, simulated absent",
 		"patch pods/status: hollow kubelet sent, simulated absent",
 		"get pods: hollow kubelet sent, simulated absent",
-		"allocatedResources",
+		"body.status.containerStatuses[main].resources: hollow kubelet",
 	} {
 		if !strings.Contains(fmt.Sprintln(forbidden), want) {
 			t.Errorf("profile lean passes where it should not: no %q in %v", want, forbidden)
