@@ -49,7 +49,7 @@ var _ = Describe("A disk that fills during a run", func() {
 			c.expectNothingLeft()
 		},
 		Entry("of a store in memory", "memory", "the history cannot be written, so the run can prove nothing any more"),
-		Entry("of an etcd of three members", "etcd", "the store lost a member that nobody stopped: etcd member etcd-[0-2] died"),
+		Entry("of an etcd of three members", Label("long"), "etcd", "the store lost a member that nobody stopped: etcd member etcd-[0-2] died"),
 	)
 })
 
