@@ -47,6 +47,7 @@ type counts struct {
 
 	items, chunked int64 // objects in judged lists; lists that came as chunks
 	joined         int64 // pages that were joined to the one before
+	cut            int64 // lists that their limit cut
 	restarted      int64 // pages behind a token that came with a 410
 	refused        int64 // 504 of a revision that the store had not reached for sure
 	lagging        int64 // 504 of one that it had: a watch cache lagged

@@ -43,7 +43,8 @@ var statements = map[Guarantee]string{
 		`namespace and selectors match, in the order of the keys.` + linkConcepts,
 	Paged: `"The server guarantees that the objects returned when using continue will be identical to issuing a single list ` +
 		`call without a limit": all pages are of one revision, nothing twice or missing. A continue token that came with a ` +
-		`410 starts a new snapshot behind the last page.` + linkLimit,
+		`410 starts a new snapshot behind the last page. "limit is a maximum number of responses to return for a list call"; ` +
+		`only where resourceVersion=0 was asked for there may be more.` + linkLimit,
 	ExpiredHonest: `A LIST or a continue token is answered 410 "if a client requests a resourceVersion older than the server ` +
 		`has retained": only if the store may have been compacted behind the revision that was asked for. A GET never is.` + linkGone,
 	TooNewHonest: `A GET or LIST at a revision that the store has not reached is refused: "timeout with a 504 (Gateway ` +

@@ -290,6 +290,19 @@ func TestPaged(t *testing.T) {
 	f(func(a, b *history.APICall) { b.Continue++ })                   // a token of nobody: not judged
 	f(func(a, b *history.APICall) { b.LabelSelector = "app=one" })    // not the list that the token is of
 
+	// A list that goes on where it was wrong is judged by where it was.
+	s.expectCount(t, Snapshot, 1, func() []*history.APICall {
+		a, b := s.pages(7)
+		a.Items[0].Content++
+		return []*history.APICall{a, b}
+	}())
+	s.expectCount(t, Snapshot, 2, func() []*history.APICall {
+		a, b := s.pages(7)
+		a.Items[0].Content++
+		b.Items[0].Content++
+		return []*history.APICall{a, b}
+	}())
+
 	// Equal tokens are of equal places.
 	a, b := s.pages(7)
 	again, _ := s.pages(7)
@@ -297,6 +310,39 @@ func TestPaged(t *testing.T) {
 	again.ResourceVersion = "0"
 	s.expect(t, []*history.APICall{a, b, again}, Paged)
 }
+
+// TestLimit: no more than was asked for, but of any revision.
+func TestLimit(t *testing.T) {
+	s := hand()
+	f := func(rv, match string, limit int64, want ...Guarantee) {
+		t.Helper()
+		c := s.listAt(150, 160, rv, 7)
+		c.Match, c.Limit = match, limit
+		s.expect(t, []*history.APICall{c}, want...)
+	}
+	for _, at := range []struct{ rv, match string }{{"", ""}, {"7", ""}, {"7", "Exact"}, {"5", "NotOlderThan"}} {
+		f(at.rv, at.match, 0)
+		f(at.rv, at.match, 2)
+		f(at.rv, at.match, 1, Paged)
+	}
+	f("0", "", 1)
+	f("0", "NotOlderThan", 1)
+
+	// The same of what a token continues.
+	s.write(120, 130, pod("a/z", "uz", ""))
+	for rv, want := range map[string][]Guarantee{"": {Paged}, "0": nil} {
+		a, b := s.pages(8) // the second has two objects
+		a.ResourceVersion, b.ResourceVersion = rv, rv
+		s.expect(t, []*history.APICall{a, b}, want...)
+	}
+
+	_, c := s.judged([]*history.APICall{first(s.pages(7))})
+	if want := "1 lists that their limit cut"; !strings.Contains(c.checked(Paged), want) {
+		t.Errorf("%s: want %s", c.checked(Paged), want)
+	}
+}
+
+func first(a, _ *history.APICall) *history.APICall { return a }
 
 // TestExpiredPage goes on behind a token that came with a 410.
 func TestExpiredPage(t *testing.T) {

@@ -36,6 +36,7 @@ func (c *Checker) list(call *history.APICall) {
 		c.counts.unread++
 	default:
 		c.revision(call, a)
+		c.limit(call)
 		c.snapshot(call, k, nil)
 	}
 }

@@ -31,6 +31,24 @@ func TestKnownWrongPages(t *testing.T) {
 		}
 	}
 	f("metadata.namespace=a")
+	wrong := func(what string, change func(c *history.APICall)) {
+		t.Helper()
+		first := with(s.listAt(50, 60, "", 3), func(c *history.APICall) {
+			c.FieldSelector, c.Limit, c.NextPage = "metadata.namespace=a", 1, 77
+			c.Items = c.Items[:1]
+		})
+		second := with(s.listAt(70, 80, "", 3), func(c *history.APICall) {
+			c.FieldSelector, c.Limit, c.Continue = "metadata.namespace=a", 3, 77
+			change(c)
+		})
+		if v, c := s.judged([]*history.APICall{first, second}); (v[Paged] == "") != (what == "") {
+			t.Errorf("%s: %v; %s", what, v, c.checked(Paged))
+		}
+	}
+	wrong("", func(*history.APICall) {}) // it begins anew
+	wrong("other content", func(c *history.APICall) { c.Items[1].Content++ })
+	wrong("one of two", func(c *history.APICall) { c.Items = c.Items[:1] })
+	wrong("an older revision", func(c *history.APICall) { c.ListVersion = 2; c.Items = c.Items[:1] })
 	f("metadata.name!=z,metadata.namespace=a")
 	f("metadata.namespace!=b", Snapshot, Paged)
 	f("", Snapshot, Paged)

@@ -56,9 +56,24 @@ func (c *Checker) continued(call *history.APICall, k *versions.Kind, p *position
 		if p.revision == 0 {
 			c.counts.restarted++
 		}
+		c.limit(call)
 		if c.joins(call, p) {
 			c.snapshot(call, k, p)
 		}
+	}
+}
+
+// limit judges that an answer is no longer than was asked for. The API's words leave
+// it to a server whether it has limits; a kube-apiserver has them, but where
+// resourceVersion=0 was asked for, be it beside a token (computeListLimit in
+// k8s.io/apiserver/pkg/storage/cacher/cacher.go).
+func (c *Checker) limit(call *history.APICall) {
+	switch n := size(call); {
+	case call.Limit <= 0 || call.ResourceVersion == "0":
+	case n > call.Limit:
+		c.fail(Paged, because("a list has %d objects, and no more than %d were asked for", n, call.Limit).call(call))
+	case call.NextPage != 0:
+		c.counts.cut++
 	}
 }
 

@@ -133,6 +133,19 @@ func (s *store) judged(calls []*history.APICall) (map[Guarantee]string, *Checker
 	return broken, c
 }
 
+// expectCount judges and wants so many violations of one guarantee.
+func (s *store) expectCount(t *testing.T, g Guarantee, want int64, calls []*history.APICall) {
+	t.Helper()
+	_, c := s.judged(calls)
+	got := int64(0)
+	if f := c.found[g]; f != nil {
+		got = f.count
+	}
+	if got != want {
+		t.Errorf("%d violations of %s, want %d", got, g, want)
+	}
+}
+
 // expect fails the test unless exactly the wanted guarantees are broken.
 func (s *store) expect(t *testing.T, calls []*history.APICall, want ...Guarantee) {
 	t.Helper()

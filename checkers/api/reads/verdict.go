@@ -166,6 +166,7 @@ func (c *Checker) observed(g Guarantee, add func(int64, string)) {
 		add(n.chunked, "compared by digests")
 		add(n.unselect, "with selectors that the version table cannot evaluate (not judged)")
 	case Paged:
+		add(n.cut, "lists that their limit cut")
 		add(n.narrowed, "wrong in lists that a field selector narrows to one namespace (known: docs/findings/0001)")
 		add(n.restarted, "behind a token that came with a 410")
 		add(n.strangers, "whose token no page of the history has (not judged)")

@@ -23,6 +23,7 @@ func listLies() []Lie {
 		{Name: "a page begins with the last object of the one before", Breaks: "Paged", Tell: pageLie(repeatFirst)},
 		{Name: "a page leaves out its first object", Breaks: "Paged", Tell: pageLie(skipFirst)},
 		{Name: "the last page comes too early", Breaks: "Paged", Tell: pageLie(endEarly)},
+		{Name: "a list is whole, though a limit was asked for", Breaks: "Paged", Tell: unlimited},
 	}
 }
 
@@ -219,4 +220,25 @@ func endEarly(c, _ *history.APICall) bool {
 	}
 	c.NextPage = 0
 	return true
+}
+
+// unlimited answers the whole list where its limit must be kept.
+func unlimited(t *teller) bool {
+	whole := func(c *history.APICall) []history.APIObject {
+		all := t.f.state(c, c.ListVersion)
+		if prev := t.f.prior(c); prev != nil {
+			all = slices.DeleteFunc(slices.Clone(all), func(o history.APIObject) bool { return o.Key() <= lastKey(prev) })
+		}
+		return all
+	}
+	c, ok := t.listed(func(c *history.APICall) bool {
+		prev := t.f.prior(c)
+		return c.Limit > 0 && c.NextPage != 0 && len(c.Chunks) == 0 && c.ResourceVersion != "0" &&
+			(c.Continue == 0 || prev != nil && prev.Status == 200 && prev.ListVersion == c.ListVersion) &&
+			int64(len(whole(c))) > c.Limit && len(whole(c)) <= history.MaxListed
+	})
+	if ok {
+		c.Items, c.NextPage = whole(c), 0
+	}
+	return ok
 }

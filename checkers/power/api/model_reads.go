@@ -117,8 +117,12 @@ func (f *facts) listWrong(w *window.Window, c *history.APICall) string {
 	return ""
 }
 
-// honoured says that the limit cut the answer, or had nothing to cut.
+// honoured says that the limit cut the answer, had nothing to cut, or has to be
+// kept: only where resourceVersion 0 was asked for a server may ignore it.
 func honoured(c *history.APICall) bool {
+	if c.ResourceVersion != "0" {
+		return true
+	}
 	n := int64(len(c.Items))
 	for _, chunk := range c.Chunks {
 		n += chunk.Count
