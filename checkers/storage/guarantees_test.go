@@ -322,6 +322,18 @@ func TestCompactionHonest(t *testing.T) {
 	good(t, base(done(), lie))
 }
 
+// TestLeaseWithoutWitness: where no call says how late it became, no lease is
+// outlived.
+func TestLeaseWithoutWitness(t *testing.T) {
+	va := holding(7, kv("a", 2, 2, 1, 1))
+	lease := grant(7, 2).at(0, 1).ok(1)
+	lease.Called = 0 // the recorder's first moment
+	s := tell(lease).seen(watched("m1", 6, event(va)))
+	if v := s.judge()[LeaseHonest]; v.Outcome == checkers.Fail {
+		t.Errorf("false alarm: %s", v)
+	}
+}
+
 func TestLeaseHonest(t *testing.T) {
 	lease := grant(7, 2).at(0, 1).ok(1)
 	a := create("a", 1).leased(7).at(2, 3).ok(2)

@@ -182,32 +182,74 @@ func TestEvidence(t *testing.T) {
 func FuzzChecker(f *testing.F) {
 	f.Add(uint64(1), uint16(3), uint8(0), int64(5))
 	f.Add(uint64(9), uint16(40), uint8(4), int64(-7))
+	f.Add(uint64(2), uint16(11), uint8(8), int64(-1_000_000_000))
+	f.Add(uint64(3), uint16(12), uint8(9), int64(3))
+	f.Add(uint64(4), uint16(13), uint8(13), int64(1))
 	f.Fuzz(func(t *testing.T, seed uint64, at uint16, what uint8, by int64) {
-		h := storetest.Generate(seed, storetest.Config{Ops: 60}).Clone()
-		op := h.Ops[int(at)%len(h.Ops)]
-		switch what % 8 {
-		case 0:
-			op.Header += by
-		case 1:
-			op.Returned += history.Time(by)
-		case 2:
-			op.Results = nil
-		case 3:
-			op.Then = nil
-		case 4:
-			op.Revision += by
-			for i := range op.Then {
-				op.Then[i].Revision += by
-			}
-		case 5:
-			op.Error.Kind = history.ErrorCompacted
-		case 6:
-			op.Succeeded = !op.Succeeded
-		case 7:
-			if len(op.Results) > 0 {
-				op.Results[0].KVs, op.Results[0].Count = nil, by
-			}
+		h := storetest.Generate(seed, storetest.Config{Ops: 60, Leased: 0.3}).Clone()
+		if what%16 < 10 {
+			spoilOp(h.Ops[int(at)%len(h.Ops)], what%16, by)
+		} else if len(h.Watches) > 0 {
+			spoilWatch(h.Watches[int(at)%len(h.Watches)], what%16, by)
 		}
-		judge(h, Options{}) // must neither panic nor hang
+		given := map[string]bool{} // it must neither panic nor hang, nor leave a guarantee out
+		for _, v := range judge(h, Options{}) {
+			if given[v.Guarantee] || v.Outcome == "" {
+				t.Errorf("%s", v)
+			}
+			given[v.Guarantee] = true
+		}
+		if len(given) != len(Guarantees()) {
+			t.Errorf("%d guarantees have a verdict", len(given))
+		}
 	})
+}
+
+func spoilOp(op *history.StoreOp, what uint8, by int64) {
+	switch what {
+	case 0:
+		op.Header += by
+	case 1:
+		op.Returned += history.Time(by)
+	case 2:
+		op.Results = nil
+	case 3:
+		op.Then = nil
+	case 4:
+		op.Revision += by
+		for i := range op.Then {
+			op.Then[i].Revision += by
+		}
+	case 5:
+		op.Error.Kind = history.ErrorCompacted
+	case 6:
+		op.Succeeded = !op.Succeeded
+	case 7:
+		if len(op.Results) > 0 {
+			op.Results[0].KVs, op.Results[0].Count = nil, by
+		}
+	case 8:
+		op.Called += history.Time(by)
+	case 9:
+		op.Lease, op.GrantedLease, op.GrantedTTL = by, by, by
+	}
+}
+
+func spoilWatch(w *history.StoreWatch, what uint8, by int64) {
+	switch what {
+	case 10:
+		w.Header += by
+	case 11:
+		w.At += history.Time(by)
+	case 12:
+		w.Events = nil
+	case 13:
+		for i := range w.Events {
+			w.Events[i].KV.Lease += by
+		}
+	case 14:
+		w.Start += by
+	case 15:
+		w.Stream += uint64(by)
+	}
 }

@@ -365,8 +365,10 @@ func (c *Checker) finishLeases() {
 			}
 			continue
 		}
-		if end := c.latestEnd(life, grant, c.leases.witness.Term); end != 0 && c.leases.called > end {
-			c.fail(LeaseHonest, because("keys outlive lease %x by more than %s", id, c.opts.Contract.LeaseOverrun).op(grant).held(c, id).op(c.leases.witness))
+		if w := c.leases.witness; w != nil { // else no call says how late it became
+			if end := c.latestEnd(life, grant, w.Term); end != 0 && c.leases.called > end {
+				c.fail(LeaseHonest, because("keys outlive lease %x by more than %s", id, c.opts.Contract.LeaseOverrun).op(grant).held(c, id).op(w))
+			}
 		}
 		for _, revoke := range life.revokes {
 			if acknowledged(revoke) && revoke.Called > grant.Returned {
