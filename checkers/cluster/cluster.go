@@ -103,6 +103,7 @@ type finding struct {
 	floor    int64
 	what     string // of judged
 	checked  string // what else there is to say
+	unjudged string // why a part of it could not be judged, "": all was
 }
 
 func (f *finding) violated(e *evidence) {
@@ -260,6 +261,8 @@ func (j *judge) verdict(g guarantee, f *finding) checkers.Verdict {
 		if f.count > 1 {
 			v.Detail += fmt.Sprintf("\n(the first of %d violations)", f.count)
 		}
+	case f.unjudged != "":
+		v.Outcome, v.Detail = checkers.Invalid, f.unjudged
 	case f.judged < floor:
 		v.Outcome, v.Detail = checkers.Invalid, fmt.Sprintf("%d %s, the floor is %d", f.judged, f.what, floor)
 	}

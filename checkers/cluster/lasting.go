@@ -32,7 +32,7 @@ type lasting struct {
 	upto    int64                  // which revisions were looked at
 	batch   []event
 	manager *manager
-	blind   bool // a version could not be read without which nothing is sure
+	blind   int // versions that could not be read, without which nothing is sure
 
 	replicas  *shortages
 	endpoints *strays
@@ -109,7 +109,9 @@ func (l *lasting) see(e event) {
 	default:
 		return
 	}
-	l.blind = l.blind || e.now.Unread
+	if e.now.Unread {
+		l.blind++
+	}
 }
 
 // finish judges what is wrong at the end.
@@ -145,6 +147,7 @@ func (l *lasting) into(guarantee string, f *finding) {
 		d, what = &l.endpoints.delays, "endpoints were put right"
 	}
 	f.checked += d.text(what)
+	f.unjudged = d.unjudged()
 	f.count += d.f.count
 	if f.evidence == nil {
 		f.evidence = d.f.evidence
@@ -182,7 +185,7 @@ func (d *delays) waited(due, rev int64) time.Duration {
 		return 0 // as all that a restored store has of before: the search would be long
 	}
 	from, now := j.after(d.w.from(due)), j.before(rev)
-	if from == 0 || now == 0 || d.l.blind {
+	if from == 0 || now == 0 || d.l.blind > 0 {
 		return 0
 	}
 	from = max(from, j.opts.Calm)
@@ -233,8 +236,18 @@ func (l *lasting) leaves(namespace string, rev int64) bool {
 	return v != nil && (v.Deleting || v.Field("status.phase") == "Terminating")
 }
 
+// unjudged is why nothing was judged at every revision, "" if it was, or was not
+// asked for.
+func (d *delays) unjudged() string {
+	if d.l.j.opts.Calm == 0 || d.l.blind == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d versions of pods, ReplicaSets, Services or EndpointSlices could not be read, "+
+		"so nothing is sure of the time between the moments at which the cluster had settled", d.l.blind)
+}
+
 func (d *delays) text(what string) string {
-	if d.l.j.opts.Calm == 0 {
+	if d.l.j.opts.Calm == 0 || d.l.blind > 0 {
 		return ""
 	}
 	return fmt.Sprintf("; at every revision: %d %s, within %s at most (bound %s; %d excused)",

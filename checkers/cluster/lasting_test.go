@@ -85,6 +85,19 @@ func TestReplicaSetsInTime(t *testing.T) {
 		{"behind another", whole(before), checkers.Invalid, nil},
 		{"before others that were asked for later", whole(busy(one(), 5)), checkers.Fail, []string{"owned 1 pods"}},
 	})
+	// What is settled says nothing of the time before, if not all could be read.
+	for _, g := range []string{cluster.ReplicasConverge, cluster.EndpointsMatch, cluster.NoOrphans} {
+		w := newWorld().put(rs("1")).put(unread(pod("c"))).remove(pod("c")).put(replica("a", of))
+		v := verdict(t, g, w.options())
+		if v.Outcome != checkers.Invalid || !strings.Contains(v.Detail, "1 versions of pods") || strings.Contains(v.Checked, "at every revision") {
+			t.Errorf("%s; checked: %s", v, v.Checked)
+		}
+		opts := w.options()
+		opts.Calm = 0
+		if v := verdict(t, g, opts); v.Outcome != checkers.Pass {
+			t.Errorf("judged at its end alone: %s", v)
+		}
+	}
 	for name, w := range map[string]*world{ // what they leave is NoOrphans'
 		"one that is removed":    one().remove(rs("2")).wait(beyond),
 		"of a life that is over": whole(one().put(withUID(rs("0"), "2")).wait(beyond)),
