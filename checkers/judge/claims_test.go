@@ -1,10 +1,12 @@
 package judge
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/planecheck/planecheck/checkers"
 	"github.com/planecheck/planecheck/checkers/cluster"
+	"github.com/planecheck/planecheck/checkers/storage/storetest"
 )
 
 // What a run puts to the test only if its traffic lasts is claimed then, and
@@ -27,6 +29,22 @@ func TestClaimsOfLastingTraffic(t *testing.T) {
 	f("no traffic", 0, checkers.NotExercised)
 	f("too short", 199, checkers.NotExercised)
 	f("long enough", 200, checkers.Invalid)
+}
+
+// What no checker gives a verdict on is not passed in silence: of a history without
+// the streams of the API, a claim about it is Invalid.
+func TestClaimsNobodyJudges(t *testing.T) {
+	h := storetest.Generate(1, storetest.Config{Ops: 1500})
+	claimed := []string{"Order", "API/MostRecent", Claim(checkers.AreaCluster, cluster.NoDoubleBind)}
+	var void []string
+	for _, v := range mustJudge(t, write(t, h), Options{Claimed: claimed}).Verdicts {
+		if v.Outcome == checkers.Invalid {
+			void = append(void, Claim(v.Area, v.Guarantee))
+		}
+	}
+	if !slices.Equal(void, claimed[1:]) {
+		t.Errorf("Invalid are %v, want %v", void, claimed[1:])
+	}
 }
 
 // A claim without any evidence is void, whatever it is about: a run that claims a

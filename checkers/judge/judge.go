@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/planecheck/planecheck/checkers"
@@ -74,6 +75,23 @@ func (o *Options) claims(v *checkers.Verdict) bool {
 	after, lasting := o.ClaimedAfter[name]
 	return o.Claimed == nil || slices.Contains(o.Claimed, name) ||
 		lasting && o.Requests >= after
+}
+
+// unjudged are verdicts on what the run claims and no checker gave one on, as of the
+// API where the history has no stream of it: silence is no Pass.
+func (o *Options) unjudged(given []checkers.Verdict) (void []checkers.Verdict) {
+	for _, name := range o.Claimed {
+		if slices.ContainsFunc(given, func(v checkers.Verdict) bool { return Claim(v.Area, v.Guarantee) == name }) {
+			continue
+		}
+		v := checkers.Verdict{Area: checkers.AreaStore, Guarantee: name, Outcome: checkers.Invalid,
+			Detail: "the run puts it to the test, and its history has nothing to judge it by"}
+		if area, guarantee, ok := strings.Cut(name, "/"); ok {
+			v.Area, v.Guarantee = area, guarantee
+		}
+		void = append(void, v)
+	}
+	return void
 }
 
 // calm is the moment from which on the run caused no faults; 0: never.

@@ -248,6 +248,7 @@ func (p *Process) Finish(settled []cluster.Moment, requests int64) *Judgement {
 	if p.api != nil {
 		p.api.conclude(result, settled)
 	}
+	result.Verdicts = append(result.Verdicts, p.j.opt.unjudged(result.Verdicts)...)
 	for i := range result.Verdicts {
 		v := &result.Verdicts[i]
 		missing := p.incomplete
