@@ -43,7 +43,7 @@ build: ## bin/planecheck (a cold build of Kubernetes takes 5 minutes and more)
 
 # The drain took as long as the fill, and together most of two minutes. What ARGS says
 # comes later, and wins: ARGS=--drain.
-quick: build ## 100 nodes, 3,000 pods: fill, a short hold and churn, no drain; about a minute on a quiet machine; ARGS=
+quick: build ## 100 nodes, 3,000 pods: fill, a short hold and churn, no drain; one to two minutes; ARGS=
 	bin/planecheck scale --nodes 100 --pods 3000 --hold 5s --churn-pods 150 --churn-rate 20 --drain=false $(ARGS)
 
 scale: build ## the main job; NODES= PODS= PROFILE=lean|kubelet ARGS= (default: sized to the machine)
