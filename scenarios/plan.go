@@ -96,6 +96,9 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	if o.Pods == 0 && o.Manifest == "" && !o.Idle && !o.NoPods {
 		o.Pods = min(pods, o.World.Nodes*o.World.room())
 	}
+	if s.Sized != nil {
+		s.Sized(&o)
+	}
 	if _, ok := storeLie(o.World.Lie); ok { // it is told behind the proxy
 		o.World.Backend = backends.ThroughProxy(o.World.Backend)
 	}

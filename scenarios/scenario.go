@@ -30,6 +30,9 @@ type Scenario struct {
 	// Fix sets what makes the scenario what it is; it wins over the person's
 	// own settings. It may be nil.
 	Fix func(*Options)
+	// Sized sets what goes by the size of the cluster, which nobody may have said by the
+	// time of Fix. It may be nil.
+	Sized func(*Options)
 	// Interventions are what the plan does to the cluster while it works. It
 	// may be nil.
 	Interventions func(Options, Ground) []Intervention
@@ -85,7 +88,8 @@ func Registry() []Scenario {
 			Name:   "scale/two-apiservers",
 			Proves: "the same through two API servers, with rolling updates and re-creations",
 			Labels: []string{"quick"},
-			Fix:    func(o *Options) { o.World.APIServers, o.Churn.Pods = 2, max(o.Pods/2, 1) },
+			Fix:    func(o *Options) { o.World.APIServers = 2 },
+			Sized:  func(o *Options) { o.Churn.Pods = (o.Pods + 1) / 2 },
 		},
 		{
 			Name: "contract/api",
