@@ -111,9 +111,6 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	}
 	o.World.fillGC(host)
 	o.World.fillUnready()
-	if o.Pods <= consistencyPods {
-		o.World.ConsistencyPeriod = consistencyPeriod
-	}
 	p := &Plan{Scenario: s.Name, Seed: o.Seed, World: o.World, FailFast: o.FailFast, Breaks: s.Breaks, members: len(backend.Members()), machine: host}
 	p.proxied = slices.ContainsFunc(backend.Members(), func(m backends.Member) bool { return m.Proxied })
 	p.volatile = slices.Contains([]string{memoryBackend, "kine-memory", externalBackend}, backend.Name())
@@ -122,6 +119,9 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	}
 	if err := p.addLoad(o); err != nil {
 		return nil, err
+	}
+	if p.load() <= consistencyPods {
+		p.World.ConsistencyPeriod = consistencyPeriod
 	}
 	if err := p.checkUnready(s, o); err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ func NewPlan(s Scenario, o Options, host results.Host) (*Plan, error) {
 	}
 	p.leaveOthersAlone(backend.Name())
 	p.Judge = judge.Options{
-		Claimed: append(p.claims(o.Contradict), p.tests(s.Tests)...), Large: p.pods() > largePods, Faultless: len(p.Interventions) == 0,
+		Claimed: append(p.claims(o.Contradict), p.tests(s.Tests)...), Large: p.load() > largePods, Faultless: len(p.Interventions) == 0,
 		Contract: contractOf(backend.Name()), ClaimedAfter: p.lastingClaims(),
 	}
 	if p.Judge.Restores = p.restores(); p.Judge.Restores && p.FailFast {
@@ -212,7 +212,8 @@ func contractOf(backend string) (c storage.Contract) {
 }
 
 // fewPods is a load whose history falls short of the floors of evidence, and
-// largePods one whose key space is not read whole at the end.
+// largePods one whose key space is not read whole at the end. A manifest's pods are a
+// part of the load, but nothing is claimed for them: nobody knows what becomes of them.
 const (
 	fewPods   = 300
 	largePods = 15_000
@@ -233,7 +234,7 @@ func (p *Plan) everyMember() bool {
 }
 
 // A comparison lists everything twice, so it is made often only where that is
-// little beside the load, which lasts a minute or two.
+// little beside the load, a manifest's pods among it, which lasts a minute or two.
 const (
 	consistencyPods   = 3_000
 	consistencyPeriod = Duration(15 * time.Second)

@@ -21,9 +21,6 @@ func (p *Plan) addLoad(o Options) error {
 	if o.Idle {
 		return nil
 	}
-	if err := p.addContract(o); err != nil {
-		return err
-	}
 	if o.Manifest != "" {
 		var err error
 		if p.Manifest, err = planManifest(o); err != nil {
@@ -49,10 +46,13 @@ func (p *Plan) addLoad(o Options) error {
 	if o.Drain && !bare {
 		p.Phases = append(p.Phases, phaseDrain)
 	}
+	if err := p.addContract(o); err != nil {
+		return err
+	}
 	return p.beginContract(o.ContractFrom)
 }
 
-// addContract plans the contract traffic.
+// addContract plans the contract traffic, beside the load that is planned by then.
 func (p *Plan) addContract(o Options) error {
 	if o.Contract == 0 {
 		return nil
@@ -71,7 +71,7 @@ func (p *Plan) addContract(o Options) error {
 		weights[operation] = 0
 	}
 	traffic := contract.NewPlan(o.Seed, contract.Options{
-		Rate: o.Contract, Crowded: o.Pods > fewPods, Gentle: o.Contract < contractRate, Weights: weights,
+		Rate: o.Contract, Crowded: p.load() > fewPods, Gentle: o.Contract < contractRate, Weights: weights,
 		Oversized: o.Contradict && o.World.refusesLarge(),
 	})
 	if err := traffic.Validate(); err != nil {

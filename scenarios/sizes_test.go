@@ -55,3 +55,38 @@ func TestChurnOfTwoAPIServers(t *testing.T) {
 	f(0, func(o *Options) { o.NoPods = true })
 	f(0, func(o *Options) { o.Manifest = shop })
 }
+
+// What goes by how many pods there are goes by those of a manifest, too: of a Job also
+// those that have ended, which stay in the store.
+func TestSizesCountThePodsOfManifests(t *testing.T) {
+	deployment := writeManifest(t, "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n"+template)
+	daemons := writeManifest(t, "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: a}\n"+template)
+	job := writeManifest(t, "apiVersion: batch/v1\nkind: Job\nmetadata: {name: a}\n"+
+		"spec: {parallelism: 1, completions: 100, template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}\n")
+	f := func(name string, often, crowded, large bool, adjust func(*Options)) {
+		t.Helper()
+		o := DefaultOptions()
+		o.World.Nodes, o.Manifest = 500, deployment
+		adjust(&o)
+		p := mustPlan(t, Scenario{Name: "t"}, o)
+		if got := p.World.ConsistencyPeriod > 0; got != often {
+			t.Errorf("%s: caches are compared often: %v", name, got)
+		}
+		if p.Contract.Crowded != crowded || p.Judge.Large != large {
+			t.Errorf("%s: crowded %v, large %v; want %v, %v", name, p.Contract.Crowded, p.Judge.Large, crowded, large)
+		}
+	}
+	copies := func(n int) func(*Options) { return func(o *Options) { o.Copies = n } }
+	f("a few pods", true, false, false, copies(fewPods))
+	f("more than a few", true, true, false, copies(fewPods+1))
+	f("many pods", true, true, false, copies(consistencyPods))
+	f("more than many", false, true, false, copies(consistencyPods+1))
+	f("large", false, true, false, copies(largePods))
+	f("larger", false, true, true, copies(largePods+1))
+	f("half of each", false, true, false, func(o *Options) { o.Pods, o.Copies = consistencyPods/2, consistencyPods/2+1 })
+	f("a load alone", true, true, false, func(o *Options) { o.Manifest, o.Pods = "", consistencyPods })
+	f("a larger load alone", false, true, false, func(o *Options) { o.Manifest, o.Pods = "", consistencyPods+1 })
+	f("a pod on each node", true, true, false, func(o *Options) { o.Manifest = daemons })
+	f("seven pods on each node", false, true, false, func(o *Options) { o.Manifest, o.Copies = daemons, 7 })
+	f("Jobs of many pods", false, true, false, func(o *Options) { o.Manifest, o.Copies = job, 31 })
+}
