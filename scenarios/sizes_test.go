@@ -90,3 +90,16 @@ func TestSizesCountThePodsOfManifests(t *testing.T) {
 	f("seven pods on each node", false, true, false, func(o *Options) { o.Manifest, o.Copies = daemons, 7 })
 	f("Jobs of many pods", false, true, false, func(o *Options) { o.Manifest, o.Copies = job, 31 })
 }
+
+// Nobody knows what load a person puts on a cluster to play with.
+func TestUpComparesCachesAsUpstreamDoes(t *testing.T) {
+	o := DefaultOptions()
+	o.World.Nodes, o.Idle = 10, true
+	if p := mustPlan(t, Scenario{Name: "up"}, o); p.World.ConsistencyPeriod != 0 {
+		t.Errorf("every %s", p.World.ConsistencyPeriod)
+	}
+	o.Idle, o.NoPods = false, true
+	if p := mustPlan(t, Scenario{Name: "t"}, o); p.World.ConsistencyPeriod != consistencyPeriod {
+		t.Errorf("in a run without pods every %s", p.World.ConsistencyPeriod)
+	}
+}
