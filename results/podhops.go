@@ -10,6 +10,7 @@ import (
 // podEvent is one report on a pod; several things may be true of it.
 type podEvent struct {
 	at, due history.Time
+	own     bool // it is one of the density load
 
 	created, bound, running, deleted bool // in the store
 	ended                            bool // in a final phase, in the store or seen by the watcher
@@ -154,7 +155,11 @@ func (p *PodLife) count(was, now pod, e podEvent) {
 	if e.deleted && !was.deleted {
 		p.deleted.Add(1)
 	}
-	p.liveRunning.Add(now.liveRunning() - was.liveRunning())
+	live := now.liveRunning() - was.liveRunning()
+	p.liveRunning.Add(live)
+	if e.own {
+		p.ownRunning.Add(live)
+	}
 }
 
 func (p *pod) liveRunning() int64 {

@@ -36,6 +36,7 @@ type PodLife struct {
 	shards [podShards]podShard
 	due    dueTimes
 	writes storeWrites
+	owns   func(namespace string) bool // nil: none is
 
 	current atomic.Pointer[podPhase]
 	mu      sync.Mutex // guards phases
@@ -45,7 +46,7 @@ type PodLife struct {
 	recent   recent
 
 	created, bound, running, seen, deleted atomic.Int64
-	liveRunning                            atomic.Int64
+	liveRunning, ownRunning                atomic.Int64
 	unreadable                             atomic.Int64
 }
 
@@ -85,6 +86,13 @@ func NewPodLife(phase string) *PodLife {
 	return p
 }
 
+// Own names the namespaces of the density load, and no others. It is called before anything
+// is reported.
+func (p *PodLife) Own(owns func(namespace string) bool) { p.owns = owns }
+
+// ownsPod says whether a pod is in one of these namespaces.
+func (p *PodLife) ownsPod(namespace string) bool { return p.owns != nil && p.owns(namespace) }
+
 // Scheduled says that the workload meant a number of pods of the Deployment to
 // come into being at the time due. They are matched, oldest first, with pods
 // named <deployment>-<hash>-<rand>, or with the one pod named like it. pods
@@ -101,7 +109,8 @@ func (p *PodLife) Commit(c history.Commit) {
 	if !ok {
 		return
 	}
-	e := podEvent{at: c.Returned, deleted: c.Delete}
+	namespace, _, _ := strings.Cut(name, "/")
+	e := podEvent{at: c.Returned, deleted: c.Delete, own: p.ownsPod(namespace)}
 	if c.Create {
 		e.created = true
 		e.due = p.due.take(name, c.Called)
@@ -159,7 +168,10 @@ func (p *PodLife) Saw(namespace, name string, at history.Time) {
 // Watched takes the events of the measuring watcher: kind is the event's type,
 // phase the status.phase of the pod.
 func (p *PodLife) Watched(kind, namespace, name, phase string, at history.Time) {
-	e := podEvent{at: at, seen: phase == "Running" && kind != "DELETED", gone: kind == "DELETED", ended: ended(phase)}
+	e := podEvent{
+		at: at, own: p.ownsPod(namespace),
+		seen: phase == "Running" && kind != "DELETED", gone: kind == "DELETED", ended: ended(phase),
+	}
 	if e.seen || e.gone || e.ended {
 		p.apply(p.hash(namespace, name), e)
 	}
@@ -183,6 +195,10 @@ func (p *PodLife) Counts() PodCounts {
 	c.Live = c.Created - c.Deleted
 	return c
 }
+
+// OwnRunning is LiveRun of the namespaces of the density load alone: a manifest's pods, and
+// whatever else there is, cannot stand in for those that it plans.
+func (p *PodLife) OwnRunning() int64 { return p.ownRunning.Load() }
 
 // RecentStartup is the start-up latency (created to seen Running) of the pods
 // that were seen Running in the last five seconds; its Count is 0 when there

@@ -66,6 +66,9 @@ func newMeasurement(dir *results.Dir, plan *Plan, log *slog.Logger) (*measuremen
 	sampler := results.NewSampler(m.series, m.values, log)
 	sampler.Set(results.HarnessName, os.Getpid())
 	m.collector = results.NewCollector(sampler, leaseDuration)
+	if plan.Density != nil {
+		m.collector.Pods.Own(plan.Density.Owns)
+	}
 	if plan.World.Controllers > 0 {
 		m.collector.WithOperators()
 	}

@@ -159,7 +159,7 @@ func (x *execution) expectRunning(ctx context.Context, phase string) {
 	if ctx.Err() != nil {
 		return
 	}
-	running := func() int64 { return x.m.collector.Pods.Counts().LiveRun }
+	running := x.m.collector.Pods.OwnRunning
 	planned := int64(x.plan.pods())
 	// A phase ends with the watch event of its last pod, which may overtake the
 	// store's own report of that commit by some milliseconds.

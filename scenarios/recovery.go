@@ -128,7 +128,7 @@ func (x *execution) staysStale() bool {
 // whole says what is missing of a healthy cluster, the cheapest question first.
 // Every lease must have been renewed since a moment, and lately.
 func (x *execution) whole(ctx context.Context, since time.Time) error {
-	if running, planned := x.m.collector.Pods.Counts().LiveRun, int64(x.plan.pods()); running < planned {
+	if running, planned := x.m.collector.Pods.OwnRunning(), int64(x.plan.pods()); running < planned {
 		return fmt.Errorf("%d of %d pods are Running", running, planned)
 	}
 	if x.plan.turns() {
