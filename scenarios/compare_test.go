@@ -184,6 +184,7 @@ var _ = Describe("planecheck compare", func() {
 		Entry("an unknown workload", "no workload", "--backends", "etcd,memory", "--workload", "scale/.*"),
 		Entry("a flag that run has not", "unknown flag: --nope", "--variant", "a: --nope"),
 		Entry("a binary that is no kube-apiserver", "no kube-apiserver", "--variant", "mine: --kube-apiserver=/bin/true"),
+		Entry("a number that is none", "etcd: --contract is NaN", "--backends", "etcd,memory", "--contract", "nan"),
 		Entry("no runs", "at least 1", "--backends", "etcd,memory", "--runs", "0"),
 		Entry("a directory without a comparison", "no comparison directory", "--render", "/"),
 	)

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"cmp"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -256,6 +257,7 @@ func (o *Options) Validate() error {
 		readable("kube-scheduler", w.KubeScheduler),
 		readable("kube-controller-manager", w.KubeControllerManager),
 		o.validateRate(),
+		o.validateNumbers(),
 		o.validateGiven(),
 		o.validateLie(),
 		o.validateTimes(),
@@ -294,6 +296,20 @@ func (o *Options) validateLie() error {
 func (o *Options) validateRate() error {
 	if _, err := workloads.ParseRate(o.Rate); err != nil {
 		return Usagef("--rate: %v", err)
+	}
+	return nil
+}
+
+// validateNumbers refuses "inf" and "nan", which flags take for numbers: a plan with them
+// cannot be saved, and a comparison with the second says that it is all right.
+func (o *Options) validateNumbers() error {
+	for _, n := range []struct {
+		flag  string
+		value float64
+	}{{"churn-rate", o.Churn.Rate}, {"contract", o.Contract}, {"unready-share", o.World.UnreadyShare}} {
+		if math.IsInf(n.value, 0) || math.IsNaN(n.value) {
+			return Usagef("--%s is %g; it must be a number that is finite", n.flag, n.value)
+		}
 	}
 	return nil
 }

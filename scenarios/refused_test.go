@@ -3,6 +3,7 @@ package scenarios_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -61,6 +62,20 @@ var _ = Describe("What cannot be done as it is asked for", Label("quick"), func(
 		Entry("without a manifest", "--copies has no effect", "--pods", "5", "--copies", "2"),
 		Entry("and a value that is none", "--rate: ", "--pods", "0", "--rate", "fast"),
 	)
+
+	It("is a number that is none, whatever flag it is for", func() {
+		for command, least := range map[string]int{"scale": 3, "up": 1} {
+			help, _ := planecheck(command, "--help")
+			flags := regexp.MustCompile(`(?m)^ +--(\S+) float`).FindAllStringSubmatch(help, -1)
+			Expect(len(flags)).To(BeNumerically(">=", least), help)
+			for _, flag := range flags {
+				for _, number := range []string{"inf", "nan"} {
+					refused([]string{command, "--nodes", "5", "--" + flag[1], number}, "planecheck: --"+flag[1]+" is ")
+				}
+			}
+		}
+		refused([]string{"scale", "--nodes", "5", "--rate", "inf"}, "planecheck: --rate: ")
+	})
 
 	It("is no reason to blame binaries that Ctrl-C keeps from answering", func() {
 		dir := GinkgoT().TempDir()
