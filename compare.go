@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -129,6 +130,9 @@ func (c *comparing) run(ctx context.Context) (checkers.Outcome, error) {
 		return "", err
 	}
 	flags := c.trialFlags()
+	for i := range variants {
+		c.beginTraffic(flags, &variants[i])
+	}
 	backends, err := c.admitAll(ctx, s, flags, variants)
 	if err != nil {
 		return "", err
@@ -173,12 +177,35 @@ const compaction = "--apiserver-arg=--etcd-compaction-interval=5s"
 // Faults and the scenarios about the API have their traffic when they need it.
 func (c *comparing) differs(flag string) bool {
 	switch flag {
-	case "contract-from":
-		return c.workload == densityWorkload
-	case "rate":
-		return c.options.Pods > 0 // else it has no effect, and would be refused
+	case "contract-from": // without traffic it has no effect, and would be refused
+		return c.workload == densityWorkload && c.options.Contract > 0
+	case "rate": // so has this without pods
+		return c.options.Pods > 0
 	}
 	return slices.Contains(compareDefaults, flag)
+}
+
+// beginTraffic has the contract traffic of a variant with a rate of its own begin when
+// that of the others does, unless it says when: one without traffic must not be told
+// when it begins, and one that alone has some must be.
+func (c *comparing) beginTraffic(flags []string, v *results.Variant) {
+	says := func(flag string) bool {
+		return slices.ContainsFunc(v.Flags, func(given string) bool {
+			name, _, _ := strings.Cut(given, "=")
+			return name == "--"+flag
+		})
+	}
+	if c.workload != densityWorkload || !says("contract") || says("contract-from") {
+		return
+	}
+	o, err := c.trialOptions(slices.Concat(flags, v.Flags))
+	switch {
+	case err != nil: // for which it is refused
+	case o.Contract == 0 && o.ContractFrom != "":
+		v.Flags = append(v.Flags, "--contract-from=")
+	case o.Contract > 0 && o.ContractFrom == "":
+		v.Flags = append(v.Flags, "--contract-from="+c.options.ContractFrom)
+	}
 }
 
 // admitAll refuses what a trial would refuse, and returns the stores of those that
@@ -211,20 +238,29 @@ func (c *comparing) admitAll(ctx context.Context, s scenarios.Scenario, flags []
 // unknownStore says that there is no store as --backend names it.
 type unknownStore struct{ error }
 
-// admit refuses what a trial with these flags would refuse, and returns its store.
-func (c *comparing) admit(ctx context.Context, s scenarios.Scenario, flags []string) (backend string, err error) {
+// trialOptions are the settings of a trial with these flags.
+func (c *comparing) trialOptions(flags []string) (scenarios.Options, error) {
 	o := runOptions()
 	o.RunsDir = c.runsDir
 	fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
 	worldFlags(fs, &o)
 	loadFlags(fs, &o)
 	if err := fs.Parse(flags); err != nil {
-		return "", err
+		return o, err
 	}
 	if fs.NArg() > 0 {
-		return "", fmt.Errorf("%q is no flag of `planecheck run`", fs.Arg(0))
+		return o, fmt.Errorf("%q is no flag of `planecheck run`", fs.Arg(0))
 	}
 	o.Given = given(fs)
+	return o, nil
+}
+
+// admit refuses what a trial with these flags would refuse, and returns its store.
+func (c *comparing) admit(ctx context.Context, s scenarios.Scenario, flags []string) (backend string, err error) {
+	o, err := c.trialOptions(flags)
+	if err != nil {
+		return "", err
+	}
 	if _, err := storage.Open(o.World.Backend, storage.Options{Dir: c.runsDir, External: o.World.External}); err != nil {
 		return "", &unknownStore{err}
 	}

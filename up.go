@@ -21,6 +21,7 @@ start, ends it with status 1; its logs stay then.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
+			o.Given = given(cmd.Flags())
 			*outcome, err = newRunner().Up(cmd.Context(), o)
 			return err
 		},

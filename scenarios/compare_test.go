@@ -154,15 +154,16 @@ var _ = Describe("planecheck compare", func() {
 
 	It("marks a variant whose store there is not, goes on with the others, and a person's own compaction wins", func() {
 		c := compareIn(GinkgoT().TempDir(), "--backends", "memory,zookeeper,etcd:members=4", "--runs", "1", "--trial-timeout", "100ms",
-			"--apiserver-arg=--etcd-compaction-interval=3s")
+			"--variant", "quiet: --contract=0", "--apiserver-arg=--etcd-compaction-interval=3s")
 		Expect(c.wait()).To(Equal(scenarios.ExitHarness), c.output())
 		Expect(c.output()).To(MatchRegexp(`round 1/1  memory .*not done: it took longer than 100ms`))
 		Expect(c.output()).To(ContainSubstring(`zookeeper: refused: unknown storage backend "zookeeper"`))
-		Expect(c.output()).To(ContainSubstring("planecheck: 2 of 3 variants were refused"))
+		Expect(c.output()).To(ContainSubstring("planecheck: 2 of 4 variants were refused"))
 		saved, err := compare.Load(c.comparisonDir())
 		Expect(err).NotTo(HaveOccurred())
-		Expect(saved.Trials).To(HaveLen(1))
+		Expect(saved.Trials).To(HaveLen(2))
 		Expect(saved.Refused()).To(HaveLen(2))
+		Expect(saved.Flags).To(ContainElement("--contract-from=hold"), "the default, which has no effect on one variant")
 		Expect(saved.Flags).To(ContainElements("--apiserver-arg=--etcd-compaction-interval=5s", "--apiserver-arg=--etcd-compaction-interval=3s"))
 		Expect(slices.Index(saved.Flags, "--apiserver-arg=--etcd-compaction-interval=3s")).To(
 			BeNumerically(">", slices.Index(saved.Flags, "--apiserver-arg=--etcd-compaction-interval=5s")), "the last is heeded")

@@ -126,6 +126,21 @@ func TestFlagsWithoutEffect(t *testing.T) {
 	f("--copies has no effect without --manifest", func(o *Options) { o.Pods, o.Copies = 100, 2 }, "copies")
 	f("--churn-rate has no effect without --churn-pods", func(o *Options) { o.Pods, o.Churn.Rate = 100, 2 }, "churn-rate")
 	f("", func(o *Options) { o.Pods, o.Churn.Rate = 100, 2 }) // nobody gave it
+	own := func(o *Options) { o.Pods, o.World.SchedulerConfigFile = 100, shop }
+	f("--scheduler has no effect: ", own, "scheduler", "scheduler-config")
+	f("", own, "scheduler-config")
+	from := func(phase string, rate float64) func(*Options) {
+		return func(o *Options) { o.Pods, o.ContractFrom, o.Contract = 100, phase, rate }
+	}
+	f("--contract-from has no effect: ", from("hold", 0), "contract", "contract-from")
+	f("--contract-from has no effect: ", from("nap", 0), "contract", "contract-from")
+	f("", from("", 0), "contract", "contract-from")
+	f("", from("hold", 15), "contract", "contract-from")
+	unrecorded := func(idle bool) func(*Options) {
+		return func(o *Options) { o.Idle, o.World.Unrecorded = idle, true }
+	}
+	f("--unrecorded has no effect: ", unrecorded(true), "nodes", "unrecorded")
+	f("", unrecorded(false), "unrecorded")
 	for _, load := range []func(*Options){none, ownLoad, func(o *Options) { o.Pods = 100 }} {
 		f("--rate: ", func(o *Options) { load(o); o.Rate = "fast" }, "rate")
 	}

@@ -328,11 +328,17 @@ func (o *Options) validateGiven() error {
 			return Usagef("--%s has no effect: it is about the pods of the density load, and there are none without --pods", flag)
 		}
 	}
-	if given("churn-rate") && o.Churn.Pods == 0 {
+	switch {
+	case given("churn-rate") && o.Churn.Pods == 0:
 		return Usagef("--churn-rate has no effect without --churn-pods")
-	}
-	if given("copies") && o.Manifest == "" {
+	case given("copies") && o.Manifest == "":
 		return Usagef("--copies has no effect without --manifest")
+	case given("scheduler") && o.World.SchedulerConfigFile != "":
+		return Usagef("--scheduler has no effect: all settings of the scheduler are those of --scheduler-config")
+	case given("contract-from") && o.ContractFrom != "" && o.Contract == 0:
+		return Usagef("--contract-from has no effect: with --contract 0 there is no contract traffic")
+	case given("unrecorded") && o.World.Unrecorded && o.Idle:
+		return Usagef("--unrecorded has no effect: nothing is recorded here")
 	}
 	return nil
 }

@@ -60,8 +60,14 @@ var _ = Describe("What cannot be done as it is asked for", Label("quick"), func(
 		Entry("without pods", "--churn-pods has no effect", "--pods", "0", "--churn-pods", "5"),
 		Entry("beside a manifest alone", "--rate has no effect", "--manifest", testdata("packed"), "--rate", "5"),
 		Entry("without a manifest", "--copies has no effect", "--pods", "5", "--copies", "2"),
+		Entry("with a file of all settings", "--scheduler has no effect", "--scheduler", "default", "--scheduler-config", testdata("scheduler")),
+		Entry("without contract traffic", "--contract-from has no effect", "--contract", "0", "--contract-from", "nap"),
 		Entry("and a value that is none", "--rate: ", "--pods", "0", "--rate", "fast"),
 	)
+
+	It("is a flag that has no effect on a cluster to play with", func() {
+		refused([]string{"up", "--nodes", "5", "--unrecorded"}, "--unrecorded has no effect")
+	})
 
 	It("is a number that is none, whatever flag it is for", func() {
 		for command, least := range map[string]int{"scale": 3, "up": 1} {
