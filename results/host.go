@@ -3,6 +3,7 @@ package results
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,6 +15,8 @@ import (
 
 // Host describes the machine of a run and what it has to give.
 type Host struct {
+	// CPUs are those that this process may run on, or what the quota of our control
+	// group comes to if that is fewer.
 	CPUs     int    `json:"cpus"`
 	CPUModel string `json:"cpu_model,omitempty"`
 	Kernel   string `json:"kernel,omitempty"`
@@ -37,7 +40,7 @@ func ReadHost(dir string) (Host, error) {
 	}
 	h.MemoryBytes, h.AvailableBytes = parseMeminfo(info)
 	if group, err := os.ReadFile("/proc/self/cgroup"); err == nil {
-		h.limit(groupMemory("/sys/fs/cgroup", group))
+		h.confine("/sys/fs/cgroup", group)
 	}
 	var fs unix.Statfs_t
 	if err := unix.Statfs(existing(dir), &fs); err != nil {
@@ -52,6 +55,12 @@ func ReadHost(dir string) (Host, error) {
 	return h, nil
 }
 
+// confine applies the limits of our control group.
+func (h *Host) confine(mount string, self []byte) {
+	h.limit(groupMemory(mount, self))
+	h.limitCPUs(groupCPUs(mount, self))
+}
+
 // limit applies the limit of a control group, of which used bytes are taken.
 func (h *Host) limit(limit, used int64) {
 	if limit <= 0 || limit >= h.MemoryBytes {
@@ -59,6 +68,14 @@ func (h *Host) limit(limit, used int64) {
 	}
 	h.MemoryBytes = limit
 	h.AvailableBytes = min(h.AvailableBytes, max(0, limit-used))
+}
+
+// limitCPUs applies the quota of a control group. A part of a CPU counts as the nearest
+// whole number does, and one is always there.
+func (h *Host) limitCPUs(quota float64) {
+	if quota > 0 {
+		h.CPUs = min(h.CPUs, max(int(math.Round(quota)), 1))
+	}
 }
 
 // existing returns the nearest directory above dir that exists already.
@@ -110,6 +127,28 @@ func parseMeminfo(b []byte) (total, available int64) {
 // what the group uses, 0 if there is no limit. The tightest limit on the way
 // up counts.
 func groupMemory(mount string, self []byte) (limit, used int64) {
+	for _, dir := range groupDirs(mount, self) {
+		if l := readInt(filepath.Join(dir, "memory.max")); l > 0 && (limit == 0 || l < limit) {
+			limit, used = l, readInt(filepath.Join(dir, "memory.current"))
+		}
+	}
+	return limit, used
+}
+
+// groupCPUs returns how many CPUs our control group (version 2) may keep busy, 0 if there
+// is no quota. The tightest quota on the way up counts. GOMAXPROCS would follow it, too,
+// but also what anybody sets it to.
+func groupCPUs(mount string, self []byte) (quota float64) {
+	for _, dir := range groupDirs(mount, self) {
+		if q := readQuota(filepath.Join(dir, "cpu.max")); q > 0 && (quota == 0 || q < quota) {
+			quota = q
+		}
+	}
+	return quota
+}
+
+// groupDirs are the directories of our control group (version 2) and of those above it.
+func groupDirs(mount string, self []byte) (dirs []string) {
 	var path string
 	for line := range strings.Lines(string(self)) {
 		if p, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
@@ -117,14 +156,26 @@ func groupMemory(mount string, self []byte) (limit, used int64) {
 		}
 	}
 	if path == "" {
-		return 0, 0
+		return nil
 	}
 	for dir := filepath.Join(mount, path); len(dir) >= len(mount); dir = filepath.Dir(dir) {
-		if l := readInt(filepath.Join(dir, "memory.max")); l > 0 && (limit == 0 || l < limit) {
-			limit, used = l, readInt(filepath.Join(dir, "memory.current"))
-		}
+		dirs = append(dirs, dir)
 	}
-	return limit, used
+	return dirs
+}
+
+// readQuota reads a file that holds how much CPU time there is in a period, and the
+// period, 0 if it does not: "max 100000" is what a group without a quota says.
+func readQuota(path string) float64 {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	var quota, period int64
+	if _, err := fmt.Sscan(string(b), &quota, &period); err != nil || period <= 0 {
+		return 0
+	}
+	return float64(quota) / float64(period)
 }
 
 // readInt reads a file that holds a number, 0 if it does not: "max" is what a

@@ -26,16 +26,7 @@ func TestParseMeminfo(t *testing.T) {
 
 func TestGroupMemory(t *testing.T) {
 	mount := t.TempDir()
-	write := func(path, content string) {
-		t.Helper()
-		path = filepath.Join(mount, path)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	write := func(path, content string) { t.Helper(); writeGroup(t, mount, path, content) }
 	f := func(self string, wantLimit, wantUsed int64) {
 		t.Helper()
 		limit, used := groupMemory(mount, []byte(self))
@@ -61,5 +52,62 @@ func TestGroupMemory(t *testing.T) {
 	h.limit(9000, 0)
 	if h.MemoryBytes != 5000 {
 		t.Errorf("a limit above the memory counts: %+v", h)
+	}
+}
+
+func TestGroupCPUs(t *testing.T) {
+	mount := t.TempDir()
+	f := func(self string, want float64) {
+		t.Helper()
+		if got := groupCPUs(mount, []byte(self)); got != want {
+			t.Errorf("%q: %g CPUs, want %g", self, got, want)
+		}
+	}
+	f("0::/\n", 0)
+	writeGroup(t, mount, "a/cpu.max", "200000 100000\n")
+	writeGroup(t, mount, "a/b/cpu.max", "max 100000\n")
+	writeGroup(t, mount, "a/c/cpu.max", "800000 100000\n")
+	writeGroup(t, mount, "a/d/cpu.max", "75000 50000\n")
+	writeGroup(t, mount, "e/cpu.max", "max 100000\n")
+	writeGroup(t, mount, "g/cpu.max", "100000\n")
+	f("0::/a\n", 2)
+	f("0::/a/b\n", 2)
+	f("0::/a/c\n", 2) // the tighter one counts
+	f("0::/a/d\n", 1.5)
+	f("0::/a/none\n", 2)
+	f("0::/e\n", 0)
+	f("0::/g\n", 0)    // no period
+	f("1:cpu:/a\n", 0) // version 1
+
+	limited := func(quota float64, want int) {
+		t.Helper()
+		h := Host{CPUs: 8}
+		if h.limitCPUs(quota); h.CPUs != want {
+			t.Errorf("a quota of %g CPUs leaves %d of 8, want %d", quota, h.CPUs, want)
+		}
+	}
+	limited(0, 8) // none
+	limited(0.2, 1)
+	limited(1.4, 1)
+	limited(1.5, 2)
+	limited(2, 2)
+	limited(16, 8)
+
+	h := Host{CPUs: 8, MemoryBytes: 8000, AvailableBytes: 7000}
+	writeGroup(t, mount, "a/memory.max", "5000\n")
+	if h.confine(mount, []byte("0::/a/b\n")); h.CPUs != 2 || h.MemoryBytes != 5000 {
+		t.Errorf("confined host = %+v", h)
+	}
+}
+
+// writeGroup writes a file of a control group.
+func writeGroup(t *testing.T, mount, path, content string) {
+	t.Helper()
+	path = filepath.Join(mount, path)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
