@@ -81,7 +81,7 @@ func loadFlags(fs *pflag.FlagSet, o *scenarios.Options) {
 	fs.IntVar(&o.PodsPerDeployment, "pods-per-deployment", o.PodsPerDeployment, "replicas of each Deployment")
 	fs.IntVar(&o.Services, "services", o.Services, "Deployments that get a Service, by which EndpointSlices are judged")
 	fs.StringVar(&o.Rate, "rate", o.Rate, "pace of the fill: pods per second, max, or auto (as fast as the start-up objective allows)")
-	fs.DurationVar((*time.Duration)(&o.Hold), "hold", time.Duration(o.Hold), "how long the full cluster is watched at rest (with --pods 0 at least 25s: two renewals of every lease)")
+	fs.DurationVar((*time.Duration)(&o.Hold), "hold", time.Duration(o.Hold), "how long the full cluster is watched at rest (with --pods 0 at least 25s: two renewals of every lease; 0s is refused then)")
 	fs.DurationVar((*time.Duration)(&o.Patience), "patience", time.Duration(o.Patience), "how long the fill, the churn, the drain and the wait for the pods after a hold may stand still before they are given up (0s: 2m)")
 	fs.IntVar(&o.Churn.Pods, "churn-pods", o.Churn.Pods, "pods that the churn replaces; 0: no churn")
 	fs.Float64Var(&o.Churn.Rate, "churn-rate", o.Churn.Rate, "pace of the churn in pods per second")

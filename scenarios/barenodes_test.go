@@ -25,8 +25,10 @@ func TestPlanWithoutPods(t *testing.T) {
 	}
 	f("register hold", 25*time.Second, func(*Options) {})
 	f("register hold", time.Minute, func(o *Options) { o.Hold = Duration(time.Minute) })
-	f("register", 0, func(o *Options) { o.Hold = 0 })
+	f("register hold", 25*time.Second, func(o *Options) { o.Hold = 1 })
 	f("register manifest hold drain", 10*time.Second, func(o *Options) { o.Manifest = "testdata/shop.yaml" })
+
+	f("register manifest drain", 0, func(o *Options) { o.Manifest, o.Hold = "testdata/shop.yaml", 0 })
 
 	o := DefaultOptions()
 	o.World.Nodes = 10
@@ -78,4 +80,23 @@ func TestDemandOfTheWorld(t *testing.T) {
 	}
 	f("lean", 1)
 	f("kubelet", 2)
+}
+
+// Without pods and without a hold no lease would be renewed. What has other work needs none.
+func TestPlanWithoutPodsHasAHold(t *testing.T) {
+	for name, refused := range map[string]bool{
+		"scale/density": true, "scale/two-apiservers": true, "contract/api": false, "contract/store": false,
+	} {
+		found, err := Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := DefaultOptions()
+		o.World.Nodes, o.NoPods, o.Hold = 10, true, 0
+		_, err = NewPlan(found[0], o, testHost())
+		var usage *UsageError
+		if isRefused := errors.As(err, &usage) && strings.HasPrefix(err.Error(), "--hold is 0s; "); isRefused != refused || (err != nil) != refused {
+			t.Errorf("%s: %v, want a refusal: %v", name, err, refused)
+		}
+	}
 }

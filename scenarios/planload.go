@@ -37,6 +37,9 @@ func (p *Plan) addLoad(o Options) error {
 		}
 	}
 	bare := o.Pods == 0 && o.Manifest == ""
+	if bare && o.Hold == 0 { // no lease would be renewed, and the run prove nothing
+		return Usagef("--hold is %s; without pods the hold, of at least %s, is all that there is", o.Hold, heartbeatHold)
+	}
 	if o.Hold > 0 && o.Pods == 0 {
 		if p.Hold = o.Hold; bare {
 			p.Hold = max(p.Hold, heartbeatHold)

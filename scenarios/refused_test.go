@@ -69,6 +69,10 @@ var _ = Describe("What cannot be done as it is asked for", Label("quick"), func(
 		refused([]string{"up", "--nodes", "5", "--unrecorded"}, "--unrecorded has no effect")
 	})
 
+	It("is a run of heartbeats that ends before they come", func() {
+		refused([]string{"scale", "--nodes", "5", "--pods", "0", "--hold", "0s"}, "planecheck: --hold is 0s; without pods the hold, of at least 25s,")
+	})
+
 	It("is a number that is none, whatever flag it is for", func() {
 		for command, least := range map[string]int{"scale": 3, "up": 1} {
 			help, _ := planecheck(command, "--help")
