@@ -192,10 +192,13 @@ func TestPodWhoseCommitsAreNotReported(t *testing.T) {
 	pod.deleted(18)
 	live(0, "when the report of the deletion comes late")
 	podTimes{p, "ns-1", "other"}.created(20)
-	for i := range podShards * 4 { // enough for every shard to forget
-		podTimes{p, "ns-2", fmt.Sprint("later-", i)}.created(18 + 2*int(podLinger.Seconds()))
+	key := p.hash(pod.ns, pod.name)
+	later := podTimes{p, "ns-2", "later"}
+	for p.hash(later.ns, later.name)%podShards != key%podShards { // its shard forgets when it hears of another pod
+		later.name += "-"
 	}
-	if _, known := p.shards[p.hash("ns-1", pod.name)%podShards].pods[p.hash("ns-1", pod.name)]; known {
+	later.created(18 + 2*int(podLinger.Seconds()))
+	if _, known := p.shards[key%podShards].pods[key]; known {
 		t.Error("it is remembered for good")
 	}
 }
