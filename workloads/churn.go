@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/planecheck/planecheck/apiserver/client"
@@ -45,15 +44,11 @@ func (d *Density) churn(ctx context.Context, p *phase, r *rollouts, patience tim
 		return fmt.Errorf("wait for the first list of deployments: %w", ctx.Err())
 	}
 	ops := d.plan.Churn
-	// Two operations on one Deployment keep their order.
-	locks := make([]sync.Mutex, len(d.plan.Deployments))
+	order := newInOrder(ops)
 	late, err := openLoop(ctx, len(ops), d.deps.InFlight,
 		at(history.Now(), func(i int) time.Duration { return ops[i].Due }),
 		func(ctx context.Context, i int, due history.Time) error {
-			lock := &locks[ops[i].Deployment]
-			lock.Lock()
-			defer lock.Unlock()
-			err := d.replace(ctx, r, ops[i], due)
+			err := order.run(i, func() error { return d.replace(ctx, r, ops[i], due) })
 			if err == nil {
 				p.completed(due)
 			}

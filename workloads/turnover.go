@@ -77,17 +77,13 @@ func (d *Density) Turn(ctx context.Context) *Turnover {
 	t := &Turnover{d: d, begin: begin, stop: stop, ended: make(chan struct{}), rolled: map[int]bool{}}
 	ops := d.plan.Turnover
 	due := at(history.Now(), func(i int) time.Duration { return ops[i].Due })
-	// Two operations on one Deployment keep their order.
-	locks := make([]sync.Mutex, len(d.plan.Deployments))
+	order := newInOrder(ops)
 	go func() {
 		defer close(t.ended)
 		_, _ = openLoop(running, len(ops), turnoverAtOnce,
 			func(_ context.Context, i int) (history.Time, error) { return due(beginning, i) },
 			func(ctx context.Context, i int, due history.Time) error {
-				lock := &locks[ops[i].Deployment]
-				lock.Lock()
-				defer lock.Unlock()
-				t.note(t.one(ctx, ops[i], due))
+				t.note(order.run(i, func() error { return t.one(ctx, ops[i], due) }))
 				return nil // the next one may do better
 			})
 	}()
