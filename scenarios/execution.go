@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -76,28 +77,50 @@ type execution struct {
 	shortfalls []string
 }
 
+// newExecution begins the record of a run. Where it fails, nothing of it is left.
 func newExecution(plan *Plan, dir *results.Dir, run *results.Run) (*execution, error) {
-	log, file, err := newLog(dir)
-	if err != nil {
-		return nil, err
-	}
-	x := &execution{plan: plan, dir: dir, run: run, log: log, logFile: file}
+	x := &execution{plan: plan, dir: dir, run: run}
 	x.acts.over = make(chan struct{})
+	if err := x.open(); err != nil {
+		return nil, errors.Join(err, x.discard())
+	}
+	return x, nil
+}
+
+// open opens all files of the run directory that are written from the beginning.
+func (x *execution) open() (err error) {
+	if x.log, x.logFile, err = newLog(x.dir); err != nil {
+		return err
+	}
 	if err := x.keepFiles(); err != nil {
-		return nil, err
+		return err
 	}
-	if run.Plan, err = plan.encode(); err != nil {
-		return nil, err
+	if x.run.Plan, err = x.plan.encode(); err != nil {
+		return err
 	}
-	if !plan.World.Unrecorded {
-		if x.recording, err = newRecording(dir.Path, plan.everyMember(), x.acts.calm, log); err != nil {
-			return nil, err
+	if !x.plan.World.Unrecorded {
+		if x.recording, err = newRecording(x.dir.Path, x.plan.everyMember(), x.acts.calm, x.log); err != nil {
+			return err
 		}
 	}
-	if x.m, err = newMeasurement(dir, plan, log); err != nil {
-		return nil, err
+	if x.m, err = newMeasurement(x.dir, x.plan, x.log); err != nil {
+		return err
 	}
-	return x, dir.Save(run) // the plan is on disk before anything starts
+	return x.dir.Save(x.run) // the plan is on disk before anything starts
+}
+
+// discard closes what open has opened, and removes the run directory: nothing was
+// started that it could tell of.
+func (x *execution) discard() error {
+	var errs []error
+	if x.m != nil {
+		errs = append(errs, x.m.series.Close())
+	}
+	x.recording.close()
+	if x.logFile != nil {
+		errs = append(errs, x.logFile.Close())
+	}
+	return errors.Join(append(errs, x.dir.Release(), os.RemoveAll(x.dir.Path))...)
 }
 
 // execute starts the world, goes through the phases, and stops the world. The

@@ -84,11 +84,11 @@ func (r *Runner) run(ctx context.Context, s Scenario, o Options, ends *twins) (*
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(r.Out, "  run directory: %s\n\n", dir.Path)
 	x, err := newExecution(p.plan, dir, r.describe(p))
 	if err != nil {
-		return nil, err
+		return nil, oneFullDisk(err)
 	}
+	fmt.Fprintf(r.Out, "  run directory: %s\n\n", dir.Path)
 	x.ends = ends
 	return x, r.execute(ctx, x, o)
 }
