@@ -20,6 +20,7 @@ type Collector struct {
 
 	phase *Phase
 	begun history.Time
+	times phaseTimes
 }
 
 // betweenPhases is the name under which the parts run outside any phase.
@@ -63,6 +64,7 @@ func (c *Collector) Begin(name string, scrapes map[string]*Scrape) {
 func (c *Collector) begin(name string, now history.Time) {
 	c.begun = now
 	c.phase = &Phase{Name: name, Started: c.begun.Wall(), Begun: c.begun}
+	c.times.begin(name, now)
 	c.startPhase(name, c.begun)
 }
 
@@ -73,6 +75,10 @@ func (c *Collector) Elapsed() time.Duration {
 	}
 	return history.Since(c.begun)
 }
+
+// PhaseAt names the phase that a time of the past was in, "": none. It may be called at
+// any time, by anybody.
+func (c *Collector) PhaseAt(at history.Time) string { return c.times.at(at) }
 
 // Mark ends a step of the windows for the servers' histograms; it is to be called
 // every MarkInterval.
@@ -92,6 +98,7 @@ func (c *Collector) end(now history.Time, scrapes map[string]*Scrape) Phase {
 	}
 	p := *c.phase
 	p.Duration = Seconds(now.Sub(c.begun))
+	c.times.end(now)
 	c.Leases.Overdue(now)
 	c.phase = nil
 	c.startPhase(betweenPhases, now)

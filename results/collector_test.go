@@ -60,4 +60,13 @@ func TestCollectorMovesEverythingTogether(t *testing.T) {
 	if c.Elapsed() != 0 {
 		t.Error("time passes between phases")
 	}
+	c.begin("hold", p.Begun.Add(time.Hour)) // which goes on
+	for at, want := range map[history.Time]string{
+		p.Begun - 1: "", p.Begun: "fill", p.Begun.Add(p.Duration.Duration()) - 1: "fill", p.Begun.Add(p.Duration.Duration()): "",
+		p.Begun.Add(time.Hour): "hold", p.Begun.Add(2 * time.Hour): "hold",
+	} {
+		if got := c.PhaseAt(at); got != want {
+			t.Errorf("%v after the first phase began it is %q, want %q", at.Sub(p.Begun), got, want)
+		}
+	}
 }

@@ -60,7 +60,7 @@ func (x *execution) failFast(cancel context.CancelCauseFunc) error {
 		return nil
 	}
 	var err error
-	x.follower, err = startFollower(x.dir.File(historyDir), x.plan.Judge, func(guarantee string) {
+	x.follower, err = startFollower(x.dir.File(historyDir), x.judgeOptions(), func(guarantee string) {
 		x.m.series.Event(history.Now(), "violation", guarantee, nil)
 		cancel(&violationSeen{guarantee})
 	})
@@ -75,9 +75,12 @@ func (x *execution) judgement(ctx context.Context) (*judge.Judgement, error) {
 			return j, err
 		} // when there were faults was not known until now
 	}
+	return judgeAgain(ctx, x.dir.Path, x.run, x.judgeOptions())
+}
+
+// judgeOptions are those of the plan, with what is known of its phases at any time.
+func (x *execution) judgeOptions() judge.Options {
 	options := x.plan.Judge
-	for _, p := range x.run.Phases {
-		options.Phases = append(options.Phases, judge.Phase{Name: p.Name, From: p.Begun, To: p.Begun.Add(p.Duration.Duration())})
-	}
-	return judgeAgain(ctx, x.dir.Path, x.run, options)
+	options.Phase = x.m.collector.PhaseAt
+	return options
 }

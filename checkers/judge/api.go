@@ -108,7 +108,7 @@ func newAPIHistory(ctx context.Context, opt Options, b *window.Builder, table *v
 		Versions: table, Window: a.window, Calm: opt.calm(), Struck: opt.Struck, From: e.from(), Undeclared: opt.Undeclared,
 	})
 	a.watches = watches.New(watches.Options{
-		Versions: table, Window: a.window, Calm: opt.calm(), Bound: opt.delivery(), Phase: opt.phaseAt,
+		Versions: table, Window: a.window, Calm: opt.calm(), Bound: opt.delivery(), Phase: opt.Phase,
 	})
 	a.cluster = cluster.New(cluster.Options{Versions: table, Commit: a.window.Commit, Calm: opt.calm()})
 	return a

@@ -60,9 +60,10 @@ type Options struct {
 	Restores bool `json:"restores,omitempty"`
 	// Restore is that it did so. Nil: it did not.
 	Restore *history.Restore `json:"-"`
-	// Phases are the parts of the run, in their order, by which the deliveries of
-	// its API servers are told apart as well. Nil: they are not.
-	Phases []Phase `json:"-"`
+	// Phase names the part of the run that a time was in, "": none, by which the
+	// deliveries of its API servers are told apart as well. Of a run that is followed it
+	// is asked while that goes on, of times that are past. Nil: they are not told apart.
+	Phase func(at history.Time) string `json:"-"`
 	// Contract is what the store promises. Default: etcd's.
 	Contract storage.Contract `json:"contract,omitzero"`
 	// Undeclared is that of package writes. The history says it: it need not be set.
@@ -100,22 +101,6 @@ func (o *Options) calm() history.Time {
 		return 1 // from the beginning
 	}
 	return o.Calm
-}
-
-// Phase is a part of a run.
-type Phase struct {
-	Name     string
-	From, To history.Time
-}
-
-// phaseAt is the name of the phase at that time, "" where there is none.
-func (o *Options) phaseAt(at history.Time) string {
-	for _, p := range o.Phases {
-		if p.From <= at && at < p.To {
-			return p.Name
-		}
-	}
-	return ""
 }
 
 // Judgement is what a history came to.
