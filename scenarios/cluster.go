@@ -71,7 +71,7 @@ func startStore(ctx context.Context, w World, seed uint64, dir string, h hooks, 
 	c := &cluster{world: w, seed: seed, hooks: h, log: log, restore: []func(){applyGC(w.GC[harness])}}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, c.stop())
+			err = errors.Join(err, tornDown(c.stop()))
 		}
 	}()
 	restorePolicy, err := applyCPUPolicy(w.CPUPolicy)

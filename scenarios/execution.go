@@ -162,7 +162,7 @@ func (x *execution) execute(parent context.Context) (err error) {
 		return err
 	}
 	go x.intervene(ctx)
-	defer func() { cancel(nil); err = errors.Join(err, x.awaitEnds(endsBound)) }() // a fault must not meet a world that ends
+	defer func() { cancel(nil); err = errors.Join(err, tornDown(x.awaitEnds(endsBound))) }() // a fault must not meet a world that ends
 	defer x.sumUpContract()
 	for _, name := range x.plan.Phases {
 		if storePhase(name) {
@@ -233,10 +233,10 @@ func (x *execution) startFailed(ctx context.Context, err error) error {
 	var lost *lostStore
 	switch cause := context.Cause(ctx); {
 	case errors.As(cause, &lost):
-		return x.storeLost(lost)
+		return errors.Join(x.storeLost(lost), teardownOf(err))
 	case cause != nil:
 		x.interrupted = true
-		return cause
+		return errors.Join(cause, teardownOf(err))
 	case errors.As(err, &component):
 		x.violation = component
 	}
@@ -393,10 +393,7 @@ func (x *execution) stop(ctx context.Context) error {
 	x.run.Restore = x.recording.restored()
 	x.recording.setHurry(x.interrupted || ctx.Err() != nil)
 	x.run.Lies = x.cluster.told()
-	if err := x.cluster.stop(); err != nil {
-		return fmt.Errorf("stop: %w", err)
-	}
-	return nil
+	return tornDown(x.cluster.stop())
 }
 
 // finish writes the record of the run for the last time.

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/planecheck/planecheck/checkers"
+	"github.com/planecheck/planecheck/results"
 )
 
 // Exit statuses of the command line.
@@ -78,4 +79,53 @@ func onlyMissed(err error) bool {
 		return !slices.ContainsFunc(err.Unwrap(), func(err error) bool { return !onlyMissed(err) })
 	}
 	return false
+}
+
+// teardownError says that not all that a run had begun could be stopped. It is a fault
+// of ours, whatever became of the run: it is told beside that, and is no part of it.
+type teardownError struct{ err error }
+
+func (e *teardownError) Error() string { return "stop: " + e.err.Error() }
+
+func (e *teardownError) Unwrap() error { return e.err }
+
+// tornDown is how stopping everything went.
+func tornDown(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &teardownError{err}
+}
+
+// teardownOf is what of an error is about stopping everything, nil if nothing is.
+func teardownOf(err error) error {
+	var all []error
+	for _, e := range parts(err) {
+		var left *teardownError
+		if errors.As(e, &left) {
+			all = append(all, left)
+		}
+	}
+	return errors.Join(all...)
+}
+
+// ending is what Run returns of a run that ended with err and was saved with saveErr,
+// after its verdict was made. What is in the verdict is no error; that something could
+// not be stopped or saved always is one, beside whatever decides the exit status.
+func (x *execution) ending(ctx context.Context, err, saveErr error, sloFail bool) error {
+	beside := oneFullDisk(errors.Join(teardownOf(err), saveErr))
+	var seen *violationSeen
+	switch {
+	case errors.Is(err, ErrInterrupted), errors.Is(context.Cause(ctx), ErrInterrupted):
+		return errors.Join(ErrInterrupted, beside)
+	case x.refused != nil:
+		return errors.Join(Usagef("--manifest: %v", x.refused), beside)
+	case x.violation != nil, errors.As(err, &seen): // it is in the verdict
+		return beside
+	case err != nil:
+		return oneFullDisk(errors.Join(err, saveErr))
+	case saveErr == nil && sloFail && x.run.Verdict.Outcome == checkers.Pass && x.run.SLOsMet() == results.Fail:
+		return ErrSLOMissed
+	}
+	return saveErr
 }

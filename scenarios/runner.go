@@ -178,20 +178,7 @@ func (r *Runner) execute(ctx context.Context, x *execution, o Options) error {
 		run, saveErr = x.asSaved(saveErr)
 		fmt.Fprintf(r.Out, "\n%s", results.Summary(run, x.dir.Path))
 	}
-	var seen *violationSeen
-	switch {
-	case errors.Is(err, ErrInterrupted), errors.Is(context.Cause(ctx), ErrInterrupted):
-		return ErrInterrupted
-	case x.refused != nil:
-		return errors.Join(Usagef("--manifest: %v", x.refused), saveErr)
-	case x.violation != nil, errors.As(err, &seen): // it is in the verdict
-		return saveErr
-	case err != nil:
-		return oneFullDisk(errors.Join(err, saveErr))
-	case saveErr == nil && o.SLOFail && x.run.Verdict.Outcome == checkers.Pass && x.run.SLOsMet() == results.Fail:
-		return ErrSLOMissed
-	}
-	return saveErr
+	return x.ending(ctx, err, saveErr, o.SLOFail)
 }
 
 // describe begins the record of a run with all that is known before it.
