@@ -4,15 +4,28 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // Summary is all that a run prints at its end: the closing summary, and where the rest
 // of what was measured is, with dir as it stands. `planecheck report` prints the same from
 // the directory, whose name may be given there in another way than the run gave it.
 func Summary(r *Run, dir string) string {
-	return Render(r) + "\nEverything measured: " + dir + "\n"
+	return Render(r) + renderLeftOut(r) + "\nEverything measured: " + dir + "\n"
+}
+
+// renderLeftOut says what is not among everything.
+func renderLeftOut(r *Run) string {
+	var b strings.Builder
+	for _, file := range slices.Sorted(maps.Keys(r.LeftOut)) {
+		fmt.Fprintf(&b, "\n%s was kept below %s: %s rows are left out, the later the more\n",
+			file, bytesText(maxSeriesBytes), number(r.LeftOut[file]))
+	}
+	return b.String()
 }
 
 // Gaps says in a sentence each what is missing in the directory of a run; there are none

@@ -110,6 +110,14 @@ func TestSummarySaysWhereTheRestIs(t *testing.T) {
 	}
 }
 
+func TestSummarySaysWhatATimeSeriesLeavesOut(t *testing.T) {
+	r := &Run{LeftOut: map[string]int64{TimeSeries: 12345}}
+	const want = "\nseries.jsonl was kept below 64 MiB: 12,345 rows are left out, the later the more\n"
+	if got := Summary(r, "runs/x"); !strings.HasSuffix(got, want+"\nEverything measured: runs/x\n") {
+		t.Errorf("it ends with %q", got[max(0, len(got)-200):])
+	}
+}
+
 // What is missing in a directory is said, and only that.
 func TestGaps(t *testing.T) {
 	ended := exampleRun()

@@ -66,8 +66,10 @@ type Run struct {
 	// Death is the end of a component that ended the run; nil: none did.
 	Death *Death `json:"death,omitempty"`
 	// Lies is how often the lie of a World that lies was told.
-	Lies    int     `json:"lies_told,omitempty"`
-	Verdict Verdict `json:"verdict"`
+	Lies int `json:"lies_told,omitempty"`
+	// LeftOut is how many rows a time series, by its file, had no room for.
+	LeftOut map[string]int64 `json:"rows_left_out,omitempty"`
+	Verdict Verdict          `json:"verdict"`
 }
 
 // Death is the end of a component that nobody asked for.

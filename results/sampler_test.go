@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -193,26 +192,57 @@ func TestSeries(t *testing.T) {
 	}
 }
 
+// The longest run has samples to its end, however few of them there are then, and says
+// how many it has not.
 func TestSeriesIsBoundedAndFlushed(t *testing.T) {
+	const room, rows = 64 << 10, 8000
 	var f memoryFile
-	s := newSeries(&f, phaseStart, 100)
-	for i := range 20 {
+	s := newSeries(&f, phaseStart, room)
+	for i := range rows {
 		s.Write(at(time.Duration(i)*time.Second), Row{Phase: "fill"})
 		if i == 6 && f.Len() == 0 {
 			t.Error("nothing reached the file in six seconds")
 		}
 	}
-	err := s.Close()
-	if err == nil || !strings.Contains(err.Error(), "rows dropped") {
-		t.Errorf("close = %v, want that rows were dropped", err)
+	s.Event(at(rows*time.Second), "violation", "Reliable", nil)
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
-	if f.Len() > 100 {
+	if f.Len() > room {
 		t.Errorf("%d bytes written", f.Len())
 	}
+	var last Row
+	gap, written := Seconds(time.Second), int64(0)
 	for line := range bytes.Lines(f.Bytes()) {
-		if !json.Valid(line) {
-			t.Errorf("half a line: %s", line)
+		var row Row
+		if err := json.Unmarshal(line, &row); err != nil {
+			t.Fatalf("half a line: %s", line)
 		}
+		if now := row.Time - last.Time; row.Event == "" && written > 0 {
+			if now != gap && now != 2*gap {
+				t.Errorf("after %s the next sample comes in %s, and they came every %s", last.Time, now, gap)
+			}
+			gap = now
+		}
+		last = row
+		written++
+	}
+	if last.Event != "violation" || gap < Seconds(16*time.Second) || gap > Seconds(rows*time.Second/10) {
+		t.Errorf("it ends with %+v, and a sample in %s", last, gap)
+	}
+	if got := written + s.LeftOut(); got != rows+1 {
+		t.Errorf("%d rows are written and %d left out, of %d", written, s.LeftOut(), rows+1)
+	}
+}
+
+// What finds no room at all is counted, too.
+func TestSeriesWithoutRoom(t *testing.T) {
+	var f memoryFile
+	s := newSeries(&f, phaseStart, 10)
+	s.Write(at(0), Row{Phase: "fill"})
+	s.Event(at(0), "pace", "", nil)
+	if err := s.Close(); err != nil || f.Len() > 0 || s.LeftOut() != 2 {
+		t.Errorf("%v, %d bytes, %d rows left out", err, f.Len(), s.LeftOut())
 	}
 }
 

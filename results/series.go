@@ -17,8 +17,8 @@ import (
 const TimeSeries = "series.jsonl"
 
 const (
-	// maxSeriesBytes bounds series.jsonl: at some 700 bytes a row that is a
-	// day of rows.
+	// maxSeriesBytes bounds series.jsonl. Half of that is some 13 hours of samples, at
+	// 700 bytes a second.
 	maxSeriesBytes = 64 << 20
 	seriesFlush    = 5 * time.Second
 )
@@ -35,7 +35,9 @@ type Row struct {
 	Reason string             `json:"reason,omitempty"`
 }
 
-// Series appends rows to a file of JSON lines. It may be used concurrently.
+// Series appends rows to a file of JSON lines, which has a limit. All samples have half
+// of it, every other one half of what is left, and so on, so that the longest run has
+// some to its end. It may be used concurrently.
 type Series struct {
 	start history.Time
 
@@ -44,7 +46,10 @@ type Series struct {
 	buf     *bufio.Writer
 	flushed history.Time
 	room    int64
-	dropped int64
+	samples int64 // since it was thinned last
+	each    int64 // of so many samples one is written
+	thinned int64 // the room that was left then
+	leftOut int64
 	err     error
 }
 
@@ -58,7 +63,7 @@ func CreateSeries(path string, start history.Time) (*Series, error) {
 }
 
 func newSeries(w io.WriteCloser, start history.Time, room int64) *Series {
-	return &Series{start: start, file: w, buf: bufio.NewWriterSize(w, 64<<10), flushed: start, room: room}
+	return &Series{start: start, file: w, buf: bufio.NewWriterSize(w, 64<<10), flushed: start, room: room, each: 1, thinned: room}
 }
 
 // Event writes a row of its own for something that happened, with the values
@@ -67,8 +72,8 @@ func (s *Series) Event(at history.Time, event, reason string, values map[string]
 	s.Write(at, Row{Event: event, Reason: reason, Values: values})
 }
 
-// Write appends a row. Rows beyond the limit of the file are counted, not
-// written; an error of the disk is kept for Close.
+// Write appends a row. Rows for which the file has no room are counted, not written;
+// an error of the disk is kept for Close.
 func (s *Series) Write(at history.Time, r Row) {
 	r.Time = Seconds(at.Sub(s.start).Round(time.Millisecond))
 	line, err := json.Marshal(r)
@@ -81,11 +86,10 @@ func (s *Series) Write(at history.Time, r Row) {
 		s.err = fmt.Errorf("write time series: %w", err)
 		return
 	}
-	if line = append(line, '\n'); int64(len(line)) <= s.room {
-		s.room -= int64(len(line))
+	if line = append(line, '\n'); s.takes(int64(len(line)), r.Event == "") {
 		_, err = s.buf.Write(line)
 	} else {
-		s.dropped++
+		s.leftOut++
 	}
 	if err == nil && at.Sub(s.flushed) >= seriesFlush {
 		s.flushed = at
@@ -96,8 +100,30 @@ func (s *Series) Write(at history.Time, r Row) {
 	}
 }
 
-// Close writes what is buffered. It returns the first error of the series,
-// which may also be that rows had to be dropped.
+// takes says whether a row of that length is written. Events are, as long as there is
+// any room: there are few of them.
+func (s *Series) takes(length int64, sample bool) bool {
+	if s.room <= s.thinned/2 {
+		s.samples, s.each, s.thinned = 0, 2*s.each, s.room
+	}
+	if sample {
+		s.samples++
+	}
+	if sample && s.samples%s.each != 0 || length > s.room {
+		return false
+	}
+	s.room -= length
+	return true
+}
+
+// LeftOut is how many rows were not written for want of room.
+func (s *Series) LeftOut() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.leftOut
+}
+
+// Close writes what is buffered. It returns the first error of the series.
 func (s *Series) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,9 +132,6 @@ func (s *Series) Close() error {
 	}
 	if err := s.file.Close(); err != nil && s.err == nil {
 		s.err = fmt.Errorf("close time series: %w", err)
-	}
-	if s.err == nil && s.dropped > 0 {
-		s.err = fmt.Errorf("write time series: %d rows dropped at the limit of the file", s.dropped)
 	}
 	return s.err
 }

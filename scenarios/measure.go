@@ -257,26 +257,38 @@ func (m *measurement) reached(revision int64) {
 	}
 }
 
-// close ends the time series.
-func (m *measurement) close() error {
-	if err := errors.Join(m.writeAvailability(), m.series.Close()); err != nil {
+// close ends the time series, and notes in the record of the run what has found no room
+// in them.
+func (m *measurement) close(run *results.Run) error {
+	availability, err := m.writeAvailability()
+	if err = errors.Join(err, m.series.Close()); err != nil {
 		return fmt.Errorf("close measurement: %w", err)
+	}
+	for file, rows := range map[string]int64{results.TimeSeries: m.series.LeftOut(), results.AvailabilitySeries: availability} {
+		if rows == 0 {
+			continue
+		}
+		if run.LeftOut == nil {
+			run.LeftOut = map[string]int64{}
+		}
+		run.LeftOut[file] = rows
 	}
 	return nil
 }
 
 // writeAvailability writes what was served in each second. A run with faults is
-// short, so that all of it is kept until its end.
-func (m *measurement) writeAvailability() error {
+// short, so that all of it is kept until its end. leftOut is how many rows had no room.
+func (m *measurement) writeAvailability() (leftOut int64, err error) {
 	if m.availability == nil {
-		return nil
+		return 0, nil
 	}
 	series, err := results.CreateSeries(m.dir.File(results.AvailabilitySeries), m.started)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	m.availability.Write(series, history.Now())
-	return series.Close()
+	err = series.Close()
+	return series.LeftOut(), err
 }
 
 // rateWindow is over how many samples, one a second, a rate is averaged.

@@ -170,7 +170,7 @@ func (r *Runner) execute(ctx context.Context, x *execution, o Options) error {
 	err := oneFullDisk(x.execute(ctx))
 	stop()
 	x.judge(ctx, err)
-	saveErr := oneFullDisk(errors.Join(x.m.close(), x.finish(o.KeepData)))
+	saveErr := oneFullDisk(errors.Join(x.m.close(x.run), x.finish(o.KeepData)))
 	if r.brief {
 		fmt.Fprintf(r.Out, "\n%s: %s\n\n", x.plan.Scenario, x.run.Verdict.Outcome)
 	} else {
