@@ -146,7 +146,7 @@ func (c *cluster) startPlane(ctx context.Context, dir string) (err error) {
 		Hooks: sim.Hooks{PodSeen: h.podSeen, Lease: h.lease},
 		Log:   log,
 	})
-	return c.grantWorkload(ctx)
+	return c.grantWorkload(ctx, grantBound)
 }
 
 // startNodes starts the simulated nodes, and the simulated controllers if the

@@ -227,7 +227,8 @@ func componentDied(ctx context.Context) bool {
 
 // startFailed sorts why the control plane did not come up. A component that
 // does not start is a failure of it: its binaries and arguments may be a
-// person's own, and its last log lines say what it is about.
+// person's own, and its last log lines say what it is about. So is one that says it
+// is ready and does not answer.
 func (x *execution) startFailed(ctx context.Context, err error) error {
 	var component *apiserver.ComponentError
 	var lost *lostStore
@@ -239,6 +240,8 @@ func (x *execution) startFailed(ctx context.Context, err error) error {
 		return errors.Join(cause, teardownOf(err))
 	case errors.As(err, &component):
 		x.violation = component
+	case stalled(err):
+		x.violation = err
 	}
 	return err
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/planecheck/planecheck/apiserver"
 	"github.com/planecheck/planecheck/apiserver/client"
 	"github.com/planecheck/planecheck/checkers/history"
+	"github.com/planecheck/planecheck/workloads"
 	"github.com/planecheck/planecheck/workloads/contract"
 )
 
@@ -98,8 +100,15 @@ func (c *cluster) observerIdentity() client.Identity {
 
 var clusterRoleBindings = client.Resource{Group: "rbac.authorization.k8s.io", Version: "v1", Plural: "clusterrolebindings"}
 
-// grantWorkload gives the load's user the rights of an administrator.
-func (c *cluster) grantWorkload(ctx context.Context) error {
+// grantBound is longer than an API server that is ready gives a request of its own
+// accord (--request-timeout, a minute).
+const grantBound = 70 * time.Second
+
+// grantWorkload gives the load's user the rights of an administrator. A server that does
+// not answer within bound stalls the run.
+func (c *cluster) grantWorkload(ctx context.Context, bound time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, bound, &workloads.StallError{Err: fmt.Errorf("no answer for %v", bound)})
+	defer cancel()
 	const binding = `{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRoleBinding",` +
 		`"metadata":{"name":"` + workloadGroup + `"},` +
 		`"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"cluster-admin"},` +
@@ -107,6 +116,9 @@ func (c *cluster) grantWorkload(ctx context.Context) error {
 	_, err := c.layer.Client(c.observerIdentity()).Do(ctx, &client.Request{
 		Verb: "create", Resource: clusterRoleBindings, Body: []byte(binding), ContentType: "application/json",
 	})
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause // which err is only the echo of
+	}
 	if err != nil {
 		return fmt.Errorf("grant the load its rights: %w", err)
 	}

@@ -105,13 +105,19 @@ func NewPodWatcher(cfg PodWatcherConfig) *PodWatcher {
 // Run watches until ctx ends.
 func (w *PodWatcher) Run(ctx context.Context) { w.follow.run(ctx) }
 
-// WaitSynced waits until the first list is done. Its error is that of ctx.
+// firstListBound is how long the first list of pods may take: of none or few of them, by
+// a server that says it is ready.
+const firstListBound = 2 * time.Minute
+
+// WaitSynced waits until the first list is done. Its error is a StallError, or that of ctx.
 func (w *PodWatcher) WaitSynced(ctx context.Context) error {
+	ctx, cancel := bounded(ctx, "the first list of pods", firstListBound)
+	defer cancel()
 	select {
 	case <-w.synced:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("wait for the first list of pods: %w", context.Cause(ctx))
+		return fmt.Errorf("begin to watch pods: %w", context.Cause(ctx))
 	}
 }
 

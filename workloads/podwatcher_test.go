@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -241,6 +242,24 @@ func TestAwaitGivesUp(t *testing.T) {
 	if err := w.await(ended, time.Hour, func(Counts) int64 { return 7 }, never); errors.As(err, &stall) {
 		t.Errorf("ended by its caller: %v", err)
 	}
+}
+
+// A server that never answers the first list is given up.
+func TestFirstListHasABound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := NewPodWatcher(PodWatcherConfig{}) // nobody lists
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		err := w.WaitSynced(ctx)
+		var stall *StallError
+		if !errors.As(err, &stall) || !strings.Contains(err.Error(), "the first list of pods has not ended within its bound of 2m0s") {
+			t.Errorf("it ends with %v", err)
+		}
+		cancel()
+		if err := w.WaitSynced(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("given up by its caller it ends with %v", err)
+		}
+	})
 }
 
 func BenchmarkPodWatcherEvent(b *testing.B) {
