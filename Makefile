@@ -59,6 +59,7 @@ unit: ## the tests without a control plane, the light ones with the race detecto
 
 race: ## the tests without a control plane, all of them with the race detector
 	go test -timeout 60m -race $(UNITS)
+	go test -ldflags "$(K8S_LDFLAGS)" -timeout 60m -race -skip '^TestScenarios$$' ./scenarios
 
 # A run of this size waits for most of its time, so two specs run at once, but for one
 # whose pace yields to whatever else runs: it is Serial.
