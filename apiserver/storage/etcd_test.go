@@ -16,6 +16,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	"go.uber.org/zap"
@@ -106,7 +107,24 @@ func dial(t testing.TB, endpoints ...string) *kubernetes.Client {
 // busy says whether an error may be that of a machine with other work to do: there,
 // members miss heartbeats, elect anew and let requests fail, which is none of what
 // a test is about.
-func busy(err error) bool { return status.Code(err) == codes.Unavailable }
+func busy(err error) bool {
+	var told rpctypes.EtcdError // what etcd's client makes of the statuses that it knows; it is none itself
+	if errors.As(err, &told) {
+		return told.Code() == codes.Unavailable
+	}
+	return status.Code(err) == codes.Unavailable
+}
+
+func TestBusy(t *testing.T) {
+	for err, want := range map[error]bool{
+		rpctypes.ErrTimeout: true, rpctypes.ErrGRPCTimeout: true, rpctypes.ErrLeaderChanged: true,
+		rpctypes.ErrCompacted: false, rpctypes.ErrGRPCCompacted: false, context.DeadlineExceeded: false,
+	} {
+		if busy(err) != want {
+			t.Errorf("busy(%T %v) is %t", err, err, !want)
+		}
+	}
+}
 
 // persist tries until it works, or fails for another reason than a busy machine.
 func persist(t testing.TB, what string, try func(context.Context) error) {
