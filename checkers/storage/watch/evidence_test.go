@@ -44,3 +44,30 @@ TIME        STREAM  WATCH  MEMBER  WHAT        REVISION  KEY
 		t.Errorf("kept %q of %d", f.note, f.count)
 	}
 }
+
+// TestResumed: a resumed watch is evidence if something of its range lies behind where it
+// begins; else it had nothing to deliver that was before it.
+func TestResumed(t *testing.T) {
+	for _, test := range []struct {
+		start, header, any, resumed int64
+	}{
+		{9, 8, 1, 0}, // from now on
+		{8, 8, 1, 0}, // revision 8 is of another range
+		{7, 6, 1, 0}, // and 7 is not there yet
+		{7, 8, 1, 1},
+		{3, 8, 1, 1},
+		{3, 3, 1, 0},
+		{0, 8, 0, 0},
+	} {
+		s := newScript().watch("a/", "a0", 2).created(0, 1).events(0, 2, 2).closed()
+		s.next().watch("a/", "a0", test.start).created(0, test.header).closed()
+		c := NewChecker(s.tl, Options{Commit: handCommit, Floors: noFloors})
+		for _, r := range s.records {
+			c.Add(r)
+		}
+		c.Finish()
+		if c.counts.resumedAny != test.any || c.counts.resumed != test.resumed {
+			t.Errorf("%+v: %d resumed, %d with a past", test, c.counts.resumedAny, c.counts.resumed)
+		}
+	}
+}

@@ -105,7 +105,7 @@ func (c *Checker) created(s *stream, r *history.StoreWatch) {
 	c.counts.watches++
 	if w.start > 0 && c.watched[w.span] {
 		c.counts.resumedAny++
-		if w.start <= w.header {
+		if c.index.rev(w.span, w.pos) <= w.header { // else it owes nothing that was before it
 			c.counts.resumed++
 		}
 	}
