@@ -336,6 +336,23 @@ func TestFloors(t *testing.T) {
 	}
 }
 
+// TestFloorOfExpired: only refusals that could have been wrong are evidence.
+func TestFloorOfExpired(t *testing.T) {
+	w := small()
+	f := func(want checkers.Outcome, detail string, told *tale) {
+		t.Helper()
+		v := feed(New(Options{Versions: w.table(), Window: w.window(), Floors: Floors{Expired: 1}}), []*tale{told})[ExpiredHonest]
+		if v.Outcome != want || !strings.HasPrefix(v.Detail, detail) {
+			t.Errorf("want %s %q: %+v", want, detail, v)
+		}
+	}
+	none := "0 watches refused as too old, the floor is 1"
+	f(checkers.Invalid, none, w.refusal(8, "", "false", 410)) // from the latest on: it may have been overtaken
+	f(checkers.Invalid, none, w.refusal(8, "3", "", 410))     // nobody knows what the server had
+	w.lists = []history.StoreOp{listOf("/registry/pods/", 4, w.commit(8).at)}
+	f(checkers.Pass, "", w.refusal(8, "3", "", 410))
+}
+
 // TestLateTable: what a table that begins in the middle shows is no proof.
 func TestLateTable(t *testing.T) {
 	w := small()

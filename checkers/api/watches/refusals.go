@@ -106,14 +106,15 @@ func (c *Checker) failed(w *watch, m *history.APIWatch) {
 // never goes back in the life of a server, and initial events need none
 // (watch_cache.go, getAllEventsSinceLocked).
 func (c *Checker) tooOld(call *history.APICall, s *server, rev int64, at history.Time, because func(string, ...any) *evidence) {
+	if call.ResourceVersion == "" && !wantsState(call) {
+		return // it began at the latest revision, and may have been overtaken
+	}
 	c.counts.expired++
 	switch top := c.hi(at); {
 	case wantsState(call):
 		c.fail(nil, ExpiredHonest, because("A watch that begins with the state was refused as too old."))
 	case call.ResourceVersion == "0":
 		c.fail(nil, ExpiredHonest, because("A watch from any revision was refused as too old."))
-	case call.ResourceVersion == "":
-		// It began at the latest revision, and may have been overtaken.
 	case rev >= top:
 		c.fail(nil, ExpiredHonest, because("A watch from revision %d was refused as too old when the store was at %d at most.", rev, top))
 	default:

@@ -78,7 +78,7 @@ func (c *Checker) floors(name string) []floor {
 			{n.began, f.Matching, "objects that began to match"}, {n.ceased, f.Matching, "objects that ceased to match"},
 		}
 	case ExpiredHonest:
-		return []floor{{n.expired, f.Expired, "watches refused as too old"}}
+		return []floor{{n.expired - n.untold, f.Expired, "watches refused as too old"}}
 	case TooNewHonest:
 		return []floor{{n.future, f.Future, "watches from the future"}}
 	}
@@ -125,7 +125,7 @@ func (c *Checker) checked(name string) string {
 		add(n.accepted, "%d watches served from a revision")
 		add(n.relisted, "%d refused from before a list or a compaction of the store")
 		add(n.outrun, "%d refused from 100 or more changes before")
-		add(n.untold, "%d refused of which nobody can tell what the server held")
+		add(n.untold, "%d more of which nobody can tell what the server held")
 	case TooNewHonest:
 		add(n.tooLarge, "%d refused")
 		add(n.lagging, "%d of them for a revision that the store had (allowed, observed)")
