@@ -32,7 +32,6 @@ type Checker struct {
 	parked    map[token][]*history.APICall // pages that came before the page with their token
 	back      backwards
 	nodes     nodes
-	unborn    map[unborn]int64 // answers 404 about what had never been there
 
 	counts counts
 	found  map[Guarantee]*finding
@@ -44,6 +43,7 @@ type counts struct {
 	// telling answers are those that had something to be wrong about: objects
 	// that had changed or gone before, lists that were not empty.
 	telling map[Guarantee]int64
+	inert   int64 // answers 404, of those judged, that could not have been wrong
 
 	items, chunked int64 // objects in judged lists; lists that came as chunks
 	joined         int64 // pages that were joined to the one before
@@ -63,13 +63,6 @@ type counts struct {
 	narrowed  int64 // wrong pages that are a known deviation; see narrowed
 }
 
-// unborn is an object that there had never been when it was asked for.
-type unborn struct {
-	kind            *versions.Kind
-	namespace, name string
-	g               Guarantee
-}
-
 // finding is the first violation of a guarantee, and how many there are.
 type finding struct {
 	count  int64
@@ -82,7 +75,7 @@ func New(opt Options) *Checker {
 	return &Checker{
 		opt:       opt,
 		selectors: map[selectorText]selection{}, tokens: map[token]position{}, parked: map[token][]*history.APICall{},
-		back: newBackwards(), nodes: nodes{pods: map[string]*podList{}}, unborn: map[unborn]int64{},
+		back: newBackwards(), nodes: nodes{pods: map[string]*podList{}},
 		counts: counts{judged: map[Guarantee]int64{}, telling: map[Guarantee]int64{}},
 		found:  map[Guarantee]*finding{},
 	}
@@ -122,11 +115,6 @@ func (c *Checker) Broken() []string {
 
 // Finish returns the verdicts. The Checker must not be used any more.
 func (c *Checker) Finish() []checkers.Verdict {
-	for u, n := range c.unborn {
-		if u.kind.Next(u.namespace, u.name, 0) != nil {
-			c.counts.telling[u.g] += n
-		}
-	}
 	for _, calls := range c.parked {
 		c.counts.strangers += int64(len(calls))
 	}

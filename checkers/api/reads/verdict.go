@@ -11,7 +11,7 @@ import (
 // default, a negative one no floor. Counted are answers that could have been
 // wrong: about objects that had changed before, and lists that are not empty.
 type Floors struct {
-	Reads   int64 // judged GETs and LISTs of all kinds together: of every guarantee; default 1000
+	Reads   int64 // judged GETs and LISTs of all kinds together, but for what could not be wrong: of every guarantee; default 1000
 	Recent  int64 // MostRecent; default 200
 	Bounded int64 // NotOlderThan, and as many Any; default 100
 	Exact   int64 // default 50
@@ -64,9 +64,10 @@ func (c *Checker) floors(g Guarantee) []floorOf {
 	return []floorOf{own, {c.reads(), f.Reads, "reads judged in all"}}
 }
 
-// reads is the number of answers that were judged by their parameters.
+// reads is the number of answers that were judged by their parameters, and could have
+// been wrong.
 func (c *Checker) reads() int64 {
-	var n int64
+	n := -c.counts.inert
 	for _, g := range []Guarantee{MostRecent, NotOlderThan, Exact, Any, Paged, ExpiredHonest, TooNewHonest} {
 		n += c.counts.judged[g]
 	}
@@ -140,6 +141,7 @@ func (c *Checker) checked(g Guarantee) string {
 	}
 	c.observed(g, add)
 	if g == Snapshot || g == MostRecent {
+		add(n.inert, "404s of what nobody had made yet, or at 0 (cannot be wrong, not counted)")
 		add(n.events, "of Events (excepted)")
 		add(n.unstored, "of resources that are not known to be stored (not judged)")
 		add(n.unread, "that could not be decoded (not judged)")
