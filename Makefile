@@ -32,7 +32,7 @@ PODS ?=
 PROFILE ?= kubelet
 ARGS ?=
 
-.PHONY: help build quick scale test unit race suite long matrix kwok power power-store power-runs power-api power-histories power-etcd power-known power-lies1 power-lies2 power-broken1 power-broken2 power-page power-readme seeds known fidelity lint clean
+.PHONY: help build quick scale test unit race suite long matrix kwok power power-store power-runs power-api power-histories power-etcd power-known power-lies1 power-lies2 power-broken1 power-broken2 power-page power-readme seeds reach known fidelity lint clean
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -156,19 +156,36 @@ power-page:
 
 power-readme:
 	{ echo && echo "Written by \`make power\` on $$(date -u +%F), planecheck $(VERSION), in $$((($$(date +%s) - $$(cat build/power-began)) / 60)) minutes." && echo && \
-		go run ./checkers/power/readme -parts build -seeds $(SEEDED) -runs "$$(echo bin/planecheck run $(CLEAN) as a part of this)" build/power-runs/* && \
+		go run ./checkers/power/readme -parts build $(addprefix -seeds ,$(SEEDED) $(REACHED)) -runs "$$(echo bin/planecheck run $(CLEAN) as a part of this)" build/power-runs/* && \
 		echo; } > build/power-readme.md
 	sed -i -e '/^<!-- power -->$$/,/^<!-- end of power -->$$/{//!d}' -e '/^<!-- power -->$$/r build/power-readme.md' README.md
 
 # The scenarios of clean runs, half of which have faults, and what make seeds leaves of them for the README.
 CLEAN = 'contract/(api|faults)'
 SEEDED = docs/clean-seeds.json
+REACHED = docs/clean-reach.json
 
-seeds: build ## clean runs under contradicting clients, half of them with faults: nothing may fail (40 min); SEEDS= of each half
+seeds: build ## clean runs under contradicting clients, half of them with faults: nothing may fail (an hour, with make reach); SEEDS= of each half
 	rm -rf build/seeds build/seeds-*.log; mkdir -p build/seeds; status=0; \
 	seq $(or $(SEEDS),25) | xargs -P 2 -I N $(SUBMAKE) --no-print-directory seed-N || status=$$?; \
 	test $$status -lt 124 || exit $$status; \
-	go run ./checkers/power/readme -runs "make seeds" -save $(SEEDED) build/seeds/* && exit $$status
+	go run ./checkers/power/readme -runs "make seeds" -save $(SEEDED) build/seeds/* || exit $$?; \
+	$(SUBMAKE) --no-print-directory reach && exit $$status
+
+# What those do not reach: ends of members of the store, changes of leaders, failures of
+# nodes, rollouts, Jobs, and namespaces that are removed; one seed in five.
+reach: build ## clean runs that reach what those of make seeds do not (20 min); SEEDS= as there
+	rm -rf build/reach build/reach-*.log; mkdir -p build/reach; status=0; \
+	seq $$((($(or $(SEEDS),25) + 4) / 5)) | xargs -P 2 -I N $(SUBMAKE) --no-print-directory reach-N || status=$$?; \
+	test $$status -lt 124 || exit $$status; \
+	go run ./checkers/power/readme -runs "make reach" -save $(REACHED) $$(ls -d build/reach/* | grep -v -e -twin) && exit $$status
+
+reach-%:
+	@status=0; bin/planecheck run 'faults/(etcd-kill|leaders-kill|nodes-tenth)' --seed $* --runs build/reach > build/reach-$*.log 2>&1 || status=$$?; \
+	test $$status -lt 124 || exit $$status; \
+	bin/planecheck run scale/density --seed $* --nodes 20 --pods 300 --hold 5s --churn-pods 150 \
+		--manifest scenarios/testdata/jobs.yaml --copies 5 --runs build/reach >> build/reach-$*.log 2>&1 || status=$$?; \
+	sed -n -e '/-twin: /d' -e 's/^[a-z]*\/[^ ]*: /seed $*: &/p' build/reach-$*.log; exit $$status
 
 # One seed. A run of this size waits for most of its time, so two of them fit on two cores.
 seed-%:

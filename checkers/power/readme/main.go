@@ -2,7 +2,7 @@
 // what its parts left behind, or what it leaves unproven, or writes down what clean
 // runs came to.
 //
-//	readme -parts DIRECTORY [-seeds FILE] [-runs COMMAND RUN_DIRECTORY...]
+//	readme -parts DIRECTORY [-seeds FILE]... [-runs COMMAND RUN_DIRECTORY...]
 //	readme -parts DIRECTORY -unproven
 //	readme -runs COMMAND -save FILE RUN_DIRECTORY...
 package main
@@ -29,7 +29,11 @@ func main() {
 func run(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("readme", flag.ContinueOnError)
 	parts := flags.String("parts", "", "the `directory` with what the parts left behind")
-	seeds := flags.String("seeds", "", "a `file` that -save wrote; it may be missing")
+	var seeds []string
+	flags.Func("seeds", "a `file` that -save wrote; it may be missing; may be given more than once", func(file string) error {
+		seeds = append(seeds, file)
+		return nil
+	})
 	save := flags.String("save", "", "the `file` to write down what clean runs came to")
 	unproven := flags.Bool("unproven", false, "print what no lie puts to the test, instead of the table")
 	command := flags.String("runs", "", "the `command` that made the run directories")
@@ -59,11 +63,13 @@ func run(args []string, out io.Writer) error {
 		}
 		p.Clean = append(p.Clean, c)
 	}
-	switch c, err := tally.LoadClean(*seeds); {
-	case err == nil:
-		p.Clean = append(p.Clean, c)
-	case *seeds != "" && !errors.Is(err, fs.ErrNotExist):
-		return err
+	for _, file := range seeds {
+		switch c, err := tally.LoadClean(file); {
+		case err == nil:
+			p.Clean = append(p.Clean, c)
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
+		}
 	}
 	_, err = io.WriteString(out, p.Table())
 	return err
